@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * conn.h - the requests of one connection, and how it ends
+ *
+ * A connection is one byte stream and everything in flight on it. It comes in
+ * two kinds with one interface: zcreq_stream_open() (stream.h) makes one that
+ * sends on a socket by itself; zcreq_conn_open() makes one for a framework that
+ * has sockets of its own and tells the library about its writes with zcreq_take()
+ * and zcreq_drop().
+ *
+ *    OPEN --drain--> DRAINING --all done--> CLOSED
+ *      |                |                     ^
+ *      '---- abort -----'--> ABORTING --------'  all done
+ *                               |             |
+ *                               '- deadline-> QUARANTINED   late proof
+ */
+#ifndef ZCREQ_CONN_H
+#define ZCREQ_CONN_H
+
+#include <zcreq/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct zcreq_conn;
+struct msghdr;
+
+/** The states of the picture above. */
+enum zcreq_conn_state {
+	ZCREQ_CONN_OPEN = 1,
+	ZCREQ_CONN_DRAINING,
+	ZCREQ_CONN_ABORTING,
+	ZCREQ_CONN_QUARANTINED,
+	ZCREQ_CONN_CLOSED,
+};
+
+/** What the watchdog makes of a connection without progress (stream.h). */
+enum zcreq_stall {
+	ZCREQ_STALL_VANISHED = 1, /**< nothing heard from the peer, data unacknowledged */
+	ZCREQ_STALL_NOT_READING,  /**< the peer answers, but its window is closed */
+	ZCREQ_STALL_CONGESTED,    /**< slow, but alive and moving, or only just quiet */
+};
+
+/**
+ * struct zcreq_conn_hooks - what the owner of a connection hears; all optional
+ * @abort:    the connection was aborted, by the caller or by the library. Stop
+ *            reading from the descriptor; a framework abandons its writes.
+ *            The descriptor is still open and is not to be polled any more.
+ * @closed:   the last thing heard of a connection: all its requests are
+ *            released. On a stream the descriptor is still open during this
+ *            call, so that a watcher can be removed from it, and is closed right
+ *            after. @status is 0 after a drain, else what it was aborted with.
+ *            The connection stays valid until zcreq_conn_free().
+ * @room:     a send was refused with -EAGAIN, and there is room again.
+ * @stalled:  the watchdog looked at this connection; see stream.h. Called once
+ *            for each change of verdict in one period without progress.
+ * @message:  a message from the socket's error queue that is no notification
+ *            (a timestamp, an ICMP error), as recvmsg(2) gave it; valid during
+ *            the call, payload cut at 256 bytes (MSG_TRUNC tells).
+ *
+ * All run from zcreq_dispatch() only and may call anything.
+ */
+struct zcreq_conn_hooks {
+	void (*abort)(struct zcreq_conn *conn, int status, void *arg);
+	void (*closed)(struct zcreq_conn *conn, int status, void *arg);
+	void (*room)(struct zcreq_conn *conn, void *arg);
+	void (*stalled)(struct zcreq_conn *conn, enum zcreq_stall verdict, void *arg);
+	void (*message)(struct zcreq_conn *conn, const struct msghdr *message, void *arg);
+};
+
+/**
+ * struct zcreq_conn_options - how a connection without a socket is set up
+ * @size:   sizeof(struct zcreq_conn_options)
+ * @hooks:  borrowed until zcreq_conn_free(); may be NULL
+ * @arg:    handed to every hook
+ */
+struct zcreq_conn_options {
+	size_t size;
+	const struct zcreq_conn_hooks *hooks;
+	void *arg;
+};
+
+/**
+ * zcreq_conn_open() - a connection for a framework that has its own sockets
+ * @context:  the context
+ * @options:  NULL for no hooks
+ * @conn:     written on success
+ *
+ * Ownership: the caller's until zcreq_conn_free().
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  a NULL, or an options size that no version had;
+ *            -E2BIG   options of a newer library that this one cannot honour;
+ *            -ENOMEM.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_options *options,
+		    struct zcreq_conn **conn);
+
+/**
+ * zcreq_conn_abort() - the connection is dead: get every buffer back
+ * @conn:    open or draining
+ * @status:  a negative errno that every request on it reports
+ *
+ * Refuses new work, settles every request, releases what the kernel never had,
+ * and on a stream makes the kernel let go of the rest (connect(2) to AF_UNSPEC:
+ * the peer gets a reset). Usually all proof is there when this returns, and the
+ * next dispatch reports it. Packets that already sit in a queueing discipline or
+ * a driver keep their pages for a little longer; proof of those is collected by
+ * zcreq_tick(). What is not proven within linger_ms goes to quarantine.
+ *
+ * It does not wait, and it does not end requests whose owner has not finished
+ * them, nor holds of the caller: those hear of it (aborting, the abort hook) and
+ * the connection closes after the last of them.
+ *
+ * Ownership: buffers stay borrowed until each request's released callback.
+ * Callback:  settled and aborting, the abort hook, then released as proof
+ *            arrives, then the closed hook; never from inside this call.
+ * Thread:    the context's.
+ * Errors:    -EINVAL   conn is NULL, or status is not negative;
+ *            -EALREADY it was aborted before, or is closed.
+ * Source:    tcp_disconnect() in net/ipv4/tcp.c; doc/lifecycle.7
+ * Since:     0.1
+ */
+int zcreq_conn_abort(struct zcreq_conn *conn, int status);
+
+/**
+ * zcreq_conn_drain() - the graceful end
+ * @conn:         open
+ * @deadline_ns:  in the clock of zcreq_tick(); then it is aborted with
+ *                -ETIMEDOUT. ZCREQ_NEVER to wait for as long as it takes.
+ *
+ * Refuses new requests and lets those in flight finish: their owners may still
+ * send and must still finish them. When the last is released and all that was
+ * queued has been sent, the descriptor is closed, which ends the stream in order.
+ *
+ * Ownership: unchanged.
+ * Callback:  released as usual, then the closed hook.
+ * Thread:    the context's.
+ * Errors:    -EINVAL    conn is NULL;
+ *            -EALREADY  draining, aborted or closed before.
+ * Source:    none.
+ * Since:     0.1
+ */
+int zcreq_conn_drain(struct zcreq_conn *conn, uint64_t deadline_ns);
+
+/**
+ * zcreq_conn_free() - the caller is done with the connection, whatever its state
+ * @conn:  may be NULL
+ *
+ * A connection that is not closed is aborted with -ECANCELED first; draining is
+ * cut short. No hook is called from now on, but every request still gets its own
+ * callbacks, and the library keeps what the kernel may still read, and the
+ * descriptor, until that is over.
+ *
+ * Ownership: the pointer is no longer the caller's. Buffers stay borrowed until
+ *            released, requests that are not finished still have to be.
+ * Callback:  none from inside this call; those of requests become due.
+ * Thread:    the context's.
+ * Errors:    none.
+ * Source:    none.
+ * Since:     0.1
+ */
+void zcreq_conn_free(struct zcreq_conn *conn);
+
+/**
+ * zcreq_conn_state() - where a connection is
+ * @conn:  the connection
+ *
+ * Ownership: none.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL.
+ * Source:    none.
+ * Since:     0.1
+ *
+ * Return: one of enum zcreq_conn_state, or an error.
+ */
+int zcreq_conn_state(const struct zcreq_conn *conn);
+
+/**
+ * zcreq_conn_context() - the context of a connection
+ * @conn:  the connection, or NULL
+ *
+ * Ownership: none. Callback: none. Thread: the context's.
+ * Errors:    NULL for NULL.
+ * Source:    none.
+ * Since:     0.1
+ */
+struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn);
+
+/**
+ * zcreq_conn_explain() - in words, what a connection waits for
+ * @conn:  the connection
+ * @text:  written, always ended with a NUL; may be NULL if @size is 0
+ * @size:  bytes at @text
+ *
+ * Ownership: the caller's buffer.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL, or text is NULL with a size.
+ * Source:    none.
+ * Since:     0.1
+ *
+ * Return: the length that the whole text has, as snprintf(3); or an error.
+ */
+int zcreq_conn_explain(const struct zcreq_conn *conn, char *text, size_t size);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

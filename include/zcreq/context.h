@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * context.h - one thread's tables, statistics, clock and configuration
+ *
+ * Everything else lives in a context. There are no globals, no locks and no
+ * hidden threads: a context and all that is in it belong to one thread at a
+ * time, and two contexts share nothing.
+ *
+ * Rules that hold for the whole interface, said once:
+ *
+ * - Every function that can fail returns 0 (or a count) or a negative errno, and
+ *   leaves errno itself alone. Out-parameters are written on success only.
+ * - Callbacks run from zcreq_dispatch() and nowhere else; zcreq_process() and
+ *   zcreq_tick() end with it. No other call runs one. A callback may call
+ *   anything, also zcreq_conn_free() on its own connection; a zcreq_dispatch()
+ *   inside a callback does nothing, so recursion is one level deep.
+ * - Options structs begin with their own size. Zero in any other member means
+ *   the default. A size that is too small is -EINVAL; one that is larger than
+ *   this library knows is accepted if the rest is zero, else -E2BIG.
+ * - Time enters through zcreq_tick() only, in nanoseconds of any clock that does
+ *   not jump. The library never reads a clock of its own.
+ * - After fork() only one of the two processes may go on using a context.
+ */
+#ifndef ZCREQ_CONTEXT_H
+#define ZCREQ_CONTEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __GNUC__
+#define ZCREQ_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define ZCREQ_MUST_CHECK
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct zcreq_context;
+
+/** No deadline: what zcreq_tick() returns when nothing waits for time. */
+#define ZCREQ_NEVER UINT64_MAX
+
+/**
+ * struct zcreq_allocator - where the library's own memory comes from
+ * @calloc:  as calloc(3); may fail with NULL, which the caller of the library
+ *           sees as -ENOMEM and which never loses anything
+ * @free:    as free(3), for what @calloc gave; never called with NULL
+ * @arg:     handed to both
+ *
+ * Callers' buffers are never allocated here: the library does not own any.
+ */
+struct zcreq_allocator {
+	void *(*calloc)(size_t count, size_t size, void *arg);
+	void (*free)(void *memory, void *arg);
+	void *arg;
+};
+
+/**
+ * struct zcreq_context_options - how a context is set up
+ * @size:          sizeof(struct zcreq_context_options)
+ * @allocator:     copied; NULL is calloc(3) and free(3)
+ * @max_requests:  limit on requests in flight, at most ZCREQ_MAX_REQUESTS,
+ *                 which is also the default
+ * @seed:          where handles start; 0 picks one, anything else makes the
+ *                 values of handles repeatable, for tests
+ */
+struct zcreq_context_options {
+	size_t size;
+	const struct zcreq_allocator *allocator;
+	uint32_t max_requests;
+	uint64_t seed;
+};
+
+/** Requests that one context can track at a time; holds have the same limit. */
+#define ZCREQ_MAX_REQUESTS ((uint32_t)1 << 26)
+
+/**
+ * struct zcreq_stats - what a context has seen, counted since it was made
+ *
+ * Counters only grow; the "now" group are gauges.
+ *
+ * @begun:               requests begun
+ * @released:            requests reported released, late ones included
+ * @aborted:             requests whose connection, or which themselves, were aborted
+ * @stale_handles:       calls refused because the handle was used up, forged
+ *                       or of another context: a double completion shows here
+ * @requests_now:        begun and not yet released
+ * @holds_now:           callers' holds taken and not yet dropped
+ * @quarantined_now:     requests in quarantine
+ * @quarantined_bytes_now: bytes of sends in quarantine
+ * @connections_now:     connections not yet closed
+ * @send_calls:          calls of sendmsg
+ * @sent_bytes:          bytes the kernel accepted
+ * @zerocopy_batches:    accepted calls that were given a notification id
+ * @copied_batches:      accepted calls that copied
+ * @notifications:       notification ids taken as proof
+ * @notified_copied:     of these, those where the kernel says it copied after all
+ * @bogus_ranges:        notifications refused: ids that were never given
+ * @duplicate_ids:       ids notified again; ignored
+ * @foreign_messages:    error-queue messages that are not notifications
+ * @foreign_lost:        of these, those dropped for want of memory or a limit
+ * @no_buffers:          ENOBUFS answers survived
+ * @stalled_vanished:    verdicts of the watchdog
+ * @stalled_not_reading: "
+ * @stalled_congested:   "
+ */
+struct zcreq_stats {
+	uint64_t begun;
+	uint64_t released;
+	uint64_t aborted;
+	uint64_t stale_handles;
+	uint64_t requests_now;
+	uint64_t holds_now;
+	uint64_t quarantined_now;
+	uint64_t quarantined_bytes_now;
+	uint64_t connections_now;
+	uint64_t send_calls;
+	uint64_t sent_bytes;
+	uint64_t zerocopy_batches;
+	uint64_t copied_batches;
+	uint64_t notifications;
+	uint64_t notified_copied;
+	uint64_t bogus_ranges;
+	uint64_t duplicate_ids;
+	uint64_t foreign_messages;
+	uint64_t foreign_lost;
+	uint64_t no_buffers;
+	uint64_t stalled_vanished;
+	uint64_t stalled_not_reading;
+	uint64_t stalled_congested;
+};
+
+/**
+ * zcreq_context_new() - make a context
+ * @options:  NULL for all defaults
+ * @context:  written on success
+ *
+ * Ownership: the caller's, until zcreq_context_free().
+ * Callback:  none.
+ * Thread:    any; the context then belongs to the thread that uses it.
+ * Errors:    -EINVAL  @context is NULL, or a member is out of range;
+ *            -E2BIG   options of a newer library that this one cannot honour;
+ *            -ENOMEM.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_context_new(const struct zcreq_context_options *options,
+		      struct zcreq_context **context);
+
+/**
+ * zcreq_context_free() - give a context's memory back
+ * @context:  may be NULL, which is 0
+ *
+ * Refuses while anything is left: a connection that is not yet closed, also one
+ * that was handed to zcreq_conn_free() and still waits for the kernel. Abort,
+ * then call zcreq_tick() until the connections are gone. A program that is about
+ * to exit may leave the context as it is.
+ *
+ * Ownership: on 0 the context is gone; on an error nothing has changed.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EBUSY  a connection is left, or this is inside a callback.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_context_free(struct zcreq_context *context);
+
+/**
+ * zcreq_dispatch() - run the callbacks that are due
+ * @context:  the context
+ *
+ * The only place from which callbacks run. What callbacks make due in turn is
+ * run as well, for a bounded number of rounds, so that a callback that always
+ * begins new work cannot keep the program here; what is then left makes
+ * zcreq_tick() ask to be called again at once.
+ *
+ * Ownership: as each callback says.
+ * Callback:  all that are due. Inside a callback this does nothing and returns 0.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  @context is NULL. Otherwise the number of callbacks run.
+ * Source:    none.
+ * Since:     0.1
+ */
+int zcreq_dispatch(struct zcreq_context *context);
+
+/**
+ * zcreq_tick() - tell the library what time it is
+ * @context:  the context
+ * @now_ns:   the time, in nanoseconds; may repeat, never goes back
+ *
+ * Drives deadlines of drain and linger, the watchdog, and the retries of the
+ * abort ladder; then dispatches. Call it each time before the program sleeps and
+ * sleep no longer than it says:
+ *
+ *	deadline = zcreq_tick(context, now);
+ *	poll(fds, n, zcreq_timeout_ms(deadline, now));
+ *
+ * A period that the library counts (a stall limit, a linger time) starts at the
+ * first tick after its cause, so a loop that ticks before it sleeps measures
+ * from the right moment. The cost does not depend on the number of connections
+ * unless a period has run out.
+ *
+ * Ownership: as each callback says.
+ * Callback:  all that are due.
+ * Thread:    the context's.
+ * Errors:    none; a NULL context is ZCREQ_NEVER.
+ * Source:    none.
+ * Since:     0.1
+ *
+ * Return: when to call again at the latest, in the clock of @now_ns; at most
+ * @now_ns means at once; ZCREQ_NEVER means that nothing waits for time.
+ */
+uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns);
+
+/**
+ * zcreq_context_stats() - read the counters
+ * @context:  the context
+ * @stats:    written, @size bytes of it
+ * @size:     sizeof(struct zcreq_stats), as the caller was compiled
+ *
+ * Ownership: the caller's struct.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  a NULL, or a size that no version had.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats *stats,
+			size_t size);
+
+/**
+ * zcreq_timeout_ms() - a deadline as poll(2) wants it
+ * @deadline_ns:  from zcreq_tick()
+ * @now_ns:       what zcreq_tick() was given
+ *
+ * Ownership: none.
+ * Callback:  none.
+ * Thread:    any.
+ * Errors:    none.
+ * Source:    poll(2); rounded up, so that the deadline has passed on return.
+ * Since:     0.1
+ *
+ * Return: milliseconds; -1 for ZCREQ_NEVER.
+ */
+static inline int zcreq_timeout_ms(uint64_t deadline_ns, uint64_t now_ns)
+{
+	uint64_t ms;
+
+	if (deadline_ns == ZCREQ_NEVER)
+		return -1;
+	if (deadline_ns <= now_ns)
+		return 0;
+	ms = (deadline_ns - now_ns - 1) / 1000000 + 1;
+	return ms > 0x7fffffff ? 0x7fffffff : (int)ms;
+}
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

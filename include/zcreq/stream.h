@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * stream.h - sends queued on a connected TCP socket
+ *
+ * Sends and writes leave in the order of the calls, many of them in one
+ * sendmsg(2), with MSG_ZEROCOPY where a batch is large enough. The descriptor
+ * belongs to the connection until it is closed; the caller reads from it with a
+ * watcher of its own, and stops that in the abort or closed hook.
+ *
+ * With any event loop, per connection: wait for zcreq_events(), hand what came to
+ * zcreq_process(). Per loop: zcreq_tick() before going to sleep.
+ */
+#ifndef ZCREQ_STREAM_H
+#define ZCREQ_STREAM_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <zcreq/conn.h>
+#include <zcreq/context.h>
+#include <zcreq/request.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/**
+ * struct zcreq_socket_ops - every system call that a stream makes
+ *
+ * NULL in the options is the kernel. A user-space TCP stack, or a test, puts its
+ * own functions here. All return what the call of that name returns, but a
+ * negative errno instead of -1; none may block.
+ *
+ * @sendmsg:     sendmsg(2); the flags are MSG_DONTWAIT, MSG_NOSIGNAL and perhaps
+ *               MSG_ZEROCOPY. With the last, each call that accepts more than 0
+ *               bytes uses up one 32-bit notification id, counting up.
+ * @recvmsg:     recvmsg(2) with MSG_ERRQUEUE: proof, as IP_RECVERR messages of
+ *               origin SO_EE_ORIGIN_ZEROCOPY. -EAGAIN when there is none.
+ * @getsockopt:  SO_TYPE, SO_PROTOCOL, SO_ERROR, TCP_INFO
+ * @setsockopt:  SO_ZEROCOPY, TCP_USER_TIMEOUT
+ * @disconnect:  connect(2) to AF_UNSPEC: end the connection at once and let go of
+ *               every page, saying so on the error queue. A transport that cannot
+ *               returns an error; what is in flight then goes to quarantine.
+ * @shutdown:    shutdown(2)
+ * @close:       close(2); the last call for this descriptor
+ */
+struct zcreq_socket_ops {
+	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags, void *arg);
+	ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags, void *arg);
+	int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *len, void *arg);
+	int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t len,
+			  void *arg);
+	int (*disconnect)(int fd, void *arg);
+	int (*shutdown)(int fd, int how, void *arg);
+	int (*close)(int fd, void *arg);
+};
+
+/** When a stream asks for MSG_ZEROCOPY. */
+enum zcreq_mode {
+	ZCREQ_MODE_AUTO = 0, /**< for batches of threshold_bytes, while it pays */
+	ZCREQ_MODE_ALWAYS,   /**< for every batch that the kernel will take so */
+	ZCREQ_MODE_NEVER,    /**< not at all */
+};
+
+/** The members at one send, and the bytes of one zcreq_write(), at most. */
+#define ZCREQ_IOV_MAX 1024
+#define ZCREQ_WRITE_MAX 65536
+
+/**
+ * struct zcreq_stream_options - how a stream is set up
+ * @size:            sizeof(struct zcreq_stream_options)
+ * @fd:              a connected TCP socket, IPv4 or IPv6, on which nobody else
+ *                   sends; made non-blocking or not, the stream never waits
+ * @hooks:           borrowed until zcreq_conn_free(); may be NULL
+ * @arg:             handed to every hook
+ * @socket_ops:      borrowed until closed; NULL is the kernel
+ * @socket_arg:      handed to every one of them
+ * @mode:            enum zcreq_mode
+ * @threshold_bytes: the smallest batch that is worth zero-copy in mode auto;
+ *                   0 is 16384
+ * @limit_bytes:     what may be queued and in flight before sends are refused
+ *                   with -EAGAIN; 0 is no limit. One send always fits when
+ *                   there is nothing else, so none is refused for ever.
+ * @stall_ms:        the watchdog: a connection with something outstanding that
+ *                   made no progress for this long is examined, and aborted with
+ *                   -ETIMEDOUT if its peer has vanished; 0 is no watchdog
+ * @not_reading_ms:  abort with -ETIME a peer that answers but has not read for
+ *                   this long; 0 is never. Needs stall_ms.
+ * @user_timeout_ms: TCP_USER_TIMEOUT, the kernel's own coarser watchdog, which
+ *                   does not tell these two apart; 0 leaves it alone
+ * @linger_ms:       after abort, how long to wait for proof before quarantine;
+ *                   0 is 5000
+ * @first_id:        the id that the socket's next MSG_ZEROCOPY send will have: 0
+ *                   for a socket that never made one
+ */
+struct zcreq_stream_options {
+	size_t size;
+	int fd;
+	const struct zcreq_conn_hooks *hooks;
+	void *arg;
+	const struct zcreq_socket_ops *socket_ops;
+	void *socket_arg;
+	enum zcreq_mode mode;
+	uint32_t threshold_bytes;
+	uint64_t limit_bytes;
+	uint32_t stall_ms;
+	uint32_t not_reading_ms;
+	uint32_t user_timeout_ms;
+	uint32_t linger_ms;
+	uint32_t first_id;
+};
+
+/**
+ * zcreq_stream_open() - give a connected socket to the library
+ * @context:  the context
+ * @options:  required: it names the descriptor
+ * @conn:     written on success
+ *
+ * Ownership: on success the descriptor is the connection's, which closes it; on
+ *            failure it is still the caller's.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL           a NULL, an unknown mode, not_reading_ms without
+ *                              stall_ms, or an options size that no version had;
+ *            -E2BIG            options of a newer library;
+ *            -EBADF            the descriptor is not open;
+ *            -ENOTSOCK         it is no socket;
+ *            -EPROTOTYPE       it is no stream socket;
+ *            -EPROTONOSUPPORT  it is a stream, but not TCP (AF_UNIX and MPTCP
+ *                              give no notifications);
+ *            -ENOTCONN         it is not connected, or no longer;
+ *            -EOPNOTSUPP       mode is always and the socket refuses SO_ZEROCOPY
+ *                              (in mode auto the stream then copies);
+ *            -ENOMEM; and what setsockopt(2) gives.
+ * Source:    Documentation/networking/msg_zerocopy.rst
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_options *options,
+		      struct zcreq_conn **conn);
+
+/**
+ * zcreq_send() - queue some of a request's memory to be sent
+ * @conn:    the connection that the request was begun on
+ * @id:      the request; must be open
+ * @iov:     copied by the call; the memory behind it is borrowed until released
+ * @iovcnt:  1 to ZCREQ_IOV_MAX
+ * @flags:   must be 0
+ *
+ * Only queues; zcreq_flush() or the next zcreq_process() sends. The whole send is
+ * one run of bytes in the stream. A request may make any number of sends, and is
+ * released when the last of them is acknowledged or copied.
+ *
+ * Ownership: the memory behind @iov must stay as it is until the request's
+ *            released callback. On an error nothing is borrowed by this call.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL     a NULL, iovcnt 0 or negative, a total of 0 bytes, an
+ *                        unknown flag, a conn without a socket, or a request of
+ *                        another connection;
+ *            -EMSGSIZE   iovcnt is above ZCREQ_IOV_MAX;
+ *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
+ *            -ESTALE     finished already, released, forged, or of another context;
+ *            -ECANCELED  the request is aborting;
+ *            -EAGAIN     limit_bytes is reached: the room hook will tell;
+ *            -ENOMEM.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, int iovcnt,
+	       unsigned flags);
+
+/**
+ * zcreq_write() - queue a few bytes that no request owns
+ * @conn:  open or draining
+ * @data:  copied by the call
+ * @len:   1 to ZCREQ_WRITE_MAX bytes
+ *
+ * For small protocol messages (a reply without data, a keep-alive) that keep
+ * their place among the sends. Nobody is told when they are sent. When a write
+ * is a header that belongs to a send, prefer an iovec of that send.
+ *
+ * Ownership: the caller's memory is free again on return.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL     a NULL, 0 bytes, or a conn without a socket;
+ *            -EMSGSIZE   more than ZCREQ_WRITE_MAX;
+ *            -ESHUTDOWN  aborting or closed;
+ *            -EAGAIN     limit_bytes is reached: the room hook will tell;
+ *            -ENOMEM.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len);
+
+/**
+ * zcreq_flush() - send what is queued, as far as the socket takes it
+ * @conn:  any state; does nothing unless open or draining
+ *
+ * For a caller that has queued a round of sends and does not want to wait for the
+ * next POLLOUT. An error of the socket aborts the connection, as in
+ * zcreq_process().
+ *
+ * Ownership: unchanged.
+ * Callback:  released becomes due for sends that were copied; none runs here.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL, or it has no socket.
+ * Source:    none.
+ * Since:     0.1
+ */
+int zcreq_flush(struct zcreq_conn *conn);
+
+/**
+ * zcreq_process() - something happened on the descriptor
+ * @conn:     any state
+ * @revents:  poll(2) bits; those not of interest here are ignored
+ *
+ * POLLERR reads the whole error queue; POLLOUT sends; POLLHUP, or an error of the
+ * socket, aborts the connection with that error (-ECONNRESET, -EPIPE if there is
+ * none). Then dispatches. The connection may be freed by a callback.
+ *
+ * A send that fails because its memory is not readable (-EFAULT) has torn the
+ * stream and aborts the connection as well.
+ *
+ * Ownership: unchanged.
+ * Callback:  all that are due in the context.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL, or it has no socket.
+ * Source:    poll(2), Documentation/networking/msg_zerocopy.rst
+ * Since:     0.1
+ */
+int zcreq_process(struct zcreq_conn *conn, short revents);
+
+/**
+ * zcreq_events() - what to wait for on the descriptor
+ * @conn:  any state
+ *
+ * POLLERR always, although poll(2) reports it unasked: it says that errors are to
+ * be processed. POLLOUT while something waits to be sent. 0 says: do not poll
+ * this descriptor now, not even for errors; after an abort the kernel reports
+ * POLLHUP without end, and zcreq_tick() does what is left.
+ *
+ * Ownership: none.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    0 for NULL and for a conn without a socket.
+ * Source:    tcp_poll() in net/ipv4/tcp.c
+ * Since:     0.1
+ */
+short zcreq_events(const struct zcreq_conn *conn);
+
+/**
+ * zcreq_stream_fd() - the descriptor of a stream
+ * @conn:  any state
+ *
+ * Ownership: stays the connection's: do not close it, do not send on it. Reading
+ *            is the caller's business.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL, or it has no socket;
+ *            -EBADF   it is closed.
+ * Source:    none.
+ * Since:     0.1
+ */
+int zcreq_stream_fd(const struct zcreq_conn *conn);
+
+/**
+ * zcreq_now_ns() - CLOCK_MONOTONIC, for callers that have no clock at hand
+ *
+ * A convenience for zcreq_tick(); the library itself never calls it.
+ *
+ * Ownership: none.
+ * Callback:  none.
+ * Thread:    any.
+ * Errors:    none.
+ * Source:    clock_gettime(2)
+ * Since:     0.1
+ */
+uint64_t zcreq_now_ns(void);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * zcreq.h - the whole library in one include
+ *
+ * zcreq answers one question for a program that sends without copying: when may
+ * I touch this memory again? It answers per request, exactly once, and also when
+ * the peer has vanished.
+ *
+ * Read from the bottom up: context.h (one thread's tables and its clock),
+ * request.h (a unit of work and what holds its buffers), conn.h (the requests of
+ * one connection), stream.h (a TCP socket and everything queued on it).
+ */
+#ifndef ZCREQ_H
+#define ZCREQ_H
+
+#include <zcreq/conn.h>
+#include <zcreq/context.h>
+#include <zcreq/request.h>
+#include <zcreq/stream.h>
+#include <zcreq/version.h>
+
+#endif

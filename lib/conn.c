@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn.c - the requests of one connection, and the way to its end
+ *
+ * The connection knows its requests and its state; what it sends on is the
+ * transport's business. Every way to the end (drain, abort, free, the watchdog,
+ * an error of the socket) comes together in two functions: zcreq_conn_abort(),
+ * which starts it, and zcreq_conn_check_end(), which sees that it is over.
+ *
+ * The memory goes when both owners are gone: the caller with zcreq_conn_free(),
+ * the library when the closed hook has been called. So neither a callback that
+ * frees its own connection nor a kernel that is slow to let go needs a special
+ * case anywhere.
+ */
+#include <errno.h>
+
+#include "bug.h"
+#include "core.h"
+#include "message.h"
+#include "options.h"
+
+static const struct zcreq_conn_hooks no_hooks;
+
+enum conn_event {
+	CONN_EVENT_DRAIN = 1,
+	CONN_EVENT_ABORT,
+	CONN_EVENT_DEADLINE, /* no proof in time */
+	CONN_EVENT_EMPTY,    /* no request is left, and nothing on the wire */
+	CONN_EVENT_COUNT,
+};
+
+static const int16_t transitions[ZCREQ_CONN_CLOSED + 1][CONN_EVENT_COUNT] = {
+	[ZCREQ_CONN_OPEN] = {
+		[CONN_EVENT_DRAIN] = ZCREQ_CONN_DRAINING,
+		[CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
+		[CONN_EVENT_DEADLINE] = -EINVAL,
+		[CONN_EVENT_EMPTY] = ZCREQ_CONN_OPEN,
+	},
+	[ZCREQ_CONN_DRAINING] = {
+		[CONN_EVENT_DRAIN] = -EALREADY,
+		[CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
+		[CONN_EVENT_DEADLINE] = -EINVAL,
+		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
+	},
+	[ZCREQ_CONN_ABORTING] = {
+		[CONN_EVENT_DRAIN] = -EALREADY,
+		[CONN_EVENT_ABORT] = -EALREADY,
+		[CONN_EVENT_DEADLINE] = ZCREQ_CONN_QUARANTINED,
+		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
+	},
+	[ZCREQ_CONN_QUARANTINED] = {
+		[CONN_EVENT_DRAIN] = -EALREADY,
+		[CONN_EVENT_ABORT] = -EALREADY,
+		[CONN_EVENT_DEADLINE] = ZCREQ_CONN_QUARANTINED,
+		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
+	},
+	[ZCREQ_CONN_CLOSED] = {
+		[CONN_EVENT_DRAIN] = -EALREADY,
+		[CONN_EVENT_ABORT] = -EALREADY,
+		[CONN_EVENT_DEADLINE] = -EINVAL,
+		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
+	},
+};
+
+/* The only writer of conn->state. */
+static int conn_event(struct zcreq_conn *conn, enum conn_event event)
+{
+	int next = transitions[conn->state][event];
+
+	if (next < 0)
+		return next;
+	zcreq_assert(next > 0);
+	conn->state = next;
+	return 0;
+}
+
+void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
+		     const struct zcreq_transport *transport,
+		     const struct zcreq_conn_hooks *hooks, void *arg)
+{
+	conn->context = context;
+	conn->transport = transport;
+	conn->hooks = hooks ? hooks : &no_hooks;
+	conn->arg = arg;
+	conn->state = ZCREQ_CONN_OPEN;
+	conn->owners = 2;
+	conn->alarm_ns = ZCREQ_NEVER;
+	TAILQ_INIT(&conn->requests);
+	STAILQ_INIT(&conn->messages);
+	context->stats.connections_now++;
+}
+
+/* A connection without a socket: nothing of its own to let go of. */
+
+static void bare_withdraw(struct zcreq_conn *conn, struct zcreq_request *request)
+{
+	(void)conn;
+	(void)request;
+}
+
+static void bare_abort(struct zcreq_conn *conn)
+{
+	(void)conn;
+}
+
+static bool bare_idle(const struct zcreq_conn *conn)
+{
+	(void)conn;
+	return true;
+}
+
+static uint64_t bare_timers(struct zcreq_conn *conn, uint64_t now_ns)
+{
+	(void)conn;
+	(void)now_ns;
+	return ZCREQ_NEVER;
+}
+
+static int bare_explain(const struct zcreq_conn *conn, char *text, size_t size)
+{
+	(void)conn;
+	if (size)
+		text[0] = '\0';
+	return 0;
+}
+
+static void bare_close(struct zcreq_conn *conn)
+{
+	(void)conn;
+}
+
+static const struct zcreq_transport bare_transport = {
+	.withdraw = bare_withdraw,
+	.abort = bare_abort,
+	.idle = bare_idle,
+	.timers = bare_timers,
+	.explain = bare_explain,
+	.close = bare_close,
+};
+
+int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_options *options,
+		    struct zcreq_conn **out)
+{
+	struct zcreq_conn_options o = {.size = sizeof(o)};
+	struct zcreq_conn *conn;
+	int ret;
+
+	if (!context || !out)
+		return -EINVAL;
+	if (options) {
+		ret = zcreq_options_copy(&o, options, sizeof(o));
+		if (ret)
+			return ret;
+	}
+	conn = zcreq_calloc(&context->allocator, 1, sizeof(*conn));
+	if (!conn)
+		return -ENOMEM;
+	zcreq_conn_init(conn, context, &bare_transport, o.hooks, o.arg);
+	*out = conn;
+	return 0;
+}
+
+void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due)
+{
+	if (!conn->due)
+		STAILQ_INSERT_TAIL(&conn->context->ready_conns, conn, in_ready);
+	conn->due |= due;
+}
+
+/* Moves a connection to one of the context's two timer lists, or to none. */
+static void timers_list(struct zcreq_conn *conn, struct zcreq_conn_list *list)
+{
+	if (conn->timer_list == list)
+		return;
+	if (conn->timer_list)
+		TAILQ_REMOVE(conn->timer_list, conn, in_timers);
+	if (list)
+		TAILQ_INSERT_TAIL(list, conn, in_timers);
+	conn->timer_list = list;
+}
+
+void zcreq_conn_stir(struct zcreq_conn *conn)
+{
+	timers_list(conn, &conn->context->stirred);
+}
+
+void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns)
+{
+	struct zcreq_context *context = conn->context;
+	uint64_t alarm_ns = ZCREQ_NEVER, more_ns;
+
+	timers_list(conn, NULL);
+	if (conn->state == ZCREQ_CONN_CLOSED) {
+		conn->alarm_ns = ZCREQ_NEVER;
+		return;
+	}
+	if (conn->state == ZCREQ_CONN_DRAINING) {
+		alarm_ns = conn->deadline_ns;
+		if (now_ns >= alarm_ns) {
+			zcreq_conn_abort(conn, -ETIMEDOUT);
+			alarm_ns = ZCREQ_NEVER;
+		}
+	}
+	more_ns = conn->transport->timers(conn, now_ns);
+	conn->alarm_ns = more_ns < alarm_ns ? more_ns : alarm_ns;
+	timers_list(conn, conn->alarm_ns == ZCREQ_NEVER ? NULL : &context->alarms);
+	if (conn->alarm_ns < context->next_alarm_ns)
+		context->next_alarm_ns = conn->alarm_ns;
+}
+
+void zcreq_conn_check_end(struct zcreq_conn *conn)
+{
+	if (conn->state == ZCREQ_CONN_OPEN || conn->state == ZCREQ_CONN_CLOSED ||
+	    conn->request_count || !conn->transport->idle(conn))
+		return;
+	if (conn_event(conn, CONN_EVENT_EMPTY) == 0)
+		zcreq_conn_due(conn, ZCREQ_CONN_DUE_CLOSED);
+}
+
+int zcreq_conn_abort(struct zcreq_conn *conn, int status)
+{
+	struct zcreq_request *request;
+	int ret;
+
+	if (!conn || status >= 0)
+		return -EINVAL;
+	ret = conn_event(conn, CONN_EVENT_ABORT);
+	if (ret)
+		return ret;
+	conn->status = status;
+	conn->deadline_ns = 0;
+	zcreq_conn_due(conn, ZCREQ_CONN_DUE_ABORT);
+	TAILQ_FOREACH(request, &conn->requests, in_conn)
+		zcreq_request_abort(request, status);
+	conn->transport->abort(conn);
+	zcreq_conn_stir(conn);
+	zcreq_conn_check_end(conn);
+	return 0;
+}
+
+int zcreq_conn_drain(struct zcreq_conn *conn, uint64_t deadline_ns)
+{
+	int ret;
+
+	if (!conn)
+		return -EINVAL;
+	ret = conn_event(conn, CONN_EVENT_DRAIN);
+	if (ret)
+		return ret;
+	conn->deadline_ns = deadline_ns;
+	zcreq_conn_stir(conn);
+	zcreq_conn_check_end(conn);
+	return 0;
+}
+
+void zcreq_conn_deadline(struct zcreq_conn *conn)
+{
+	struct zcreq_request *request;
+
+	if (conn_event(conn, CONN_EVENT_DEADLINE))
+		return;
+	TAILQ_FOREACH(request, &conn->requests, in_conn)
+		zcreq_request_deadline(request);
+}
+
+/* One owner less; the memory goes with the last. */
+static void disown(struct zcreq_conn *conn)
+{
+	struct zcreq_context *context = conn->context;
+
+	if (--conn->owners)
+		return;
+	zcreq_free(&context->allocator, conn);
+}
+
+void zcreq_conn_free(struct zcreq_conn *conn)
+{
+	if (!conn)
+		return;
+	if (zcreq_conn_sends(conn))
+		zcreq_conn_abort(conn, -ECANCELED);
+	conn->hooks = &no_hooks;
+	disown(conn);
+}
+
+/* The last step: the hook, then the descriptor, then the library's share. */
+static unsigned run_closed(struct zcreq_conn *conn)
+{
+	unsigned calls = 0;
+
+	timers_list(conn, NULL);
+	if (conn->hooks->closed) {
+		conn->hooks->closed(conn, conn->status, conn->arg);
+		calls++;
+	}
+	zcreq_message_drop_all(conn);
+	conn->transport->close(conn);
+	conn->context->stats.connections_now--;
+	disown(conn);
+	return calls;
+}
+
+unsigned zcreq_conn_run(struct zcreq_conn *conn)
+{
+	unsigned due = conn->due, calls = 0;
+
+	conn->due = 0;
+	if (due & ZCREQ_CONN_DUE_STALLED && conn->hooks->stalled) {
+		conn->hooks->stalled(conn, conn->stall, conn->arg);
+		calls++;
+	}
+	if (due & ZCREQ_CONN_DUE_ABORT && conn->hooks->abort) {
+		conn->hooks->abort(conn, conn->status, conn->arg);
+		calls++;
+	}
+	if (due & ZCREQ_CONN_DUE_MESSAGE)
+		calls += zcreq_message_deliver(conn);
+	if (due & ZCREQ_CONN_DUE_ROOM && zcreq_conn_sends(conn) && conn->hooks->room) {
+		conn->hooks->room(conn, conn->arg);
+		calls++;
+	}
+	if (due & ZCREQ_CONN_DUE_CLOSED)
+		calls += run_closed(conn);
+	return calls;
+}
+
+int zcreq_conn_state(const struct zcreq_conn *conn)
+{
+	return conn ? conn->state : -EINVAL;
+}
+
+struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn)
+{
+	return conn ? conn->context : NULL;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * core.h - context, request and connection from the inside: the sans-IO half
+ *
+ * Nothing from here down makes a system call. What a stream adds to a connection
+ * hangs on struct zcreq_transport, so that nothing here looks upwards.
+ *
+ * Who waits for what is in three places only: a request's two counters (sends of
+ * the engine, holds of the caller), its state, and its mailbox of callbacks that
+ * are due. All three change through the functions named here.
+ */
+#ifndef ZCREQ_LIB_CORE_H
+#define ZCREQ_LIB_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <zcreq/conn.h>
+#include <zcreq/context.h>
+#include <zcreq/request.h>
+
+#include "slot.h"
+
+struct zcreq_message;
+
+/* The mailbox of a request or a connection: callbacks that are due, in the order
+ * in which dispatch runs them. Not empty means: it is on the context's queue. */
+enum zcreq_due {
+	ZCREQ_DUE_SETTLED = 1,
+	ZCREQ_DUE_ABORTING = 2,
+	ZCREQ_DUE_QUARANTINED = 4,
+	ZCREQ_DUE_RELEASED = 8,
+};
+
+enum zcreq_conn_due {
+	ZCREQ_CONN_DUE_ABORT = 1,
+	ZCREQ_CONN_DUE_STALLED = 2,
+	ZCREQ_CONN_DUE_MESSAGE = 4,
+	ZCREQ_CONN_DUE_ROOM = 8,
+	ZCREQ_CONN_DUE_CLOSED = 16,
+};
+
+struct zcreq_request {
+	struct zcreq_slot slot; /* first: see slot.h */
+	uint8_t state;          /* enum zcreq_state; written by zcreq_request_event() */
+	uint8_t due;            /* enum zcreq_due */
+	int32_t status;         /* the first error; not 0 means that settled was told */
+	uint32_t sends;         /* queued or in the kernel */
+	uint32_t holds;         /* of the caller */
+	uint64_t send_bytes;    /* of @sends */
+	uint64_t accepted_bytes; /* that the kernel took, ever */
+	struct zcreq_conn *conn;
+	const struct zcreq_ops *ops;
+	void *arg;
+	TAILQ_ENTRY(zcreq_request) in_conn;
+	STAILQ_ENTRY(zcreq_request) in_ready;
+};
+
+struct zcreq_hold_slot {
+	struct zcreq_slot slot;
+	struct zcreq_request *request;
+};
+
+/* What an engine adds to a connection. */
+struct zcreq_transport {
+	/* One request, of which nothing was accepted, is withdrawn. */
+	void (*withdraw)(struct zcreq_conn *conn, struct zcreq_request *request);
+	/* Every outcome is reported: make the kernel let go. */
+	void (*abort)(struct zcreq_conn *conn);
+	/* Nothing queued, nothing in the kernel. */
+	bool (*idle)(const struct zcreq_conn *conn);
+	/* Does what the time asks for; returns when it wants to be asked again. */
+	uint64_t (*timers)(struct zcreq_conn *conn, uint64_t now_ns);
+	/* In words, for zcreq_conn_explain(). */
+	int (*explain)(const struct zcreq_conn *conn, char *text, size_t size);
+	/* The connection is closed: give everything back but the memory of conn. */
+	void (*close)(struct zcreq_conn *conn);
+};
+
+TAILQ_HEAD(zcreq_request_list, zcreq_request);
+TAILQ_HEAD(zcreq_conn_list, zcreq_conn);
+
+struct zcreq_conn {
+	struct zcreq_context *context;
+	const struct zcreq_transport *transport;
+	const struct zcreq_conn_hooks *hooks;
+	void *arg;
+	uint8_t state;          /* enum zcreq_conn_state; written by conn_event() */
+	uint8_t due;            /* enum zcreq_conn_due */
+	uint8_t stall;          /* enum zcreq_stall, the last verdict, or 0 */
+	uint8_t owners;         /* the caller, and the library until closed */
+	int32_t status;         /* what it was aborted with */
+	uint32_t request_count;
+	struct zcreq_request_list requests;
+	uint64_t deadline_ns;   /* of drain, then of linger; 0 is not set yet */
+	uint64_t alarm_ns;      /* when timers() is due; NEVER: not in the alarm list */
+	struct zcreq_conn_list *timer_list; /* that in_timers is in: stirred, alarms, or NULL */
+	STAILQ_HEAD(, zcreq_message) messages; /* foreign ones, for the hook */
+	uint32_t message_count;
+	TAILQ_ENTRY(zcreq_conn) in_timers;
+	STAILQ_ENTRY(zcreq_conn) in_ready;
+};
+
+struct zcreq_context {
+	struct zcreq_slots requests;
+	struct zcreq_slots holds;
+	STAILQ_HEAD(, zcreq_request) ready;
+	STAILQ_HEAD(, zcreq_conn) ready_conns;
+	struct zcreq_conn_list stirred; /* something happened since the last tick */
+	struct zcreq_conn_list alarms;  /* those with an alarm_ns */
+	uint64_t next_alarm_ns;         /* not after the earliest of them */
+	uint32_t dispatch_depth;
+	struct zcreq_allocator allocator;
+	struct zcreq_stats stats;
+};
+
+/* request.c */
+
+enum zcreq_event {
+	ZCREQ_EVENT_BEGIN = 1,
+	ZCREQ_EVENT_HOLD,      /* a send or a hold is wanted */
+	ZCREQ_EVENT_FINISH,
+	ZCREQ_EVENT_ABORT,
+	ZCREQ_EVENT_DEADLINE,  /* no proof in time */
+	ZCREQ_EVENT_LAST,      /* no send and no hold is left */
+	ZCREQ_EVENT_REPORTED,  /* released is about to be called */
+	ZCREQ_EVENT_COUNT,
+};
+
+/* The only writer of request->state: 0, or the error that the table has. */
+int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event);
+
+/* The request that @id names, or NULL, which is counted as a stale use. */
+struct zcreq_request *zcreq_request_find(struct zcreq_context *context, zcreq_id id);
+
+/* May a send be queued for it? 0, or the error for the caller. */
+int zcreq_request_hold(struct zcreq_request *request);
+
+/* A send of the engine has gone, with proof; looks at the request's end. */
+void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes);
+
+/* The whole connection is aborted: the outcome of this request. */
+void zcreq_request_abort(struct zcreq_request *request, int status);
+
+/* The linger deadline has passed. */
+void zcreq_request_deadline(struct zcreq_request *request);
+
+/* Takes a request that is about to be reported out of everything. */
+void zcreq_request_retire(struct zcreq_request *request);
+
+static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_due due)
+{
+	if (!request->due)
+		STAILQ_INSERT_TAIL(&request->conn->context->ready, request, in_ready);
+	request->due |= due;
+}
+
+/* conn.c */
+
+void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
+		     const struct zcreq_transport *transport,
+		     const struct zcreq_conn_hooks *hooks, void *arg);
+void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due);
+
+/* Something that ends a connection may have happened: looks, and closes it. */
+void zcreq_conn_check_end(struct zcreq_conn *conn);
+
+/* The linger deadline has passed: quarantine. */
+void zcreq_conn_deadline(struct zcreq_conn *conn);
+
+/* One connection's hooks that are due; the connection may be gone afterwards. */
+unsigned zcreq_conn_run(struct zcreq_conn *conn);
+
+/* The connection's timers want to be looked at by the next tick. */
+void zcreq_conn_stir(struct zcreq_conn *conn);
+
+/* Does what the time asks of one connection and sets its next alarm. */
+void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns);
+
+/* May it queue anything? Open and draining ones may. */
+static inline bool zcreq_conn_sends(const struct zcreq_conn *conn)
+{
+	return conn->state <= ZCREQ_CONN_DRAINING;
+}
+
+#endif

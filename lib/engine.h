@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * engine.h - a stream from the inside: what stream, transfer, ladder and watchdog share
+ *
+ *	stream.c    opening, queueing, what the caller asks
+ *	transfer.c  out to the socket, proof back in
+ *	ladder.c    abort: how the kernel is made to let go, and what if it does not
+ *	watchdog.c  who has stopped, and why
+ */
+#ifndef ZCREQ_LIB_ENGINE_H
+#define ZCREQ_LIB_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <zcreq/stream.h>
+
+#include "core.h"
+#include "policy.h"
+#include "sendq.h"
+#include "window.h"
+
+#define ZCREQ_MS ((uint64_t)1000000)
+
+/* How far down the abort ladder a stream is. */
+enum zcreq_ladder {
+	ZCREQ_LADDER_NONE = 1, /* not aborted */
+	ZCREQ_LADDER_REFUSED,  /* the kernel would not disconnect: ask again */
+	ZCREQ_LADDER_LET_GO,   /* disconnected: only packets on their way out are left */
+};
+
+struct zcreq_stream {
+	struct zcreq_conn conn; /* first */
+	const struct zcreq_socket_ops *ops;
+	void *ops_arg;
+	int fd;                    /* -1 when closed */
+	uint32_t stall_ms, not_reading_ms, linger_ms;
+	uint64_t limit_bytes;
+	uint64_t room_below_bytes; /* held bytes at which the room hook is owed; 0: it is not */
+	struct zcreq_sendq queue;
+	struct zcreq_window window;
+	struct zcreq_policy policy;
+	uint8_t ladder;            /* enum zcreq_ladder */
+	uint64_t poll_gap_ns;      /* between two looks while lingering */
+	uint64_t retry_ns;         /* no sending before this; 0: at once; NEVER: from the next tick */
+	uint64_t progress;         /* bytes accepted and ids notified, ever */
+	uint64_t progress_seen;    /* at the last look */
+	uint64_t quiet_since_ns;   /* no progress since; NEVER: nothing outstanding */
+	uint64_t look_ns;          /* when to look at it next, if it stays quiet */
+	uint64_t acked_seen;       /* tcpi_bytes_acked at the last look */
+};
+
+extern const struct zcreq_transport zcreq_stream_transport;
+
+static inline struct zcreq_stream *zcreq_stream_of(const struct zcreq_conn *conn)
+{
+	return (struct zcreq_stream *)conn;
+}
+
+/* Is this connection one of ours? */
+static inline bool zcreq_is_stream(const struct zcreq_conn *conn)
+{
+	return conn && conn->transport == &zcreq_stream_transport;
+}
+
+/* Does anything wait, here or in the kernel? */
+static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
+{
+	return stream->queue.unsent_bytes || stream->window.pending;
+}
+
+/* transfer.c: reads the error queue; the number of messages, or an error. */
+int zcreq_stream_reap(struct zcreq_stream *stream);
+
+/* transfer.c: sends what it can; an error of the socket aborts the connection. */
+void zcreq_stream_flush(struct zcreq_stream *stream);
+
+/* transfer.c: something may have left: does that make room, or end the connection? */
+void zcreq_stream_check(struct zcreq_stream *stream);
+
+/* ladder.c: the transport's abort, and its timers afterwards. */
+void zcreq_ladder_abort(struct zcreq_conn *conn);
+uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+/* watchdog.c: timers while open or draining; may abort the connection. */
+uint64_t zcreq_watchdog_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+#endif

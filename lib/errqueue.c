@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "errqueue.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* How often a call that was interrupted is made again. */
+#define INTERRUPTS 16
+
+static const struct sock_extended_err *extended_err(const struct cmsghdr *cmsg)
+{
+	bool v4 = cmsg->cmsg_level == SOL_IP && cmsg->cmsg_type == IP_RECVERR;
+	bool v6 = cmsg->cmsg_level == SOL_IPV6 && cmsg->cmsg_type == IPV6_RECVERR;
+
+	if ((!v4 && !v6) || cmsg->cmsg_len < CMSG_LEN(sizeof(struct sock_extended_err)))
+		return NULL;
+	return (const struct sock_extended_err *)CMSG_DATA(cmsg);
+}
+
+/* The notification in a message, or NULL if it is somebody else's. */
+static const struct sock_extended_err *notification(struct msghdr *header)
+{
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg;
+	     cmsg = CMSG_NXTHDR(header, cmsg)) {
+		const struct sock_extended_err *err = extended_err(cmsg);
+
+		if (err && err->ee_origin == SO_EE_ORIGIN_ZEROCOPY && err->ee_errno == 0)
+			return err;
+	}
+	return NULL;
+}
+
+int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
+			struct zcreq_errqueue_item *item)
+{
+	const struct sock_extended_err *err;
+	int tries = 0;
+	ssize_t len;
+
+	item->iov.iov_base = item->payload;
+	item->iov.iov_len = sizeof(item->payload);
+	do {
+		item->header = (struct msghdr){
+			.msg_iov = &item->iov,
+			.msg_iovlen = 1,
+			.msg_control = item->control,
+			.msg_controllen = sizeof(item->control),
+		};
+		len = ops->recvmsg(fd, &item->header, MSG_ERRQUEUE | MSG_DONTWAIT, arg);
+	} while (len == -EINTR && ++tries < INTERRUPTS);
+	if (len < 0)
+		return len == -EINTR ? -EAGAIN : (int)len;
+	err = notification(&item->header);
+	if (!err) {
+		item->len = (size_t)len < sizeof(item->payload) ? (size_t)len
+								: sizeof(item->payload);
+		return ZCREQ_ERRQUEUE_FOREIGN;
+	}
+	item->lo = err->ee_info;
+	item->hi = err->ee_data;
+	item->copied = err->ee_code & SO_EE_CODE_ZEROCOPY_COPIED;
+	return ZCREQ_ERRQUEUE_NOTIFICATION;
+}

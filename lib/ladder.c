@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ladder.c - abort: make the kernel give every page back, and prove it
+ *
+ * The steps, from the one that needs nothing to the one that gives up:
+ *
+ *	1  what the kernel never had is released (the outcomes are reported already)
+ *	2  what it has said already is read
+ *	3  connect(AF_UNSPEC): it resets the connection, frees its queues and posts
+ *	   the notifications on the descriptor, which is still open
+ *	4  these are read; out of order is usual here
+ *	5  packets in a queueing discipline or a driver still hold pages: look again,
+ *	   at growing intervals
+ *	6  no proof in linger_ms: quarantine. The descriptor and the records stay, a
+ *	   look now and then; late proof still releases
+ *
+ * close() has no place in it: it gives up the error queue, and with it the proof,
+ * while the kernel goes on sending from the pages. The descriptor is closed when
+ * nothing is outstanding (conn.c).
+ *
+ * After step 3 poll(2) reports POLLHUP without end, so looking again is done by
+ * time; nothing here waits.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "engine.h"
+
+#define POLL_LEAST_NS (1 * ZCREQ_MS)
+#define POLL_MOST_NS (20 * ZCREQ_MS)
+#define POLL_QUARANTINE_NS (1000 * ZCREQ_MS)
+
+/*
+ * A kernel refuses with EBUSY while another thread sleeps in a call on the same
+ * socket. Shutting down wakes that thread; until the next try the shortest user
+ * timeout makes the kernel's own timer do what it can.
+ */
+static void refused(struct zcreq_stream *stream)
+{
+	const int timeout_ms = 1;
+
+	stream->ladder = ZCREQ_LADDER_REFUSED;
+	stream->ops->shutdown(stream->fd, SHUT_RDWR, stream->ops_arg);
+	stream->ops->setsockopt(stream->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+				sizeof(timeout_ms), stream->ops_arg);
+}
+
+static void let_go(struct zcreq_stream *stream)
+{
+	int ret = stream->ops->disconnect(stream->fd, stream->ops_arg);
+
+	if (ret && stream->ladder == ZCREQ_LADDER_NONE) {
+		refused(stream);
+		ret = stream->ops->disconnect(stream->fd, stream->ops_arg);
+	}
+	if (ret == 0)
+		stream->ladder = ZCREQ_LADDER_LET_GO;
+}
+
+void zcreq_ladder_abort(struct zcreq_conn *conn)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+
+	zcreq_sendq_drop(&stream->queue, NULL);
+	zcreq_stream_reap(stream);
+	let_go(stream);
+	zcreq_stream_reap(stream);
+	stream->poll_gap_ns = POLL_LEAST_NS;
+}
+
+/* How long until the next look, while proof is missing. */
+static uint64_t next_gap(struct zcreq_stream *stream)
+{
+	uint64_t gap_ns = stream->poll_gap_ns;
+
+	if (stream->conn.state == ZCREQ_CONN_QUARANTINED)
+		return POLL_QUARANTINE_NS;
+	stream->poll_gap_ns = gap_ns * 2 < POLL_MOST_NS ? gap_ns * 2 : POLL_MOST_NS;
+	return gap_ns;
+}
+
+uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns)
+{
+	struct zcreq_conn *conn = &stream->conn;
+	uint64_t next_ns;
+
+	if (!conn->deadline_ns)
+		conn->deadline_ns = now_ns + stream->linger_ms * ZCREQ_MS;
+	if (stream->window.pending) {
+		if (stream->ladder == ZCREQ_LADDER_REFUSED)
+			let_go(stream);
+		zcreq_stream_reap(stream);
+	}
+	zcreq_stream_check(stream);
+	if (!stream->window.pending)
+		return ZCREQ_NEVER;
+	if (now_ns >= conn->deadline_ns && conn->state == ZCREQ_CONN_ABORTING)
+		zcreq_conn_deadline(conn);
+	next_ns = now_ns + next_gap(stream);
+	if (conn->state == ZCREQ_CONN_ABORTING && next_ns > conn->deadline_ns)
+		next_ns = conn->deadline_ns;
+	return next_ns;
+}

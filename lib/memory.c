@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *libc_calloc(size_t count, size_t size, void *arg)
+{
+	(void)arg;
+	return calloc(count, size);
+}
+
+static void libc_free(void *memory, void *arg)
+{
+	(void)arg;
+	free(memory);
+}
+
+const struct zcreq_allocator zcreq_libc_allocator = {
+	.calloc = libc_calloc,
+	.free = libc_free,
+};
+
+/* the largest ring; counters then still tell full from empty */
+#define RING_MAX ((uint32_t)1 << 30)
+
+void *zcreq_ring_grow(const struct zcreq_allocator *a, void *ring, uint32_t *mask, size_t size,
+		      uint32_t head, uint32_t tail, uint32_t least)
+{
+	uint32_t capacity = ring ? *mask + 1 : 1;
+	char *grown;
+
+	if (least > RING_MAX)
+		return NULL;
+	if (ring && capacity <= RING_MAX / 2)
+		capacity *= 2;
+	while (capacity < least)
+		capacity *= 2;
+	if (ring && capacity == *mask + 1)
+		return NULL;
+	grown = zcreq_calloc(a, capacity, size);
+	if (!grown)
+		return NULL;
+	for (uint32_t i = head; i != tail; i++)
+		memcpy(grown + (i & (capacity - 1)) * size, (char *)ring + (i & *mask) * size,
+		       size);
+	zcreq_free(a, ring);
+	*mask = capacity - 1;
+	return grown;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "message.h"
+
+#include <string.h>
+
+void zcreq_message_keep(struct zcreq_conn *conn, const struct msghdr *header, size_t len)
+{
+	struct zcreq_context *context = conn->context;
+	struct zcreq_message *kept;
+
+	context->stats.foreign_messages++;
+	if (!conn->hooks->message)
+		return;
+	kept = conn->message_count < ZCREQ_MESSAGES_MAX
+		       ? zcreq_calloc(&context->allocator, 1, sizeof(*kept))
+		       : NULL;
+	if (!kept || header->msg_controllen > sizeof(kept->control) ||
+	    len > sizeof(kept->payload)) {
+		zcreq_free(&context->allocator, kept);
+		context->stats.foreign_lost++;
+		return;
+	}
+	memcpy(kept->control, header->msg_control, header->msg_controllen);
+	if (len)
+		memcpy(kept->payload, header->msg_iov[0].iov_base, len);
+	kept->iov.iov_base = kept->payload;
+	kept->iov.iov_len = len;
+	kept->header.msg_control = kept->control;
+	kept->header.msg_controllen = header->msg_controllen;
+	kept->header.msg_iov = &kept->iov;
+	kept->header.msg_iovlen = 1;
+	kept->header.msg_flags = header->msg_flags;
+	STAILQ_INSERT_TAIL(&conn->messages, kept, next);
+	conn->message_count++;
+	zcreq_conn_due(conn, ZCREQ_CONN_DUE_MESSAGE);
+}
+
+static struct zcreq_message *pop(struct zcreq_conn *conn)
+{
+	struct zcreq_message *kept = STAILQ_FIRST(&conn->messages);
+
+	STAILQ_REMOVE_HEAD(&conn->messages, next);
+	conn->message_count--;
+	return kept;
+}
+
+unsigned zcreq_message_deliver(struct zcreq_conn *conn)
+{
+	struct zcreq_context *context = conn->context;
+	unsigned calls = 0;
+
+	for (unsigned left = conn->message_count; left && conn->message_count; left--) {
+		struct zcreq_message *kept = pop(conn);
+
+		if (conn->hooks->message) {
+			conn->hooks->message(conn, &kept->header, conn->arg);
+			calls++;
+		}
+		zcreq_free(&context->allocator, kept);
+	}
+	return calls;
+}
+
+void zcreq_message_drop_all(struct zcreq_conn *conn)
+{
+	while (conn->message_count)
+		zcreq_free(&conn->context->allocator, pop(conn));
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy.h"
+
+#define THRESHOLD_BYTES 16384
+#define PAUSE_LEAST 256
+#define PAUSE_MOST 65536
+
+void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
+		       uint32_t threshold_bytes)
+{
+	*policy = (struct zcreq_policy){
+		.state = mode == ZCREQ_MODE_ALWAYS  ? ZCREQ_POLICY_ALWAYS
+			 : mode == ZCREQ_MODE_NEVER ? ZCREQ_POLICY_NEVER
+						    : ZCREQ_POLICY_USING,
+		.threshold_bytes = threshold_bytes ? threshold_bytes : THRESHOLD_BYTES,
+		.pause_batches = PAUSE_LEAST,
+	};
+}
+
+/* Begins a new window in a state. */
+static void enter(struct zcreq_policy *policy, enum zcreq_policy_state state)
+{
+	policy->state = state;
+	policy->window_ids = 0;
+	policy->window_copied = 0;
+}
+
+static void pause_longer(struct zcreq_policy *policy)
+{
+	enter(policy, ZCREQ_POLICY_PAUSED);
+	policy->rest_batches = policy->pause_batches;
+	if (policy->pause_batches < PAUSE_MOST)
+		policy->pause_batches *= 2;
+}
+
+void zcreq_policy_decide(struct zcreq_policy *policy)
+{
+	uint32_t many = policy->window_ids - policy->window_ids / 8;
+
+	if (policy->state == ZCREQ_POLICY_PAUSED) {
+		enter(policy, ZCREQ_POLICY_PROBING);
+	} else if (policy->window_copied >= many) {
+		pause_longer(policy);
+	} else {
+		enter(policy, ZCREQ_POLICY_USING);
+		policy->pause_batches = PAUSE_LEAST;
+	}
+}

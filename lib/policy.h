@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * policy.h - whether the next batch is worth MSG_ZEROCOPY
+ *
+ * Two questions in mode auto. Is the batch large enough that pinning its pages is
+ * cheaper than copying it? That is the threshold. And does the kernel really send
+ * without copying on this path? On loopback and through veth it copies after all,
+ * and says so in the notification; then the pinning was for nothing.
+ *
+ * One such word proves little (kernels merge notifications, a path changes), so
+ * the share of copied ones is taken over a window, zero-copy is paused when it is
+ * high, and tried again after a number of batches that doubles up to a limit. It
+ * is never off for good.
+ *
+ *	             share of copied at least 7/8
+ *	  USING ------------------------------------> PAUSED
+ *	    ^   <-- a window with a lower share --.     |  rest is over
+ *	    |                                     |     v
+ *	    '---------------------------------- PROBING-'   (high share: PAUSED, longer)
+ */
+#ifndef ZCREQ_LIB_POLICY_H
+#define ZCREQ_LIB_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <zcreq/stream.h>
+
+enum zcreq_policy_state {
+	ZCREQ_POLICY_USING = 1,
+	ZCREQ_POLICY_PAUSED,
+	ZCREQ_POLICY_PROBING,
+	ZCREQ_POLICY_ALWAYS, /* mode always: stays */
+	ZCREQ_POLICY_NEVER,  /* mode never, or the socket cannot: stays */
+};
+
+struct zcreq_policy {
+	uint8_t state;            /* enum zcreq_policy_state */
+	uint32_t threshold_bytes;
+	uint32_t window_ids;      /* notified in the current window */
+	uint32_t window_copied;   /* of these, copied after all */
+	uint32_t rest_batches;    /* until the next probe, when paused */
+	uint32_t pause_batches;   /* how long the next pause is */
+};
+
+void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
+		       uint32_t threshold_bytes);
+
+/* The slow part of the two below: the window is full, or the pause is over. */
+void zcreq_policy_decide(struct zcreq_policy *policy);
+
+#define ZCREQ_POLICY_WINDOW 64
+#define ZCREQ_POLICY_PROBE 8
+
+/* Should a batch of so many bytes go without copying? Asked once per batch. */
+static inline bool zcreq_policy_wants(struct zcreq_policy *policy, uint64_t bytes)
+{
+	if (policy->state == ZCREQ_POLICY_ALWAYS)
+		return true;
+	if (policy->state == ZCREQ_POLICY_NEVER || bytes < policy->threshold_bytes)
+		return false;
+	if (policy->state != ZCREQ_POLICY_PAUSED)
+		return true;
+	if (policy->rest_batches-- == 0)
+		zcreq_policy_decide(policy);
+	return policy->state != ZCREQ_POLICY_PAUSED;
+}
+
+/* So many ids were notified, all of them copied or none. */
+static inline void zcreq_policy_notified(struct zcreq_policy *policy, uint32_t ids, bool copied)
+{
+	if (policy->state != ZCREQ_POLICY_USING && policy->state != ZCREQ_POLICY_PROBING)
+		return;
+	policy->window_ids += ids;
+	policy->window_copied += copied ? ids : 0;
+	if (policy->window_ids >= (policy->state == ZCREQ_POLICY_USING ? ZCREQ_POLICY_WINDOW
+								       : ZCREQ_POLICY_PROBE))
+		zcreq_policy_decide(policy);
+}
+
+#endif

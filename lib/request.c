@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * request.c - the life of a request: one table of states, and who may move it
+ *
+ * The boolean that programs keep beside a request ("PDU in use") is replaced by
+ * two counters, sends of the engine and holds of the caller, and by a state that
+ * only one function writes. A request ends when both counters are zero and its
+ * owner has finished; nothing else ends it.
+ *
+ * A status that is not 0 has been told (settled is due or was called): the first
+ * error wins because the second finds the place taken.
+ */
+#include <errno.h>
+
+#include "bug.h"
+#include "core.h"
+
+#define REQUEST_SIZE sizeof(struct zcreq_request)
+#define HOLD_SIZE sizeof(struct zcreq_hold_slot)
+
+/*
+ * What each event does in each state: the next state, or a negative errno that
+ * refuses it and changes nothing. 0 is no answer: a cell that was forgotten.
+ */
+static const int16_t transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT] = {
+	[ZCREQ_STATE_FREE] = {
+		[ZCREQ_EVENT_BEGIN] = ZCREQ_STATE_OPEN,
+		[ZCREQ_EVENT_HOLD] = -ESTALE,
+		[ZCREQ_EVENT_FINISH] = -ESTALE,
+		[ZCREQ_EVENT_ABORT] = -ESTALE,
+		[ZCREQ_EVENT_DEADLINE] = -ESTALE,
+		[ZCREQ_EVENT_LAST] = -ESTALE,
+		[ZCREQ_EVENT_REPORTED] = -ESTALE,
+	},
+	[ZCREQ_STATE_OPEN] = {
+		[ZCREQ_EVENT_BEGIN] = -EALREADY,
+		[ZCREQ_EVENT_HOLD] = ZCREQ_STATE_OPEN,
+		[ZCREQ_EVENT_FINISH] = ZCREQ_STATE_FINISHED,
+		[ZCREQ_EVENT_ABORT] = ZCREQ_STATE_ABORTING,
+		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_OPEN,
+		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_OPEN,
+		[ZCREQ_EVENT_REPORTED] = -EBUSY,
+	},
+	[ZCREQ_STATE_FINISHED] = {
+		[ZCREQ_EVENT_BEGIN] = -EALREADY,
+		[ZCREQ_EVENT_HOLD] = -ESTALE,
+		[ZCREQ_EVENT_FINISH] = -ESTALE,
+		[ZCREQ_EVENT_ABORT] = ZCREQ_STATE_ABORTED_FINISHED,
+		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_FINISHED,
+		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
+		[ZCREQ_EVENT_REPORTED] = -EBUSY,
+	},
+	[ZCREQ_STATE_ABORTING] = {
+		[ZCREQ_EVENT_BEGIN] = -EALREADY,
+		[ZCREQ_EVENT_HOLD] = -ECANCELED,
+		[ZCREQ_EVENT_FINISH] = ZCREQ_STATE_ABORTED_FINISHED,
+		[ZCREQ_EVENT_ABORT] = -EALREADY,
+		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_ABORTING,
+		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_ABORTING,
+		[ZCREQ_EVENT_REPORTED] = -EBUSY,
+	},
+	[ZCREQ_STATE_ABORTED_FINISHED] = {
+		[ZCREQ_EVENT_BEGIN] = -EALREADY,
+		[ZCREQ_EVENT_HOLD] = -ESTALE,
+		[ZCREQ_EVENT_FINISH] = -ESTALE,
+		[ZCREQ_EVENT_ABORT] = -EALREADY,
+		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_QUARANTINED,
+		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
+		[ZCREQ_EVENT_REPORTED] = -EBUSY,
+	},
+	[ZCREQ_STATE_QUARANTINED] = {
+		[ZCREQ_EVENT_BEGIN] = -EALREADY,
+		[ZCREQ_EVENT_HOLD] = -ESTALE,
+		[ZCREQ_EVENT_FINISH] = -ESTALE,
+		[ZCREQ_EVENT_ABORT] = -EALREADY,
+		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_QUARANTINED,
+		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
+		[ZCREQ_EVENT_REPORTED] = -EBUSY,
+	},
+	[ZCREQ_STATE_DONE] = {
+		[ZCREQ_EVENT_BEGIN] = -EALREADY,
+		[ZCREQ_EVENT_HOLD] = -ESTALE,
+		[ZCREQ_EVENT_FINISH] = -ESTALE,
+		[ZCREQ_EVENT_ABORT] = -ESTALE,
+		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_DONE,
+		[ZCREQ_EVENT_LAST] = -ESTALE,
+		[ZCREQ_EVENT_REPORTED] = ZCREQ_STATE_FREE,
+	},
+};
+
+int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
+{
+	int next = transitions[request->state][event];
+
+	if (next < 0)
+		return next;
+	zcreq_assert(next > 0);
+	request->state = next;
+	return 0;
+}
+
+/* For events of the library's own: to be refused would be a defect. */
+static inline void must(struct zcreq_request *request, enum zcreq_event event)
+{
+	int ret = zcreq_request_event(request, event);
+
+	zcreq_assert(ret == 0);
+}
+
+/* For events of the caller: a handle that is past this is counted as stale. */
+static inline int may(struct zcreq_request *request, enum zcreq_event event)
+{
+	int ret = zcreq_request_event(request, event);
+
+	if (ret == -ESTALE)
+		request->conn->context->stats.stale_handles++;
+	return ret;
+}
+
+struct zcreq_request *zcreq_request_find(struct zcreq_context *context, zcreq_id id)
+{
+	struct zcreq_slot *slot = zcreq_slots_find(&context->requests, id.bits, REQUEST_SIZE);
+
+	if (__builtin_expect(!slot, 0))
+		context->stats.stale_handles++;
+	return (struct zcreq_request *)slot;
+}
+
+/* The status becomes known, unless it was. */
+static void settle(struct zcreq_request *request, int status)
+{
+	if (status && !request->status) {
+		request->status = status;
+		zcreq_request_due(request, ZCREQ_DUE_SETTLED);
+	}
+}
+
+/* Is anything left to wait for? If not, the request is done and reported. */
+static inline void check_last(struct zcreq_request *request)
+{
+	struct zcreq_stats *stats = &request->conn->context->stats;
+
+	if (request->sends || request->holds)
+		return;
+	if (request->state == ZCREQ_STATE_QUARANTINED)
+		stats->quarantined_now--;
+	must(request, ZCREQ_EVENT_LAST);
+	if (request->state == ZCREQ_STATE_DONE)
+		zcreq_request_due(request, request->status
+						   ? ZCREQ_DUE_RELEASED
+						   : ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED);
+}
+
+int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg, zcreq_id *id)
+{
+	struct zcreq_context *context;
+	struct zcreq_request *request;
+	struct zcreq_slot *slot;
+	int ret;
+
+	if (!conn || !ops || !ops->released || !id)
+		return -EINVAL;
+	if (conn->state != ZCREQ_CONN_OPEN)
+		return -ESHUTDOWN;
+	context = conn->context;
+	ret = zcreq_slots_take(&context->requests, REQUEST_SIZE, &slot);
+	if (__builtin_expect(ret, 0))
+		return ret;
+	request = (struct zcreq_request *)slot;
+	*request = (struct zcreq_request){
+		.slot = *slot,
+		.state = ZCREQ_STATE_FREE,
+		.conn = conn,
+		.ops = ops,
+		.arg = arg,
+	};
+	must(request, ZCREQ_EVENT_BEGIN);
+	TAILQ_INSERT_TAIL(&conn->requests, request, in_conn);
+	conn->request_count++;
+	context->stats.begun++;
+	context->stats.requests_now++;
+	id->bits = slot->bits;
+	return 0;
+}
+
+int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
+{
+	struct zcreq_request *request;
+	int ret;
+
+	if (!context || status > 0)
+		return -EINVAL;
+	request = zcreq_request_find(context, id);
+	if (!request)
+		return -ESTALE;
+	ret = may(request, ZCREQ_EVENT_FINISH);
+	if (ret)
+		return ret;
+	settle(request, status);
+	check_last(request);
+	if (request->conn->state == ZCREQ_CONN_QUARANTINED)
+		zcreq_request_deadline(request);
+	return 0;
+}
+
+int zcreq_request_hold(struct zcreq_request *request)
+{
+	return may(request, ZCREQ_EVENT_HOLD);
+}
+
+int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
+{
+	struct zcreq_request *request;
+	struct zcreq_slot *slot;
+	int ret;
+
+	if (!context || !hold)
+		return -EINVAL;
+	request = zcreq_request_find(context, id);
+	if (!request)
+		return -ESTALE;
+	ret = zcreq_request_hold(request);
+	if (ret)
+		return ret;
+	ret = zcreq_slots_take(&context->holds, HOLD_SIZE, &slot);
+	if (ret)
+		return ret;
+	((struct zcreq_hold_slot *)slot)->request = request;
+	request->holds++;
+	context->stats.holds_now++;
+	hold->bits = slot->bits;
+	return 0;
+}
+
+int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
+{
+	struct zcreq_request *request;
+	struct zcreq_slot *slot;
+
+	if (!context || status > 0)
+		return -EINVAL;
+	slot = zcreq_slots_find(&context->holds, hold.bits, HOLD_SIZE);
+	if (!slot) {
+		context->stats.stale_handles++;
+		return -ESTALE;
+	}
+	request = ((struct zcreq_hold_slot *)slot)->request;
+	zcreq_slots_give(&context->holds, slot);
+	context->stats.holds_now--;
+	request->holds--;
+	settle(request, status);
+	check_last(request);
+	return 0;
+}
+
+void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes)
+{
+	zcreq_assert(request->sends);
+	request->sends--;
+	request->send_bytes -= bytes;
+	if (__builtin_expect(request->state == ZCREQ_STATE_QUARANTINED, 0))
+		request->conn->context->stats.quarantined_bytes_now -= bytes;
+	check_last(request);
+}
+
+/* The outcome of a request whose abort the table has just allowed. */
+static void aborted(struct zcreq_request *request, int status)
+{
+	request->conn->context->stats.aborted++;
+	settle(request, status);
+	if (request->state == ZCREQ_STATE_ABORTING)
+		zcreq_request_due(request, ZCREQ_DUE_ABORTING);
+}
+
+int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
+{
+	struct zcreq_request *request;
+	int ret;
+
+	if (!context || status >= 0)
+		return -EINVAL;
+	request = zcreq_request_find(context, id);
+	if (!request)
+		return -ESTALE;
+	if (request->accepted_bytes && request->state <= ZCREQ_STATE_FINISHED)
+		return -EBUSY;
+	ret = may(request, ZCREQ_EVENT_ABORT);
+	if (ret)
+		return ret;
+	aborted(request, status);
+	if (request->sends)
+		request->conn->transport->withdraw(request->conn, request);
+	return 0;
+}
+
+void zcreq_request_abort(struct zcreq_request *request, int status)
+{
+	if (zcreq_request_event(request, ZCREQ_EVENT_ABORT) == 0)
+		aborted(request, status);
+}
+
+void zcreq_request_deadline(struct zcreq_request *request)
+{
+	struct zcreq_stats *stats = &request->conn->context->stats;
+
+	/* for the caller's own holds the library waits: only the caller can know */
+	if (!request->sends || request->state != ZCREQ_STATE_ABORTED_FINISHED)
+		return;
+	must(request, ZCREQ_EVENT_DEADLINE);
+	stats->quarantined_now++;
+	stats->quarantined_bytes_now += request->send_bytes;
+	zcreq_request_due(request, ZCREQ_DUE_QUARANTINED);
+}
+
+void zcreq_request_retire(struct zcreq_request *request)
+{
+	struct zcreq_conn *conn = request->conn;
+	struct zcreq_context *context = conn->context;
+
+	must(request, ZCREQ_EVENT_REPORTED);
+	TAILQ_REMOVE(&conn->requests, request, in_conn);
+	conn->request_count--;
+	context->stats.requests_now--;
+	context->stats.released++;
+	zcreq_slots_give(&context->requests, &request->slot);
+	zcreq_conn_check_end(conn);
+}
+
+int zcreq_request_state(const struct zcreq_context *context, zcreq_id id)
+{
+	const struct zcreq_slot *slot;
+
+	if (!context)
+		return -EINVAL;
+	slot = zcreq_slots_find(&context->requests, id.bits, REQUEST_SIZE);
+	return slot ? ((const struct zcreq_request *)slot)->state : -ESTALE;
+}

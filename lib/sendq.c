@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sendq.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "bug.h"
+
+#define SENDS_LEAST 8
+#define IOVS_LEAST 16
+
+void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_allocator *allocator)
+{
+	*q = (struct zcreq_sendq){.allocator = allocator};
+}
+
+void zcreq_sendq_deinit(struct zcreq_sendq *q)
+{
+	zcreq_assert(q->head == q->tail && !q->held_bytes && !q->unsent_bytes);
+	zcreq_writebuf_deinit(&q->writes, q->allocator);
+	zcreq_free(q->allocator, q->sends);
+	zcreq_free(q->allocator, q->iovs);
+}
+
+static struct zcreq_send *send_at(const struct zcreq_sendq *q, uint32_t number)
+{
+	return &q->sends[number & q->send_mask];
+}
+
+static int grow_sends(struct zcreq_sendq *q)
+{
+	void *grown = zcreq_ring_grow(q->allocator, q->sends, &q->send_mask, sizeof(*q->sends),
+				      q->head, q->tail, SENDS_LEAST);
+
+	if (!grown)
+		return -ENOMEM;
+	q->sends = grown;
+	return 0;
+}
+
+static int grow_iovs(struct zcreq_sendq *q, uint32_t more)
+{
+	uint32_t need = q->iov_tail - q->iov_next + more;
+	void *grown;
+
+	if (need < IOVS_LEAST)
+		need = IOVS_LEAST;
+	grown = zcreq_ring_grow(q->allocator, q->iovs, &q->iov_mask, sizeof(*q->iovs),
+				q->iov_next, q->iov_tail, need);
+	if (!grown)
+		return -ENOMEM;
+	q->iovs = grown;
+	return 0;
+}
+
+/* Both rings have room for one more send; nothing else has changed if not. */
+static inline int make_room(struct zcreq_sendq *q, uint32_t iovcnt)
+{
+	int ret = 0;
+
+	if (__builtin_expect(!q->sends || q->tail - q->head > q->send_mask, 0))
+		ret = grow_sends(q);
+	if (!ret && __builtin_expect(!q->iovs || q->iov_tail - q->iov_next + iovcnt >
+						       q->iov_mask + 1, 0))
+		ret = grow_iovs(q, iovcnt);
+	return ret;
+}
+
+/* Puts a send at the tail; there is room. */
+static inline void append(struct zcreq_sendq *q, struct zcreq_request *request,
+			  struct zcreq_chunk *chunk, const struct iovec *iov, uint32_t iovcnt,
+			  uint64_t total_bytes)
+{
+	uint32_t first_iov = q->iov_tail;
+
+	/* empty ones are left out, so that the first of a run never is */
+	for (uint32_t i = 0; i < iovcnt; i++) {
+		if (iov[i].iov_len)
+			q->iovs[q->iov_tail++ & q->iov_mask] = iov[i];
+	}
+	*send_at(q, q->tail++) = (struct zcreq_send){
+		.request = request,
+		.chunk = chunk,
+		.total_bytes = total_bytes,
+		.left_bytes = total_bytes,
+		.first_iov = first_iov,
+		.end_iov = q->iov_tail,
+	};
+	q->unsent_bytes += total_bytes;
+	q->held_bytes += total_bytes;
+}
+
+int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *request,
+		     const struct iovec *iov, uint32_t iovcnt, uint64_t total_bytes)
+{
+	int ret = make_room(q, iovcnt);
+
+	if (ret)
+		return ret;
+	append(q, request, NULL, iov, iovcnt, total_bytes);
+	request->sends++;
+	request->send_bytes += total_bytes;
+	return 0;
+}
+
+int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len)
+{
+	struct zcreq_chunk *chunk;
+	struct iovec iov;
+	int ret = make_room(q, 1);
+
+	if (ret)
+		return ret;
+	iov.iov_base = zcreq_writebuf_put(&q->writes, q->allocator, data, len, &chunk);
+	if (!iov.iov_base)
+		return -ENOMEM;
+	iov.iov_len = len;
+	append(q, NULL, chunk, &iov, 1, len);
+	return 0;
+}
+
+uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, struct iovec **iov,
+			  uint64_t *bytes)
+{
+	uint32_t at = q->iov_next & q->iov_mask, run = q->iov_tail - q->iov_next, n = 0;
+	uint64_t sum = 0;
+
+	if (!q->unsent_bytes)
+		return 0;
+	if (run > q->iov_mask + 1 - at)
+		run = q->iov_mask + 1 - at;
+	if (run > IOV_MAX)
+		run = IOV_MAX;
+	while (n < run && sum < most_bytes)
+		sum += q->iovs[at + n++].iov_len;
+	*iov = &q->iovs[at];
+	*bytes = sum;
+	return n;
+}
+
+/* Neither a request's nor a write any more. */
+static inline bool is_gone(const struct zcreq_send *send)
+{
+	return !send->request && !send->chunk;
+}
+
+/* Frees the places of sends at the head that are gone. */
+static inline void retire_head(struct zcreq_sendq *q)
+{
+	while (q->head != q->next && is_gone(send_at(q, q->head)))
+		q->head++;
+}
+
+/* A send is gone: tells its owner. */
+static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send)
+{
+	struct zcreq_request *request = send->request;
+
+	q->held_bytes -= send->total_bytes;
+	if (request) {
+		send->request = NULL;
+		zcreq_request_send_gone(request, send->total_bytes);
+	} else {
+		zcreq_writebuf_gone(&q->writes, q->allocator, send->chunk);
+		send->chunk = NULL;
+	}
+}
+
+/* Moves the iovecs of the send at next on by @bytes, which is not all of it. */
+static void trim_iovs(struct zcreq_sendq *q, uint64_t bytes)
+{
+	for (;;) {
+		struct iovec *iov = &q->iovs[q->iov_next & q->iov_mask];
+
+		if (bytes < iov->iov_len) {
+			iov->iov_base = (char *)iov->iov_base + bytes;
+			iov->iov_len -= bytes;
+			return;
+		}
+		bytes -= iov->iov_len;
+		q->iov_next++;
+	}
+}
+
+/* Goes past sends of which nothing is left to accept. */
+static inline void skip_sent(struct zcreq_sendq *q)
+{
+	while (q->next != q->tail && !send_at(q, q->next)->left_bytes) {
+		q->iov_next = send_at(q, q->next)->end_iov;
+		q->next++;
+	}
+	retire_head(q);
+}
+
+struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
+					   bool by_reference)
+{
+	struct zcreq_send_range range = {.first = q->next, .last = q->next};
+
+	zcreq_assert(bytes && bytes <= q->unsent_bytes);
+	q->unsent_bytes -= bytes;
+	while (bytes) {
+		struct zcreq_send *send = send_at(q, q->next);
+		uint64_t part = send->left_bytes < bytes ? send->left_bytes : bytes;
+
+		range.last = q->next;
+		bytes -= part;
+		send->left_bytes -= part;
+		send->batches += part && by_reference;
+		if (part && send->request)
+			send->request->accepted_bytes += part;
+		if (send->left_bytes) {
+			trim_iovs(q, part);
+			break;
+		}
+		q->iov_next = send->end_iov;
+		q->next++;
+		if (part && !send->batches)
+			gone(q, send);
+	}
+	skip_sent(q);
+	return range;
+}
+
+void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last)
+{
+	for (uint32_t number = first; number != last + 1; number++) {
+		struct zcreq_send *send = send_at(q, number);
+
+		/* one that was withdrawn in the middle of a batch is gone already */
+		if (is_gone(send))
+			continue;
+		zcreq_assert(send->batches);
+		if (!--send->batches && !send->left_bytes)
+			gone(q, send);
+	}
+	retire_head(q);
+}
+
+/*
+ * What is left of a send will not be sent; its iovecs become empty. Those of the
+ * send at next that went before have given their places away already.
+ */
+static void drop_send(struct zcreq_sendq *q, uint32_t number)
+{
+	struct zcreq_send *send = send_at(q, number);
+	uint32_t iov = number == q->next ? q->iov_next : send->first_iov;
+
+	q->unsent_bytes -= send->left_bytes;
+	send->left_bytes = 0;
+	while (iov != send->end_iov)
+		q->iovs[iov++ & q->iov_mask].iov_len = 0;
+	if (!send->batches)
+		gone(q, send);
+}
+
+void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request)
+{
+	for (uint32_t number = q->next; number != q->tail; number++) {
+		struct zcreq_send *send = send_at(q, number);
+
+		if (send->left_bytes && (!request || send->request == request))
+			drop_send(q, number);
+	}
+	skip_sent(q);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sendq.h - the queue of sends of one stream, from the call to the proof
+ *
+ * Two rings. One has the sends, in the order of the calls; the other their iovecs,
+ * in the same order, so that what can go next is always one run of an array that
+ * sendmsg takes as it is. An iovec's place is free when the kernel has accepted
+ * its bytes (the kernel pins pages, not iovecs); a send's place is free when it is
+ * gone: no byte left to accept, and no batch that has bytes of it still pending.
+ *
+ *	   head              next            tail
+ *	----|--- accepted ----|--- unsent ----|----
+ *
+ * A send can straddle batches and a batch can straddle sends: each send counts
+ * the pending batches that touch it, which is all there is to "the last part was
+ * copied, the first is still in flight".
+ */
+#ifndef ZCREQ_LIB_SENDQ_H
+#define ZCREQ_LIB_SENDQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core.h"
+#include "writebuf.h"
+
+struct zcreq_send {
+	struct zcreq_request *request; /* whose it is, or */
+	struct zcreq_chunk *chunk;     /* a write; neither: gone */
+	uint64_t total_bytes;
+	uint64_t left_bytes;           /* not accepted yet */
+	uint32_t batches;              /* pending ones that have bytes of it */
+	uint32_t first_iov;
+	uint32_t end_iov;
+};
+
+struct zcreq_sendq {
+	const struct zcreq_allocator *allocator;
+	struct zcreq_send *sends;
+	struct iovec *iovs;
+	uint32_t send_mask, iov_mask;
+	uint32_t head, next, tail;    /* of sends */
+	uint32_t iov_next, iov_tail;
+	uint64_t unsent_bytes;        /* queued, not accepted */
+	uint64_t held_bytes;          /* of all sends that are not gone */
+	struct zcreq_writebuf writes;
+};
+
+void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_allocator *allocator);
+void zcreq_sendq_deinit(struct zcreq_sendq *q);
+
+/* Queues a send of a request; iovcnt is in range, the total not 0. 0 or -ENOMEM. */
+int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *request,
+		     const struct iovec *iov, uint32_t iovcnt, uint64_t total_bytes);
+
+/* Queues a copy of a few bytes. 0 or -ENOMEM. */
+int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len);
+
+/*
+ * What to hand to the next call: a run of iovecs, ending with the one that brings
+ * it to @most_bytes. Returns their number; 0 if nothing is unsent.
+ */
+uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, struct iovec **iov,
+			  uint64_t *bytes);
+
+/* A range of sends, both included. */
+struct zcreq_send_range {
+	uint32_t first;
+	uint32_t last;
+};
+
+/*
+ * A call has accepted @bytes of what peek gave. With @by_reference every send it
+ * touches now waits for one more batch; else what is wholly accepted and waits for
+ * no batch is gone, as a copy.
+ */
+struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
+					   bool by_reference);
+
+/* The proof for a batch is here. */
+void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last);
+
+/* Drops what is unsent, of one request or, with NULL, of all. */
+void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request);
+
+#endif

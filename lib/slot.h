@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * slot.h - tables whose entries are named by handles that die with them
+ *
+ * A table is a growing set of pages of equal entries, each of which begins with
+ * struct zcreq_slot. Pages never move, so a pointer to an entry in use stays
+ * good; the outside only ever gets the handle:
+ *
+ *	63          28 27  26 25                    0
+ *	[ generation  | kind | index                 ]
+ *
+ * The entry stores the whole handle that is good for it now, so a look-up is one
+ * comparison, and a stale, forged or foreign handle differs in some bit. Freeing
+ * an entry moves its generation on and sets its kind to "free", which no handle
+ * has. Generations start at a seed of the context, so that a handle of another
+ * context does not fit by chance.
+ *
+ * It never frees a page before the table's end, and never calls anybody.
+ */
+#ifndef ZCREQ_LIB_SLOT_H
+#define ZCREQ_LIB_SLOT_H
+
+#include <stdint.h>
+
+#include "memory.h"
+
+#define ZCREQ_SLOT_INDEX_BITS 26
+#define ZCREQ_SLOT_INDEX_MASK (((uint64_t)1 << ZCREQ_SLOT_INDEX_BITS) - 1)
+#define ZCREQ_SLOT_KIND_MASK ((uint64_t)3 << ZCREQ_SLOT_INDEX_BITS)
+#define ZCREQ_SLOT_GENERATION ((uint64_t)1 << (ZCREQ_SLOT_INDEX_BITS + 2))
+
+#define ZCREQ_SLOT_PAGE_BITS 6
+#define ZCREQ_SLOT_PAGE (1u << ZCREQ_SLOT_PAGE_BITS)
+
+#define ZCREQ_SLOT_NONE UINT32_MAX
+
+enum zcreq_slot_kind {
+	ZCREQ_SLOT_FREE = 0,
+	ZCREQ_SLOT_REQUEST = 1,
+	ZCREQ_SLOT_HOLD = 2,
+};
+
+struct zcreq_slot {
+	uint64_t bits;      /* the handle that is good for this entry now */
+	uint32_t next_free; /* index, while it is free */
+};
+
+struct zcreq_slots {
+	char **pages;
+	uint32_t made;      /* entries that exist, used or free */
+	uint32_t free;      /* index of the first free one, or NONE */
+	uint32_t limit;
+	uint32_t page_room; /* pages that the array has room for */
+	uint64_t seed;      /* generation bits that new entries start with */
+	uint64_t kind;      /* kind bits of handles in use */
+	const struct zcreq_allocator *allocator;
+};
+
+void zcreq_slots_init(struct zcreq_slots *table, const struct zcreq_allocator *allocator,
+		      enum zcreq_slot_kind kind, uint32_t limit, uint64_t seed);
+void zcreq_slots_deinit(struct zcreq_slots *table);
+
+/* Makes a page of free entries: 0, -ENOMEM, or -EMFILE at the limit. */
+int zcreq_slots_grow(struct zcreq_slots *table, size_t size);
+
+static inline struct zcreq_slot *zcreq_slots_at(const struct zcreq_slots *table, uint32_t index,
+						size_t size)
+{
+	return (struct zcreq_slot *)(table->pages[index >> ZCREQ_SLOT_PAGE_BITS] +
+				     (index & (ZCREQ_SLOT_PAGE - 1)) * size);
+}
+
+/* The entry that a handle names, or NULL if it names none that is in use. */
+static inline struct zcreq_slot *zcreq_slots_find(const struct zcreq_slots *table, uint64_t bits,
+						  size_t size)
+{
+	uint32_t index = bits & ZCREQ_SLOT_INDEX_MASK;
+	struct zcreq_slot *slot;
+
+	if (index >= table->made)
+		return NULL;
+	slot = zcreq_slots_at(table, index, size);
+	return slot->bits == bits && (bits & ZCREQ_SLOT_KIND_MASK) == table->kind ? slot : NULL;
+}
+
+/* Takes a free entry into use; what is behind its struct zcreq_slot is as it was. */
+static inline int zcreq_slots_take(struct zcreq_slots *table, size_t size,
+				   struct zcreq_slot **taken)
+{
+	struct zcreq_slot *slot;
+	int ret;
+
+	if (__builtin_expect(table->free == ZCREQ_SLOT_NONE, 0)) {
+		ret = zcreq_slots_grow(table, size);
+		if (ret)
+			return ret;
+	}
+	slot = zcreq_slots_at(table, table->free, size);
+	table->free = slot->next_free;
+	slot->bits |= table->kind;
+	*taken = slot;
+	return 0;
+}
+
+/* Ends an entry's life: its handle is stale from here on. */
+static inline void zcreq_slots_give(struct zcreq_slots *table, struct zcreq_slot *slot)
+{
+	uint64_t bits = slot->bits;
+
+	slot->bits = (bits & ~ZCREQ_SLOT_KIND_MASK) + ZCREQ_SLOT_GENERATION;
+	slot->next_free = table->free;
+	table->free = bits & ZCREQ_SLOT_INDEX_MASK;
+}
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stream.c - a TCP socket with a queue of sends: opening it, queueing on it
+ *
+ * Nothing here sends. Queueing and sending are apart so that a program that
+ * answers twenty commands in one turn of its loop makes one system call.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+
+#include "engine.h"
+#include "options.h"
+#include "socket.h"
+
+#define LINGER_MS 5000
+
+static int get_int(const struct zcreq_stream *stream, int level, int name, int *value)
+{
+	socklen_t len = sizeof(*value);
+
+	return stream->ops->getsockopt(stream->fd, level, name, value, &len, stream->ops_arg);
+}
+
+static int set_int(const struct zcreq_stream *stream, int level, int name, int value)
+{
+	return stream->ops->setsockopt(stream->fd, level, name, &value, sizeof(value),
+				       stream->ops_arg);
+}
+
+/* Is the descriptor a TCP socket that is connected? */
+static int check_socket(const struct zcreq_stream *stream)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+	int value, ret;
+
+	ret = get_int(stream, SOL_SOCKET, SO_TYPE, &value);
+	if (ret)
+		return ret;
+	if (value != SOCK_STREAM)
+		return -EPROTOTYPE;
+	ret = get_int(stream, SOL_SOCKET, SO_PROTOCOL, &value);
+	if (ret)
+		return ret;
+	if (value != IPPROTO_TCP)
+		return -EPROTONOSUPPORT;
+	ret = stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
+				      stream->ops_arg);
+	if (ret)
+		return ret;
+	/* the two states in which data can be sent: established, and half closed */
+	return info.tcpi_state == 1 || info.tcpi_state == 8 ? 0 : -ENOTCONN;
+}
+
+static int set_up_socket(struct zcreq_stream *stream, const struct zcreq_stream_options *o)
+{
+	enum zcreq_mode mode = o->mode;
+	int ret = check_socket(stream);
+
+	if (ret)
+		return ret;
+	if (mode != ZCREQ_MODE_NEVER && set_int(stream, SOL_SOCKET, SO_ZEROCOPY, 1)) {
+		if (mode == ZCREQ_MODE_ALWAYS)
+			return -EOPNOTSUPP;
+		mode = ZCREQ_MODE_NEVER;
+	}
+	if (o->user_timeout_ms) {
+		ret = set_int(stream, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout_ms);
+		if (ret)
+			return ret;
+	}
+	zcreq_policy_init(&stream->policy, mode, o->threshold_bytes);
+	return 0;
+}
+
+static int check_options(const struct zcreq_stream_options *o)
+{
+	if (o->mode != ZCREQ_MODE_AUTO && o->mode != ZCREQ_MODE_ALWAYS &&
+	    o->mode != ZCREQ_MODE_NEVER)
+		return -EINVAL;
+	if (o->not_reading_ms && !o->stall_ms)
+		return -EINVAL;
+	return o->user_timeout_ms > INT_MAX ? -EINVAL : 0;
+}
+
+int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_options *options,
+		      struct zcreq_conn **conn)
+{
+	struct zcreq_stream_options o;
+	struct zcreq_stream *stream;
+	int ret;
+
+	if (!context || !options || !conn)
+		return -EINVAL;
+	ret = zcreq_options_copy(&o, options, sizeof(o));
+	if (!ret)
+		ret = check_options(&o);
+	if (ret)
+		return ret;
+	stream = zcreq_calloc(&context->allocator, 1, sizeof(*stream));
+	if (!stream)
+		return -ENOMEM;
+	stream->ops = o.socket_ops ? o.socket_ops : &zcreq_kernel_socket;
+	stream->ops_arg = o.socket_arg;
+	stream->fd = o.fd;
+	ret = set_up_socket(stream, &o);
+	if (ret) {
+		zcreq_free(&context->allocator, stream);
+		return ret;
+	}
+	stream->stall_ms = o.stall_ms;
+	stream->not_reading_ms = o.not_reading_ms;
+	stream->linger_ms = o.linger_ms ? o.linger_ms : LINGER_MS;
+	stream->limit_bytes = o.limit_bytes ? o.limit_bytes : UINT64_MAX;
+	stream->window.oldest = stream->window.next = o.first_id;
+	stream->ladder = ZCREQ_LADDER_NONE;
+	stream->quiet_since_ns = ZCREQ_NEVER;
+	zcreq_sendq_init(&stream->queue, &context->allocator);
+	zcreq_conn_init(&stream->conn, context, &zcreq_stream_transport, o.hooks, o.arg);
+	*conn = &stream->conn;
+	return 0;
+}
+
+/* Is there room for so many bytes? If not, the room hook is owed. */
+static inline int check_room(struct zcreq_stream *stream, uint64_t len)
+{
+	uint64_t held = stream->queue.held_bytes;
+
+	if (__builtin_expect(!held || (held <= stream->limit_bytes &&
+				       len <= stream->limit_bytes - held), 1))
+		return 0;
+	stream->room_below_bytes = stream->limit_bytes / 2 + 1;
+	return -EAGAIN;
+}
+
+/* Something was queued: the watchdog looks from the next tick on. */
+static inline void queued(struct zcreq_stream *stream)
+{
+	if (stream->stall_ms)
+		zcreq_conn_stir(&stream->conn);
+}
+
+/* The sum of the lengths, or an error. */
+static inline int sum_iovs(const struct iovec *iov, int iovcnt, uint64_t *total)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < iovcnt; i++) {
+		if (__builtin_expect(iov[i].iov_len > (uint64_t)SSIZE_MAX - sum, 0))
+			return -EOVERFLOW;
+		sum += iov[i].iov_len;
+	}
+	*total = sum;
+	return sum ? 0 : -EINVAL;
+}
+
+int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, int iovcnt,
+	       unsigned flags)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	struct zcreq_request *request;
+	uint64_t total;
+	int ret;
+
+	if (!zcreq_is_stream(conn) || !iov || iovcnt <= 0 || flags)
+		return -EINVAL;
+	if (iovcnt > ZCREQ_IOV_MAX)
+		return -EMSGSIZE;
+	request = zcreq_request_find(conn->context, id);
+	if (!request)
+		return -ESTALE;
+	if (request->conn != conn)
+		return -EINVAL;
+	ret = sum_iovs(iov, iovcnt, &total);
+	if (!ret)
+		ret = check_room(stream, total);
+	if (!ret)
+		ret = zcreq_request_hold(request);
+	if (!ret)
+		ret = zcreq_sendq_push(&stream->queue, request, iov, iovcnt, total);
+	if (!ret)
+		queued(stream);
+	return ret;
+}
+
+int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	int ret;
+
+	if (!zcreq_is_stream(conn) || !data || !len)
+		return -EINVAL;
+	if (len > ZCREQ_WRITE_MAX)
+		return -EMSGSIZE;
+	if (!zcreq_conn_sends(conn))
+		return -ESHUTDOWN;
+	ret = check_room(stream, len);
+	if (!ret)
+		ret = zcreq_sendq_write(&stream->queue, data, len);
+	if (!ret)
+		queued(stream);
+	return ret;
+}
+
+short zcreq_events(const struct zcreq_conn *conn)
+{
+	const struct zcreq_stream *stream = zcreq_stream_of(conn);
+
+	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn))
+		return 0;
+	return stream->queue.unsent_bytes && !stream->retry_ns ? POLLERR | POLLOUT : POLLERR;
+}
+
+int zcreq_stream_fd(const struct zcreq_conn *conn)
+{
+	if (!zcreq_is_stream(conn))
+		return -EINVAL;
+	return zcreq_stream_of(conn)->fd < 0 ? -EBADF : zcreq_stream_of(conn)->fd;
+}
+
+static void stream_withdraw(struct zcreq_conn *conn, struct zcreq_request *request)
+{
+	zcreq_sendq_drop(&zcreq_stream_of(conn)->queue, request);
+	zcreq_stream_check(zcreq_stream_of(conn));
+}
+
+static bool stream_idle(const struct zcreq_conn *conn)
+{
+	return !zcreq_stream_outstanding(zcreq_stream_of(conn));
+}
+
+static uint64_t stream_timers(struct zcreq_conn *conn, uint64_t now_ns)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	uint64_t next_ns = ZCREQ_NEVER;
+
+	if (zcreq_conn_sends(conn)) {
+		next_ns = zcreq_watchdog_timers(stream, now_ns);
+		if (zcreq_conn_sends(conn))
+			return next_ns;
+	}
+	return zcreq_ladder_timers(stream, now_ns);
+}
+
+static int stream_explain(const struct zcreq_conn *conn, char *text, size_t size)
+{
+	static const char *const ladder[] = {
+		[ZCREQ_LADDER_NONE] = "",
+		[ZCREQ_LADDER_REFUSED] = ", the kernel refuses to disconnect",
+		[ZCREQ_LADDER_LET_GO] = ", disconnected",
+	};
+	const struct zcreq_stream *stream = zcreq_stream_of(conn);
+
+	return snprintf(text, size,
+			"; %llu bytes unsent, %u batches in the kernel (ids from %u)%s",
+			(unsigned long long)stream->queue.unsent_bytes, stream->window.pending,
+			stream->window.oldest, ladder[stream->ladder]);
+}
+
+static void stream_close(struct zcreq_conn *conn)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	const struct linger reset = {.l_onoff = 1};
+
+	/* a peer must not take a stream that was cut off for one that has ended */
+	if (stream->ladder == ZCREQ_LADDER_REFUSED)
+		stream->ops->setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset),
+					stream->ops_arg);
+	stream->ops->close(stream->fd, stream->ops_arg);
+	stream->fd = -1;
+	zcreq_sendq_deinit(&stream->queue);
+	zcreq_free(&conn->context->allocator, stream->window.ring);
+	stream->window.ring = NULL;
+}
+
+const struct zcreq_transport zcreq_stream_transport = {
+	.withdraw = stream_withdraw,
+	.abort = zcreq_ladder_abort,
+	.idle = stream_idle,
+	.timers = stream_timers,
+	.explain = stream_explain,
+	.close = stream_close,
+};

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * transfer.c - bytes out to the socket, proof back in from its error queue
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include "engine.h"
+#include "errqueue.h"
+
+/* The bytes after which a batch takes no further iovec. Kernel records end at
+ * about the same size, and a buffer is released with the last of its record. */
+#define BATCH_BYTES (512 * 1024)
+
+/* How often a call that was interrupted is made again before its event is left
+ * for the next turn of the loop. */
+#define INTERRUPTS 16
+
+/* Foreign messages read in one go, beside one message for each batch. */
+#define FOREIGN_AT_ONCE 1024
+
+void zcreq_stream_check(struct zcreq_stream *stream)
+{
+	if (stream->room_below_bytes && stream->queue.held_bytes < stream->room_below_bytes) {
+		stream->room_below_bytes = 0;
+		zcreq_conn_due(&stream->conn, ZCREQ_CONN_DUE_ROOM);
+	}
+	zcreq_conn_check_end(&stream->conn);
+}
+
+/* The kernel moved: the watchdog's period begins again. */
+static inline void progressed(struct zcreq_stream *stream, uint64_t amount)
+{
+	stream->progress += amount;
+	if (stream->stall_ms)
+		zcreq_conn_stir(&stream->conn);
+}
+
+/* The kernel says that ids lo..hi are no longer referenced. */
+static void prove(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, bool copied)
+{
+	struct zcreq_stats *stats = &stream->conn.context->stats;
+	uint32_t id = lo, ids = hi - lo + 1;
+
+	if (!zcreq_window_knows(&stream->window, lo, hi)) {
+		stats->bogus_ranges++;
+		return;
+	}
+	zcreq_policy_notified(&stream->policy, ids, copied);
+	do {
+		struct zcreq_batch *batch = zcreq_window_prove(&stream->window, id);
+
+		if (!batch) {
+			stats->duplicate_ids++;
+			continue;
+		}
+		stats->notifications++;
+		stats->notified_copied += copied;
+		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);
+	} while (id++ != hi);
+	progressed(stream, ids);
+}
+
+int zcreq_stream_reap(struct zcreq_stream *stream)
+{
+	uint32_t most = stream->window.pending + FOREIGN_AT_ONCE, messages = 0;
+	struct zcreq_errqueue_item item;
+	int ret;
+
+	while (messages < most) {
+		ret = zcreq_errqueue_next(stream->ops, stream->ops_arg, stream->fd, &item);
+		if (ret == ZCREQ_ERRQUEUE_NOTIFICATION)
+			prove(stream, item.lo, item.hi, item.copied);
+		else if (ret == ZCREQ_ERRQUEUE_FOREIGN)
+			zcreq_message_keep(&stream->conn, &item.header, item.len);
+		else if (ret != -EAGAIN)
+			return ret;
+		else
+			break;
+		messages++;
+	}
+	return messages;
+}
+
+/* Hands a run of iovecs to the socket; -EAGAIN when that has to wait. */
+static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt,
+			    int flags)
+{
+	const struct msghdr header = {.msg_iov = iov, .msg_iovlen = iovcnt};
+	struct zcreq_stats *stats = &stream->conn.context->stats;
+	int tries = 0;
+	ssize_t ret;
+
+	do {
+		stats->send_calls++;
+		ret = stream->ops->sendmsg(stream->fd, &header,
+					   MSG_DONTWAIT | MSG_NOSIGNAL | flags, stream->ops_arg);
+	} while (ret == -EINTR && ++tries < INTERRUPTS);
+	return ret == -EINTR || ret == 0 ? -EAGAIN : ret;
+}
+
+/* A batch by reference. -ENOBUFS: it has to be copied. */
+static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
+{
+	struct zcreq_stats *stats = &stream->conn.context->stats;
+	struct zcreq_send_range range;
+	ssize_t ret;
+
+	/* the place first: what the kernel has accepted can no longer be refused */
+	if (zcreq_window_reserve(&stream->window, stream->queue.allocator))
+		return -ENOBUFS;
+	ret = call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY);
+	if (ret == -ENOBUFS && stream->window.pending) {
+		/* option memory, which proof gives back; else it is the limit on
+		 * locked memory, and waiting for it would be for ever */
+		stats->no_buffers++;
+		if (zcreq_stream_reap(stream) > 0)
+			ret = call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY);
+	}
+	if (ret == -ENOBUFS)
+		stats->no_buffers++;
+	if (ret <= 0)
+		return ret;
+	range = zcreq_sendq_accept(&stream->queue, ret, true);
+	zcreq_window_push(&stream->window, range.first, range.last);
+	stats->zerocopy_batches++;
+	return ret;
+}
+
+static ssize_t send_copy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
+{
+	ssize_t ret = call_sendmsg(stream, iov, iovcnt, 0);
+
+	if (ret <= 0)
+		return ret;
+	zcreq_sendq_accept(&stream->queue, ret, false);
+	stream->conn.context->stats.copied_batches++;
+	return ret;
+}
+
+/* One batch: the bytes accepted, or an error. */
+static ssize_t send_batch(struct zcreq_stream *stream)
+{
+	struct iovec *iov;
+	uint64_t bytes;
+	uint32_t iovcnt = zcreq_sendq_peek(&stream->queue, BATCH_BYTES, &iov, &bytes);
+	ssize_t ret = -ENOBUFS;
+
+	if (zcreq_policy_wants(&stream->policy, bytes))
+		ret = send_zerocopy(stream, iov, iovcnt);
+	if (ret == -ENOBUFS)
+		ret = send_copy(stream, iov, iovcnt);
+	return ret;
+}
+
+void zcreq_stream_flush(struct zcreq_stream *stream)
+{
+	ssize_t ret = 1;
+
+	if (!zcreq_conn_sends(&stream->conn) || stream->retry_ns)
+		return;
+	while (ret > 0 && stream->queue.unsent_bytes) {
+		ret = send_batch(stream);
+		if (ret > 0) {
+			stream->conn.context->stats.sent_bytes += ret;
+			progressed(stream, ret);
+		}
+	}
+	if (ret > 0 || ret == -EAGAIN)
+		return;
+	if (ret == -ENOBUFS || ret == -ENOMEM) {
+		/* the machine is short of memory: try again in a while */
+		stream->conn.context->stats.no_buffers++;
+		stream->retry_ns = ZCREQ_NEVER;
+		zcreq_conn_stir(&stream->conn);
+		return;
+	}
+	zcreq_conn_abort(&stream->conn, ret);
+}
+
+int zcreq_flush(struct zcreq_conn *conn)
+{
+	if (!zcreq_is_stream(conn))
+		return -EINVAL;
+	zcreq_stream_flush(zcreq_stream_of(conn));
+	zcreq_stream_check(zcreq_stream_of(conn));
+	return 0;
+}
+
+/* The socket has an error, or both directions are shut: that ends the connection. */
+static void look_for_error(struct zcreq_stream *stream, short revents)
+{
+	socklen_t len = sizeof(int);
+	int error = 0, ret;
+
+	ret = stream->ops->getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &len,
+				      stream->ops_arg);
+	if (ret < 0)
+		error = -ret;
+	if (!error && revents & POLLHUP)
+		error = EPIPE;
+	if (error)
+		zcreq_conn_abort(&stream->conn, -error);
+}
+
+/* POLLERR, POLLHUP or POLLNVAL. */
+static void process_error(struct zcreq_stream *stream, short revents)
+{
+	int messages = revents & POLLNVAL ? -EBADF : zcreq_stream_reap(stream);
+
+	if (!zcreq_conn_sends(&stream->conn))
+		return;
+	if (messages < 0)
+		zcreq_conn_abort(&stream->conn, messages);
+	else if (revents & POLLHUP || messages == 0)
+		look_for_error(stream, revents);
+}
+
+int zcreq_process(struct zcreq_conn *conn, short revents)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	struct zcreq_context *context;
+
+	if (!zcreq_is_stream(conn))
+		return -EINVAL;
+	context = conn->context;
+	if (stream->fd >= 0) {
+		if (revents & (POLLERR | POLLHUP | POLLNVAL))
+			process_error(stream, revents);
+		if (revents & POLLOUT)
+			zcreq_stream_flush(stream);
+		zcreq_stream_check(stream);
+	}
+	zcreq_dispatch(context);
+	return 0;
+}

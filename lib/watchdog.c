@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * watchdog.c - who has stopped, and why: vanished, not reading, or only slow
+ *
+ * Nobody can abort in time who does not notice, and TCP tells nobody for about a
+ * quarter of an hour. A connection with something outstanding that has made no
+ * progress for stall_ms is looked at with TCP_INFO. One alarm per connection, none
+ * per request; nothing at all for a connection that is idle.
+ *
+ * What is asked is when the peer was last heard (an ACK, or data), and whether it
+ * could have been expected to answer since:
+ *
+ *  - The window is open and data is unacknowledged: the kernel retransmits, the
+ *    peer has had stall_ms to answer. Quiet for that long is vanished.
+ *  - The window is closed: the kernel only probes, at intervals that double up to
+ *    two minutes, and a peer that reads nothing answers each. Quiet then means
+ *    vanished only if a probe went unanswered: two probes are out (each answer
+ *    resets the count), or a retransmission has been due twice over.
+ *  - Everything is acknowledged: the pages are in a driver. Not the peer's fault.
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+
+#include "engine.h"
+
+#define RETRY_NS (10 * ZCREQ_MS)
+
+/* The shortest time between two looks at the same quiet connection. */
+#define LOOK_LEAST_MS 10
+
+/* What one look has found. */
+struct look {
+	enum zcreq_stall verdict;
+	uint64_t again_ms; /* when to look again, if nothing happens */
+};
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Was the peer asked, with its window closed, and did not answer? */
+static bool probe_unanswered(const struct tcp_info *info, uint64_t quiet_ms)
+{
+	if (!info->tcpi_unacked)
+		return info->tcpi_probes >= 2;
+	return quiet_ms * 1000 > 2 * (uint64_t)info->tcpi_rto;
+}
+
+static struct look judge(const struct zcreq_stream *stream, const struct tcp_info *info,
+			 bool knows_window)
+{
+	const uint64_t stall_ms = stream->stall_ms;
+	uint64_t quiet_ms = least(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
+	bool waiting = info->tcpi_unacked || info->tcpi_notsent_bytes;
+	bool closed = !info->tcpi_unacked || (knows_window && !info->tcpi_snd_wnd);
+	struct look look = {
+		.verdict = ZCREQ_STALL_CONGESTED,
+		.again_ms = quiet_ms < stall_ms ? stall_ms - quiet_ms : stall_ms,
+	};
+
+	if (!waiting)
+		return look;
+	if (quiet_ms >= stall_ms && (!closed || probe_unanswered(info, quiet_ms))) {
+		look.verdict = ZCREQ_STALL_VANISHED;
+	} else if (closed && info->tcpi_bytes_acked == stream->acked_seen) {
+		look.verdict = ZCREQ_STALL_NOT_READING;
+		look.again_ms = stall_ms;
+	}
+	return look;
+}
+
+/* Asks the kernel; a socket that cannot be asked is in an error's hands already. */
+static int take_look(struct zcreq_stream *stream, struct look *look)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+	bool knows_window;
+	int ret;
+
+	ret = stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
+				      stream->ops_arg);
+	if (ret)
+		return ret;
+	/* since Linux 5.4; an older kernel fills less of the struct */
+	knows_window = len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(info.tcpi_snd_wnd);
+	*look = judge(stream, &info, knows_window);
+	stream->acked_seen = info.tcpi_bytes_acked;
+	return 0;
+}
+
+static void tell(struct zcreq_stream *stream, enum zcreq_stall verdict)
+{
+	struct zcreq_stats *stats = &stream->conn.context->stats;
+
+	if (stream->conn.stall == verdict)
+		return;
+	stream->conn.stall = verdict;
+	zcreq_conn_due(&stream->conn, ZCREQ_CONN_DUE_STALLED);
+	stats->stalled_vanished += verdict == ZCREQ_STALL_VANISHED;
+	stats->stalled_not_reading += verdict == ZCREQ_STALL_NOT_READING;
+	stats->stalled_congested += verdict == ZCREQ_STALL_CONGESTED;
+}
+
+/* No progress for stall_ms: looks, and aborts or says when to look again. */
+static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
+{
+	uint64_t quiet_ns = now_ns - stream->quiet_since_ns, limit_ns;
+	struct look look;
+	int ret = take_look(stream, &look);
+
+	if (ret) {
+		zcreq_conn_abort(&stream->conn, ret);
+		return ZCREQ_NEVER;
+	}
+	tell(stream, look.verdict);
+	if (look.verdict == ZCREQ_STALL_VANISHED) {
+		zcreq_conn_abort(&stream->conn, -ETIMEDOUT);
+		return ZCREQ_NEVER;
+	}
+	look.again_ms = most(look.again_ms, LOOK_LEAST_MS);
+	if (look.verdict == ZCREQ_STALL_NOT_READING && stream->not_reading_ms) {
+		limit_ns = stream->not_reading_ms * ZCREQ_MS;
+		if (quiet_ns >= limit_ns) {
+			zcreq_conn_abort(&stream->conn, -ETIME);
+			return ZCREQ_NEVER;
+		}
+		return now_ns + least(look.again_ms * ZCREQ_MS, limit_ns - quiet_ns);
+	}
+	return now_ns + look.again_ms * ZCREQ_MS;
+}
+
+static uint64_t watch(struct zcreq_stream *stream, uint64_t now_ns)
+{
+	if (!stream->stall_ms)
+		return ZCREQ_NEVER;
+	if (!zcreq_stream_outstanding(stream)) {
+		stream->quiet_since_ns = ZCREQ_NEVER;
+		return ZCREQ_NEVER;
+	}
+	if (stream->quiet_since_ns == ZCREQ_NEVER || stream->progress != stream->progress_seen) {
+		stream->progress_seen = stream->progress;
+		stream->quiet_since_ns = now_ns;
+		stream->conn.stall = 0;
+		stream->look_ns = now_ns + stream->stall_ms * ZCREQ_MS;
+	}
+	if (now_ns >= stream->look_ns)
+		stream->look_ns = examine(stream, now_ns);
+	return stream->look_ns;
+}
+
+/* Sending was put off for want of memory: when it is to go on. */
+static uint64_t retry(struct zcreq_stream *stream, uint64_t now_ns)
+{
+	if (!stream->retry_ns)
+		return ZCREQ_NEVER;
+	if (stream->retry_ns == ZCREQ_NEVER) {
+		stream->retry_ns = now_ns + RETRY_NS;
+	} else if (now_ns >= stream->retry_ns) {
+		stream->retry_ns = 0;
+		zcreq_stream_flush(stream);
+		zcreq_stream_check(stream);
+		if (stream->retry_ns)
+			stream->retry_ns = now_ns + RETRY_NS;
+	}
+	return stream->retry_ns ? stream->retry_ns : ZCREQ_NEVER;
+}
+
+uint64_t zcreq_watchdog_timers(struct zcreq_stream *stream, uint64_t now_ns)
+{
+	uint64_t retry_ns = retry(stream, now_ns);
+
+	return zcreq_conn_sends(&stream->conn) ? least(retry_ns, watch(stream, now_ns))
+					       : ZCREQ_NEVER;
+}

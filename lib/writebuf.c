@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "writebuf.h"
+
+#include <string.h>
+
+#include "bug.h"
+
+#define CHUNK_BYTES 4032
+
+struct zcreq_chunk {
+	uint32_t size;
+	uint32_t used;
+	uint32_t writes; /* put and not yet gone */
+	char bytes[];
+};
+
+static struct zcreq_chunk *chunk_new(struct zcreq_writebuf *buf,
+				     const struct zcreq_allocator *allocator, uint32_t least)
+{
+	uint32_t size = least > CHUNK_BYTES ? least : CHUNK_BYTES;
+	struct zcreq_chunk *chunk = buf->spare;
+
+	if (chunk && size == CHUNK_BYTES) {
+		buf->spare = NULL;
+		chunk->used = 0;
+		return chunk;
+	}
+	chunk = zcreq_calloc(allocator, 1, sizeof(*chunk) + size);
+	if (chunk)
+		chunk->size = size;
+	return chunk;
+}
+
+/* Nothing of it is in use: keep one of the usual size, free the others. */
+static void chunk_retire(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
+			 struct zcreq_chunk *chunk)
+{
+	if (!buf->spare && chunk->size == CHUNK_BYTES)
+		buf->spare = chunk;
+	else
+		zcreq_free(allocator, chunk);
+}
+
+void *zcreq_writebuf_put(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
+			 const void *data, uint32_t len, struct zcreq_chunk **chunk)
+{
+	struct zcreq_chunk *filling = buf->filling;
+	char *at;
+
+	if (!filling || filling->size - filling->used < len) {
+		struct zcreq_chunk *fresh = chunk_new(buf, allocator, len);
+
+		if (!fresh)
+			return NULL;
+		if (filling && !filling->writes)
+			chunk_retire(buf, allocator, filling);
+		buf->filling = filling = fresh;
+	}
+	at = filling->bytes + filling->used;
+	memcpy(at, data, len);
+	filling->used += len;
+	filling->writes++;
+	*chunk = filling;
+	return at;
+}
+
+void zcreq_writebuf_gone(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
+			 struct zcreq_chunk *chunk)
+{
+	zcreq_assert(chunk->writes);
+	if (--chunk->writes)
+		return;
+	if (chunk == buf->filling)
+		chunk->used = 0;
+	else
+		chunk_retire(buf, allocator, chunk);
+}
+
+void zcreq_writebuf_deinit(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator)
+{
+	zcreq_assert(!buf->filling || !buf->filling->writes);
+	zcreq_free(allocator, buf->filling);
+	zcreq_free(allocator, buf->spare);
+	*buf = (struct zcreq_writebuf){0};
+}
