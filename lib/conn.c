@@ -5,7 +5,8 @@
  * The connection knows its requests and its state; what it sends on is the
  * transport's business. Every way to the end (drain, abort, free, the watchdog,
  * an error of the socket) comes together in two functions: zcreq_conn_abort(),
- * which starts it, and zcreq_conn_check_end(), which sees that it is over.
+ * which starts it, and
+ * zcreq_conn_close_if_over(), which sees that it is over.
  *
  * The memory goes when both owners are gone: the caller with zcreq_conn_free(),
  * the library when the closed hook has been called. So neither a callback that
@@ -162,8 +163,13 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
 
 void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due)
 {
-	if (!conn->due)
+	/* closed is the last thing that is told, and may be on its way already */
+	if (conn->state == ZCREQ_CONN_CLOSED && due != ZCREQ_CONN_DUE_CLOSED)
+		return;
+	if (!conn->due) {
 		STAILQ_INSERT_TAIL(&conn->context->ready_conns, conn, in_ready);
+		conn->context->ready_conn_count++;
+	}
 	conn->due |= due;
 }
 
@@ -208,10 +214,10 @@ void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns)
 		context->next_alarm_ns = conn->alarm_ns;
 }
 
-void zcreq_conn_check_end(struct zcreq_conn *conn)
+void zcreq_conn_close_if_over(struct zcreq_conn *conn)
 {
-	if (conn->state == ZCREQ_CONN_OPEN || conn->state == ZCREQ_CONN_CLOSED ||
-	    conn->request_count || !conn->transport->idle(conn))
+	if (conn->state == ZCREQ_CONN_CLOSED || conn->request_count ||
+	    !conn->transport->idle(conn))
 		return;
 	if (conn_event(conn, CONN_EVENT_EMPTY) == 0)
 		zcreq_conn_due(conn, ZCREQ_CONN_DUE_CLOSED);

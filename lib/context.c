@@ -12,22 +12,13 @@
 /* Rounds of callbacks that one dispatch follows: see zcreq_dispatch(). */
 #define DISPATCH_ROUNDS 8
 
-/* Spreads the bits of a seed over the generation (the finisher of splitmix64). */
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15u;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
-
 /* Two contexts differ in their address, two at one address in the time. */
 static uint64_t pick_seed(const struct zcreq_context *context)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return mix((uintptr_t)context) ^ mix((uint64_t)now.tv_sec << 32 ^ now.tv_nsec);
+	return zcreq_mix((uintptr_t)context) ^ zcreq_mix((uint64_t)now.tv_sec << 32 ^ now.tv_nsec);
 }
 
 int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_context **out)
@@ -58,9 +49,9 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	if (!o.seed)
 		o.seed = pick_seed(context);
 	zcreq_slots_init(&context->requests, &context->allocator, ZCREQ_SLOT_REQUEST,
-			 o.max_requests ? o.max_requests : ZCREQ_MAX_REQUESTS, mix(o.seed));
+			 o.max_requests ? o.max_requests : ZCREQ_MAX_REQUESTS, zcreq_mix(o.seed));
 	zcreq_slots_init(&context->holds, &context->allocator, ZCREQ_SLOT_HOLD,
-			 ZCREQ_MAX_REQUESTS, mix(o.seed + 1));
+			 ZCREQ_MAX_REQUESTS, zcreq_mix(o.seed + 1));
 	STAILQ_INIT(&context->ready);
 	STAILQ_INIT(&context->ready_conns);
 	TAILQ_INIT(&context->stirred);
@@ -85,64 +76,32 @@ int zcreq_context_free(struct zcreq_context *context)
 	return 0;
 }
 
-/* One request's callbacks that are due; with the last of them it is gone. */
-static unsigned run_request(struct zcreq_request *request)
-{
-	const struct zcreq_ops *ops = request->ops;
-	const zcreq_id id = {request->slot.bits};
-	void *arg = request->arg;
-	unsigned due = request->due, calls = 0;
-
-	request->due = 0;
-	if (due & ZCREQ_DUE_SETTLED && ops->settled) {
-		ops->settled(id, request->status, arg);
-		calls++;
-	}
-	/* the states are asked again: an earlier callback may have moved it on */
-	if (due & ZCREQ_DUE_ABORTING && ops->aborting && request->state == ZCREQ_STATE_ABORTING) {
-		ops->aborting(id, request->status, arg);
-		calls++;
-	}
-	if (due & ZCREQ_DUE_QUARANTINED && ops->quarantined &&
-	    request->state == ZCREQ_STATE_QUARANTINED) {
-		ops->quarantined(id, arg);
-		calls++;
-	}
-	if (due & ZCREQ_DUE_RELEASED) {
-		int status = request->status;
-
-		zcreq_request_retire(request);
-		ops->released(id, status, arg);
-		calls++;
-	}
-	return calls;
-}
-
 /* What is due now, connections first; what this makes due is for the next round. */
 static unsigned run_round(struct zcreq_context *context)
 {
-	STAILQ_HEAD(, zcreq_request) requests = STAILQ_HEAD_INITIALIZER(requests);
-	STAILQ_HEAD(, zcreq_conn) conns = STAILQ_HEAD_INITIALIZER(conns);
-	struct zcreq_request *request;
-	struct zcreq_conn *conn;
+	uint32_t conns = context->ready_conn_count, requests = context->ready_count;
 	unsigned calls = 0;
 
-	STAILQ_CONCAT(&conns, &context->ready_conns);
-	STAILQ_CONCAT(&requests, &context->ready);
-	while ((conn = STAILQ_FIRST(&conns))) {
-		STAILQ_REMOVE_HEAD(&conns, in_ready);
+	context->ready_conn_count -= conns;
+	context->ready_count -= requests;
+	while (conns--) {
+		struct zcreq_conn *conn = STAILQ_FIRST(&context->ready_conns);
+
+		STAILQ_REMOVE_HEAD(&context->ready_conns, in_ready);
 		calls += zcreq_conn_run(conn);
 	}
-	while ((request = STAILQ_FIRST(&requests))) {
-		STAILQ_REMOVE_HEAD(&requests, in_ready);
-		calls += run_request(request);
+	while (requests--) {
+		struct zcreq_request *request = STAILQ_FIRST(&context->ready);
+
+		STAILQ_REMOVE_HEAD(&context->ready, in_ready);
+		calls += zcreq_request_run(request);
 	}
 	return calls;
 }
 
 static bool anything_due(const struct zcreq_context *context)
 {
-	return !STAILQ_EMPTY(&context->ready) || !STAILQ_EMPTY(&context->ready_conns);
+	return context->ready_count || context->ready_conn_count;
 }
 
 int zcreq_dispatch(struct zcreq_context *context)
@@ -201,5 +160,6 @@ int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats 
 	if (!context || !stats || size != sizeof(*stats))
 		return -EINVAL;
 	memcpy(stats, &context->stats, size);
+	stats->requests_now = stats->begun - stats->released;
 	return 0;
 }

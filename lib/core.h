@@ -43,12 +43,12 @@ enum zcreq_conn_due {
 
 struct zcreq_request {
 	struct zcreq_slot slot; /* first: see slot.h */
-	uint8_t state;          /* enum zcreq_state; written by zcreq_request_event() */
-	uint8_t due;            /* enum zcreq_due */
-	int32_t status;         /* the first error; not 0 means that settled was told */
 	uint32_t sends;         /* queued or in the kernel */
 	uint32_t holds;         /* of the caller */
 	uint64_t send_bytes;    /* of @sends */
+	int32_t status;         /* the first error; not 0 means that settled was told */
+	uint8_t state;          /* enum zcreq_state; written by zcreq_request_event() */
+	uint8_t due;            /* enum zcreq_due */
 	uint64_t accepted_bytes; /* that the kernel took, ever */
 	struct zcreq_conn *conn;
 	const struct zcreq_ops *ops;
@@ -105,8 +105,9 @@ struct zcreq_conn {
 struct zcreq_context {
 	struct zcreq_slots requests;
 	struct zcreq_slots holds;
-	STAILQ_HEAD(, zcreq_request) ready;
-	STAILQ_HEAD(, zcreq_conn) ready_conns;
+	STAILQ_HEAD(, zcreq_request) ready;    /* those with a mailbox that is not empty */
+	STAILQ_HEAD(, zcreq_conn) ready_conns; /* the same of connections */
+	uint32_t ready_count, ready_conn_count;
 	struct zcreq_conn_list stirred; /* something happened since the last tick */
 	struct zcreq_conn_list alarms;  /* those with an alarm_ns */
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
@@ -125,17 +126,14 @@ enum zcreq_event {
 	ZCREQ_EVENT_DEADLINE,  /* no proof in time */
 	ZCREQ_EVENT_LAST,      /* no send and no hold is left */
 	ZCREQ_EVENT_REPORTED,  /* released is about to be called */
-	ZCREQ_EVENT_COUNT,
+	ZCREQ_EVENT_COUNT = 8,
 };
 
 /* The only writer of request->state: 0, or the error that the table has. */
 int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event);
 
-/* The request that @id names, or NULL, which is counted as a stale use. */
-struct zcreq_request *zcreq_request_find(struct zcreq_context *context, zcreq_id id);
-
-/* May a send be queued for it? 0, or the error for the caller. */
-int zcreq_request_hold(struct zcreq_request *request);
+/* Finds the request that a send is for: 0, or the error for the caller. */
+int zcreq_request_send(struct zcreq_conn *conn, zcreq_id id, struct zcreq_request **found);
 
 /* A send of the engine has gone, with proof; looks at the request's end. */
 void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes);
@@ -146,13 +144,17 @@ void zcreq_request_abort(struct zcreq_request *request, int status);
 /* The linger deadline has passed. */
 void zcreq_request_deadline(struct zcreq_request *request);
 
-/* Takes a request that is about to be reported out of everything. */
-void zcreq_request_retire(struct zcreq_request *request);
+/* Its callbacks that are due; with the last of them it is gone. How many ran. */
+unsigned zcreq_request_run(struct zcreq_request *request);
 
 static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_due due)
 {
-	if (!request->due)
-		STAILQ_INSERT_TAIL(&request->conn->context->ready, request, in_ready);
+	struct zcreq_context *context = request->conn->context;
+
+	if (!request->due) {
+		STAILQ_INSERT_TAIL(&context->ready, request, in_ready);
+		context->ready_count++;
+	}
 	request->due |= due;
 }
 
@@ -164,7 +166,13 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due);
 
 /* Something that ends a connection may have happened: looks, and closes it. */
-void zcreq_conn_check_end(struct zcreq_conn *conn);
+void zcreq_conn_close_if_over(struct zcreq_conn *conn);
+
+static inline void zcreq_conn_check_end(struct zcreq_conn *conn)
+{
+	if (conn->state != ZCREQ_CONN_OPEN)
+		zcreq_conn_close_if_over(conn);
+}
 
 /* The linger deadline has passed: quarantine. */
 void zcreq_conn_deadline(struct zcreq_conn *conn);

@@ -41,13 +41,14 @@ int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
 
 	item->iov.iov_base = item->payload;
 	item->iov.iov_len = sizeof(item->payload);
+	item->header.msg_name = NULL;
+	item->header.msg_namelen = 0;
+	item->header.msg_iov = &item->iov;
+	item->header.msg_iovlen = 1;
+	item->header.msg_control = item->control;
 	do {
-		item->header = (struct msghdr){
-			.msg_iov = &item->iov,
-			.msg_iovlen = 1,
-			.msg_control = item->control,
-			.msg_controllen = sizeof(item->control),
-		};
+		item->header.msg_controllen = sizeof(item->control);
+		item->header.msg_flags = 0;
 		len = ops->recvmsg(fd, &item->header, MSG_ERRQUEUE | MSG_DONTWAIT, arg);
 	} while (len == -EINTR && ++tries < INTERRUPTS);
 	if (len < 0)

@@ -88,7 +88,7 @@ static const int16_t transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT] = {
 	},
 };
 
-int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
+static inline int move(struct zcreq_request *request, enum zcreq_event event)
 {
 	int next = transitions[request->state][event];
 
@@ -99,10 +99,15 @@ int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
 	return 0;
 }
 
+int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
+{
+	return move(request, event);
+}
+
 /* For events of the library's own: to be refused would be a defect. */
 static inline void must(struct zcreq_request *request, enum zcreq_event event)
 {
-	int ret = zcreq_request_event(request, event);
+	int ret = move(request, event);
 
 	zcreq_assert(ret == 0);
 }
@@ -110,14 +115,14 @@ static inline void must(struct zcreq_request *request, enum zcreq_event event)
 /* For events of the caller: a handle that is past this is counted as stale. */
 static inline int may(struct zcreq_request *request, enum zcreq_event event)
 {
-	int ret = zcreq_request_event(request, event);
+	int ret = move(request, event);
 
-	if (ret == -ESTALE)
+	if (__builtin_expect(ret == -ESTALE, 0))
 		request->conn->context->stats.stale_handles++;
 	return ret;
 }
 
-struct zcreq_request *zcreq_request_find(struct zcreq_context *context, zcreq_id id)
+static inline struct zcreq_request *find(struct zcreq_context *context, zcreq_id id)
 {
 	struct zcreq_slot *slot = zcreq_slots_find(&context->requests, id.bits, REQUEST_SIZE);
 
@@ -151,36 +156,48 @@ static inline void check_last(struct zcreq_request *request)
 						   : ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED);
 }
 
+static int grow_and_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg,
+			  zcreq_id *id);
+
 int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg, zcreq_id *id)
 {
-	struct zcreq_context *context;
 	struct zcreq_request *request;
-	struct zcreq_slot *slot;
-	int ret;
+	struct zcreq_slots *table;
 
 	if (!conn || !ops || !ops->released || !id)
 		return -EINVAL;
 	if (conn->state != ZCREQ_CONN_OPEN)
 		return -ESHUTDOWN;
-	context = conn->context;
-	ret = zcreq_slots_take(&context->requests, REQUEST_SIZE, &slot);
-	if (__builtin_expect(ret, 0))
-		return ret;
-	request = (struct zcreq_request *)slot;
-	*request = (struct zcreq_request){
-		.slot = *slot,
-		.state = ZCREQ_STATE_FREE,
-		.conn = conn,
-		.ops = ops,
-		.arg = arg,
-	};
+	table = &conn->context->requests;
+	if (zcreq_slots_full(table))
+		return grow_and_begin(conn, ops, arg, id);
+	request = (struct zcreq_request *)zcreq_slots_take(table, REQUEST_SIZE);
+	request->sends = 0;
+	request->holds = 0;
+	request->send_bytes = 0;
+	request->status = 0;
+	request->state = ZCREQ_STATE_FREE;
+	request->due = 0;
+	request->accepted_bytes = 0;
+	request->conn = conn;
+	request->ops = ops;
+	request->arg = arg;
 	must(request, ZCREQ_EVENT_BEGIN);
 	TAILQ_INSERT_TAIL(&conn->requests, request, in_conn);
 	conn->request_count++;
-	context->stats.begun++;
-	context->stats.requests_now++;
-	id->bits = slot->bits;
+	conn->context->stats.begun++;
+	id->bits = request->slot.bits;
 	return 0;
+}
+
+/* Apart from the above, so that the usual case saves no registers for it. */
+static __attribute__((noinline)) int grow_and_begin(struct zcreq_conn *conn,
+						    const struct zcreq_ops *ops, void *arg,
+						    zcreq_id *id)
+{
+	int ret = zcreq_slots_grow(&conn->context->requests, REQUEST_SIZE);
+
+	return ret ? ret : zcreq_begin(conn, ops, arg, id);
 }
 
 int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
@@ -190,7 +207,7 @@ int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
 
 	if (!context || status > 0)
 		return -EINVAL;
-	request = zcreq_request_find(context, id);
+	request = find(context, id);
 	if (!request)
 		return -ESTALE;
 	ret = may(request, ZCREQ_EVENT_FINISH);
@@ -198,13 +215,20 @@ int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
 		return ret;
 	settle(request, status);
 	check_last(request);
-	if (request->conn->state == ZCREQ_CONN_QUARANTINED)
+	if (__builtin_expect(request->conn->state == ZCREQ_CONN_QUARANTINED, 0))
 		zcreq_request_deadline(request);
 	return 0;
 }
 
-int zcreq_request_hold(struct zcreq_request *request)
+int zcreq_request_send(struct zcreq_conn *conn, zcreq_id id, struct zcreq_request **found)
 {
+	struct zcreq_request *request = find(conn->context, id);
+
+	if (!request)
+		return -ESTALE;
+	if (request->conn != conn)
+		return -EINVAL;
+	*found = request;
 	return may(request, ZCREQ_EVENT_HOLD);
 }
 
@@ -216,15 +240,18 @@ int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
 
 	if (!context || !hold)
 		return -EINVAL;
-	request = zcreq_request_find(context, id);
+	request = find(context, id);
 	if (!request)
 		return -ESTALE;
-	ret = zcreq_request_hold(request);
+	ret = may(request, ZCREQ_EVENT_HOLD);
 	if (ret)
 		return ret;
-	ret = zcreq_slots_take(&context->holds, HOLD_SIZE, &slot);
-	if (ret)
-		return ret;
+	if (zcreq_slots_full(&context->holds)) {
+		ret = zcreq_slots_grow(&context->holds, HOLD_SIZE);
+		if (ret)
+			return ret;
+	}
+	slot = zcreq_slots_take(&context->holds, HOLD_SIZE);
 	((struct zcreq_hold_slot *)slot)->request = request;
 	request->holds++;
 	context->stats.holds_now++;
@@ -279,7 +306,7 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
 
 	if (!context || status >= 0)
 		return -EINVAL;
-	request = zcreq_request_find(context, id);
+	request = find(context, id);
 	if (!request)
 		return -ESTALE;
 	if (request->accepted_bytes && request->state <= ZCREQ_STATE_FINISHED)
@@ -295,7 +322,7 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
 
 void zcreq_request_abort(struct zcreq_request *request, int status)
 {
-	if (zcreq_request_event(request, ZCREQ_EVENT_ABORT) == 0)
+	if (move(request, ZCREQ_EVENT_ABORT) == 0)
 		aborted(request, status);
 }
 
@@ -312,18 +339,58 @@ void zcreq_request_deadline(struct zcreq_request *request)
 	zcreq_request_due(request, ZCREQ_DUE_QUARANTINED);
 }
 
-void zcreq_request_retire(struct zcreq_request *request)
+/* Takes a request that is about to be reported out of everything. */
+static inline void retire(struct zcreq_request *request)
 {
 	struct zcreq_conn *conn = request->conn;
-	struct zcreq_context *context = conn->context;
 
 	must(request, ZCREQ_EVENT_REPORTED);
 	TAILQ_REMOVE(&conn->requests, request, in_conn);
 	conn->request_count--;
-	context->stats.requests_now--;
-	context->stats.released++;
-	zcreq_slots_give(&context->requests, &request->slot);
+	conn->context->stats.released++;
+	zcreq_slots_give(&conn->context->requests, &request->slot);
 	zcreq_conn_check_end(conn);
+}
+
+/* The callbacks that come before the last one. */
+static unsigned run_news(struct zcreq_request *request, unsigned due)
+{
+	const struct zcreq_ops *ops = request->ops;
+	const zcreq_id id = {request->slot.bits};
+	unsigned calls = 0;
+
+	if (due & ZCREQ_DUE_SETTLED && ops->settled) {
+		ops->settled(id, request->status, request->arg);
+		calls++;
+	}
+	/* the states are asked again: an earlier callback may have moved it on */
+	if (due & ZCREQ_DUE_ABORTING && ops->aborting && request->state == ZCREQ_STATE_ABORTING) {
+		ops->aborting(id, request->status, request->arg);
+		calls++;
+	}
+	if (due & ZCREQ_DUE_QUARANTINED && ops->quarantined &&
+	    request->state == ZCREQ_STATE_QUARANTINED) {
+		ops->quarantined(id, request->arg);
+		calls++;
+	}
+	return calls;
+}
+
+unsigned zcreq_request_run(struct zcreq_request *request)
+{
+	const struct zcreq_ops *ops = request->ops;
+	unsigned due = request->due, calls = 0;
+	const zcreq_id id = {request->slot.bits};
+
+	request->due = 0;
+	if (ops->settled || due != (ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED))
+		calls = run_news(request, due);
+	if (!(due & ZCREQ_DUE_RELEASED))
+		return calls;
+	retire(request);
+	/* the slot is free from here on, but nobody has taken it yet */
+	ops->released(id, request->status, request->arg);
+	return calls + 1;
 }
 
 int zcreq_request_state(const struct zcreq_context *context, zcreq_id id)

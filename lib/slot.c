@@ -4,13 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
+static const uint64_t generation_mask = ~(ZCREQ_SLOT_INDEX_MASK | ZCREQ_SLOT_KIND_MASK);
+
 void zcreq_slots_init(struct zcreq_slots *table, const struct zcreq_allocator *allocator,
 		      enum zcreq_slot_kind kind, uint32_t limit, uint64_t seed)
 {
 	*table = (struct zcreq_slots){
 		.free = ZCREQ_SLOT_NONE,
 		.limit = limit,
-		.seed = seed & ~(ZCREQ_SLOT_INDEX_MASK | ZCREQ_SLOT_KIND_MASK),
+		.seed = seed,
 		.kind = (uint64_t)kind << ZCREQ_SLOT_INDEX_BITS,
 		.allocator = allocator,
 	};
@@ -59,7 +61,7 @@ int zcreq_slots_grow(struct zcreq_slots *table, size_t size)
 	for (uint32_t i = table->made; i-- > first;) {
 		struct zcreq_slot *slot = zcreq_slots_at(table, i, size);
 
-		slot->bits = table->seed | i;
+		slot->bits = (zcreq_mix(table->seed + i) & generation_mask) | i;
 		slot->next_free = table->free;
 		table->free = i;
 	}

@@ -12,14 +12,15 @@
  * The entry stores the whole handle that is good for it now, so a look-up is one
  * comparison, and a stale, forged or foreign handle differs in some bit. Freeing
  * an entry moves its generation on and sets its kind to "free", which no handle
- * has. Generations start at a seed of the context, so that a handle of another
- * context does not fit by chance.
+ * has. Generations start at a hash of the context's seed and the index, so that
+ * neither a handle of another context nor that of a neighbour fits by chance.
  *
  * It never frees a page before the table's end, and never calls anybody.
  */
 #ifndef ZCREQ_LIB_SLOT_H
 #define ZCREQ_LIB_SLOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "memory.h"
@@ -51,10 +52,19 @@ struct zcreq_slots {
 	uint32_t free;      /* index of the first free one, or NONE */
 	uint32_t limit;
 	uint32_t page_room; /* pages that the array has room for */
-	uint64_t seed;      /* generation bits that new entries start with */
+	uint64_t seed;      /* where generations of new entries come from */
 	uint64_t kind;      /* kind bits of handles in use */
 	const struct zcreq_allocator *allocator;
 };
+
+/* Spreads the bits of a seed (the finisher of splitmix64). */
+static inline uint64_t zcreq_mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15u;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+	return x ^ (x >> 31);
+}
 
 void zcreq_slots_init(struct zcreq_slots *table, const struct zcreq_allocator *allocator,
 		      enum zcreq_slot_kind kind, uint32_t limit, uint64_t seed);
@@ -83,23 +93,20 @@ static inline struct zcreq_slot *zcreq_slots_find(const struct zcreq_slots *tabl
 	return slot->bits == bits && (bits & ZCREQ_SLOT_KIND_MASK) == table->kind ? slot : NULL;
 }
 
-/* Takes a free entry into use; what is behind its struct zcreq_slot is as it was. */
-static inline int zcreq_slots_take(struct zcreq_slots *table, size_t size,
-				   struct zcreq_slot **taken)
+/* Is no entry free? Then grow first. */
+static inline bool zcreq_slots_full(const struct zcreq_slots *table)
 {
-	struct zcreq_slot *slot;
-	int ret;
+	return __builtin_expect(table->free == ZCREQ_SLOT_NONE, 0);
+}
 
-	if (__builtin_expect(table->free == ZCREQ_SLOT_NONE, 0)) {
-		ret = zcreq_slots_grow(table, size);
-		if (ret)
-			return ret;
-	}
-	slot = zcreq_slots_at(table, table->free, size);
+/* Takes a free entry into use; what is behind its struct zcreq_slot is as it was. */
+static inline struct zcreq_slot *zcreq_slots_take(struct zcreq_slots *table, size_t size)
+{
+	struct zcreq_slot *slot = zcreq_slots_at(table, table->free, size);
+
 	table->free = slot->next_free;
 	slot->bits |= table->kind;
-	*taken = slot;
-	return 0;
+	return slot;
 }
 
 /* Ends an entry's life: its handle is stale from here on. */

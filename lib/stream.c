@@ -170,16 +170,11 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 		return -EINVAL;
 	if (iovcnt > ZCREQ_IOV_MAX)
 		return -EMSGSIZE;
-	request = zcreq_request_find(conn->context, id);
-	if (!request)
-		return -ESTALE;
-	if (request->conn != conn)
-		return -EINVAL;
 	ret = sum_iovs(iov, iovcnt, &total);
 	if (!ret)
-		ret = check_room(stream, total);
+		ret = zcreq_request_send(conn, id, &request);
 	if (!ret)
-		ret = zcreq_request_hold(request);
+		ret = check_room(stream, total);
 	if (!ret)
 		ret = zcreq_sendq_push(&stream->queue, request, iov, iovcnt, total);
 	if (!ret)

@@ -3,6 +3,8 @@
  * transfer.c - bytes out to the socket, proof back in from its error queue
  */
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 
 #include "engine.h"
@@ -18,6 +20,12 @@
 
 /* Foreign messages read in one go, beside one message for each batch. */
 #define FOREIGN_AT_ONCE 1024
+
+/* Notifications for which the connection is asked once whether it is alive. */
+#define CLAIMS_AT_ONCE 64
+
+/* tcpi_state of a connection that is over */
+#define TCP_STATE_CLOSE 7
 
 void zcreq_stream_check(struct zcreq_stream *stream)
 {
@@ -61,24 +69,90 @@ static void prove(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, bool co
 	progressed(stream, ids);
 }
 
+/* The socket is dead: aborts with its error, or with @otherwise if it has none. */
+static void die(struct zcreq_stream *stream, int otherwise)
+{
+	socklen_t len = sizeof(int);
+	int error = 0, ret;
+
+	ret = stream->ops->getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &len,
+				      stream->ops_arg);
+	if (ret < 0)
+		error = -ret;
+	if (!error)
+		error = otherwise;
+	if (error)
+		zcreq_conn_abort(&stream->conn, -error);
+}
+
+/*
+ * Notifications that the death of a connection posts look like those of delivered
+ * data. They are success only if the connection was alive after they were posted,
+ * so it is asked between reading them and believing them.
+ */
+static void die_if_dead(struct zcreq_stream *stream)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (!zcreq_conn_sends(&stream->conn))
+		return;
+	if (stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
+				    stream->ops_arg) ||
+	    info.tcpi_state == TCP_STATE_CLOSE)
+		die(stream, ECONNRESET);
+}
+
+/* Notifications that are read before they are believed. */
+struct claims {
+	uint32_t count;
+	struct {
+		uint32_t lo, hi;
+		bool copied;
+	} range[CLAIMS_AT_ONCE];
+};
+
+/* Reads messages until there are none, enough of them, or the claims are full. */
+static int read_messages(struct zcreq_stream *stream, uint32_t most, struct claims *claims)
+{
+	struct zcreq_errqueue_item item;
+	uint32_t messages = 0;
+	int kind;
+
+	claims->count = 0;
+	while (messages < most && claims->count < CLAIMS_AT_ONCE) {
+		kind = zcreq_errqueue_next(stream->ops, stream->ops_arg, stream->fd, &item);
+		if (kind < 0)
+			return kind == -EAGAIN || messages ? (int)messages : kind;
+		messages++;
+		if (kind == ZCREQ_ERRQUEUE_FOREIGN) {
+			zcreq_message_keep(&stream->conn, &item.header, item.len);
+			continue;
+		}
+		claims->range[claims->count].lo = item.lo;
+		claims->range[claims->count].hi = item.hi;
+		claims->range[claims->count++].copied = item.copied;
+	}
+	return messages;
+}
+
 int zcreq_stream_reap(struct zcreq_stream *stream)
 {
 	uint32_t most = stream->window.pending + FOREIGN_AT_ONCE, messages = 0;
-	struct zcreq_errqueue_item item;
+	struct claims claims;
 	int ret;
 
-	while (messages < most) {
-		ret = zcreq_errqueue_next(stream->ops, stream->ops_arg, stream->fd, &item);
-		if (ret == ZCREQ_ERRQUEUE_NOTIFICATION)
-			prove(stream, item.lo, item.hi, item.copied);
-		else if (ret == ZCREQ_ERRQUEUE_FOREIGN)
-			zcreq_message_keep(&stream->conn, &item.header, item.len);
-		else if (ret != -EAGAIN)
-			return ret;
-		else
-			break;
-		messages++;
-	}
+	do {
+		ret = read_messages(stream, most - messages, &claims);
+		if (claims.count)
+			die_if_dead(stream);
+		for (uint32_t i = 0; i < claims.count; i++)
+			prove(stream, claims.range[i].lo, claims.range[i].hi,
+			      claims.range[i].copied);
+		if (ret < 0)
+			return messages ? (int)messages : ret;
+		messages += ret;
+	} while (claims.count == CLAIMS_AT_ONCE && messages < most);
 	return messages;
 }
 
@@ -115,7 +189,9 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 		 * locked memory, and waiting for it would be for ever */
 		stats->no_buffers++;
 		if (zcreq_stream_reap(stream) > 0)
-			ret = call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY);
+			ret = zcreq_conn_sends(&stream->conn)
+				      ? call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY)
+				      : -EPIPE;
 	}
 	if (ret == -ENOBUFS)
 		stats->no_buffers++;
@@ -187,33 +263,22 @@ int zcreq_flush(struct zcreq_conn *conn)
 	return 0;
 }
 
-/* The socket has an error, or both directions are shut: that ends the connection. */
-static void look_for_error(struct zcreq_stream *stream, short revents)
-{
-	socklen_t len = sizeof(int);
-	int error = 0, ret;
-
-	ret = stream->ops->getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &len,
-				      stream->ops_arg);
-	if (ret < 0)
-		error = -ret;
-	if (!error && revents & POLLHUP)
-		error = EPIPE;
-	if (error)
-		zcreq_conn_abort(&stream->conn, -error);
-}
-
-/* POLLERR, POLLHUP or POLLNVAL. */
+/* POLLERR, POLLHUP or POLLNVAL. An end comes first: abort does the reading then. */
 static void process_error(struct zcreq_stream *stream, short revents)
 {
-	int messages = revents & POLLNVAL ? -EBADF : zcreq_stream_reap(stream);
+	int messages;
 
+	if (zcreq_conn_sends(&stream->conn) && revents & (POLLHUP | POLLNVAL)) {
+		die(stream, revents & POLLNVAL ? EBADF : EPIPE);
+		return;
+	}
+	messages = zcreq_stream_reap(stream);
 	if (!zcreq_conn_sends(&stream->conn))
 		return;
 	if (messages < 0)
 		zcreq_conn_abort(&stream->conn, messages);
-	else if (revents & POLLHUP || messages == 0)
-		look_for_error(stream, revents);
+	else if (messages == 0)
+		die(stream, 0);
 }
 
 int zcreq_process(struct zcreq_conn *conn, short revents)
@@ -224,7 +289,7 @@ int zcreq_process(struct zcreq_conn *conn, short revents)
 	if (!zcreq_is_stream(conn))
 		return -EINVAL;
 	context = conn->context;
-	if (stream->fd >= 0) {
+	if (conn->state != ZCREQ_CONN_CLOSED) {
 		if (revents & (POLLERR | POLLHUP | POLLNVAL))
 			process_error(stream, revents);
 		if (revents & POLLOUT)

@@ -10,12 +10,13 @@
  * What is asked is when the peer was last heard (an ACK, or data), and whether it
  * could have been expected to answer since:
  *
- *  - The window is open and data is unacknowledged: the kernel retransmits, the
- *    peer has had stall_ms to answer. Quiet for that long is vanished.
+ *  - The window is open: the kernel sends or retransmits, and the peer has had
+ *    stall_ms to answer. Quiet for that long is vanished.
  *  - The window is closed: the kernel only probes, at intervals that double up to
- *    two minutes, and a peer that reads nothing answers each. Quiet then means
- *    vanished only if a probe went unanswered: two probes are out (each answer
- *    resets the count), or a retransmission has been due twice over.
+ *    two minutes, and a peer that reads nothing answers each at once. Quiet then
+ *    means vanished only if a probe (or a retransmission) had time to be answered
+ *    and was not. When it was sent follows from the timer: rto, doubled backoff
+ *    times, after the peer was last heard.
  *  - Everything is acknowledged: the pages are in a driver. Not the peer's fault.
  */
 #include <errno.h>
@@ -27,8 +28,13 @@
 
 #define RETRY_NS (10 * ZCREQ_MS)
 
-/* The shortest time between two looks at the same quiet connection. */
+/* The shortest time between two looks at the same quiet connection, and the time
+ * between two while an answer to a probe is awaited. */
 #define LOOK_LEAST_MS 10
+#define LOOK_PROBED_MS 25
+
+/* What a peer that is alive needs at most to answer a probe. */
+#define ANSWER_MS 200
 
 /* What one look has found. */
 struct look {
@@ -46,12 +52,23 @@ static uint64_t most(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Was the peer asked, with its window closed, and did not answer? */
+/* With its window closed: was the peer asked, and did it not answer? */
 static bool probe_unanswered(const struct tcp_info *info, uint64_t quiet_ms)
 {
-	if (!info->tcpi_unacked)
-		return info->tcpi_probes >= 2;
-	return quiet_ms * 1000 > 2 * (uint64_t)info->tcpi_rto;
+	uint64_t rto_ms = info->tcpi_rto / 1000;
+
+	if (info->tcpi_unacked)
+		return quiet_ms > 2 * rto_ms;
+	if (info->tcpi_probes != 1 || !info->tcpi_backoff)
+		return info->tcpi_probes > 1;
+	return quiet_ms >= (rto_ms << least(info->tcpi_backoff - 1, 16)) + ANSWER_MS;
+}
+
+/* Can the peer not take a whole segment? An old kernel does not tell its window;
+ * then nothing being on the way has to stand for it. */
+static bool window_closed(const struct tcp_info *info, bool knows_window)
+{
+	return knows_window ? info->tcpi_snd_wnd < info->tcpi_snd_mss : !info->tcpi_unacked;
 }
 
 static struct look judge(const struct zcreq_stream *stream, const struct tcp_info *info,
@@ -60,7 +77,7 @@ static struct look judge(const struct zcreq_stream *stream, const struct tcp_inf
 	const uint64_t stall_ms = stream->stall_ms;
 	uint64_t quiet_ms = least(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
 	bool waiting = info->tcpi_unacked || info->tcpi_notsent_bytes;
-	bool closed = !info->tcpi_unacked || (knows_window && !info->tcpi_snd_wnd);
+	bool closed = window_closed(info, knows_window);
 	struct look look = {
 		.verdict = ZCREQ_STALL_CONGESTED,
 		.again_ms = quiet_ms < stall_ms ? stall_ms - quiet_ms : stall_ms,
@@ -70,9 +87,11 @@ static struct look judge(const struct zcreq_stream *stream, const struct tcp_inf
 		return look;
 	if (quiet_ms >= stall_ms && (!closed || probe_unanswered(info, quiet_ms))) {
 		look.verdict = ZCREQ_STALL_VANISHED;
-	} else if (closed && info->tcpi_bytes_acked == stream->acked_seen) {
-		look.verdict = ZCREQ_STALL_NOT_READING;
-		look.again_ms = stall_ms;
+	} else if (closed) {
+		if (info->tcpi_bytes_acked == stream->acked_seen)
+			look.verdict = ZCREQ_STALL_NOT_READING;
+		if (quiet_ms >= stall_ms && (info->tcpi_probes || info->tcpi_unacked))
+			look.again_ms = LOOK_PROBED_MS;
 	}
 	return look;
 }

@@ -137,6 +137,8 @@ int zcreq_conn_abort(struct zcreq_conn *conn, int status);
  * Refuses new requests and lets those in flight finish: their owners may still
  * send and must still finish them. When the last is released and all that was
  * queued has been sent, the descriptor is closed, which ends the stream in order.
+ * As always with close(2), that holds if what the peer sent has been read by then;
+ * else the kernel resets the connection.
  *
  * Ownership: unchanged.
  * Callback:  released as usual, then the closed hook.

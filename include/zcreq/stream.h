@@ -39,7 +39,7 @@ extern "C" {
  * @recvmsg:     recvmsg(2) with MSG_ERRQUEUE: proof, as IP_RECVERR messages of
  *               origin SO_EE_ORIGIN_ZEROCOPY. -EAGAIN when there is none.
  * @getsockopt:  SO_TYPE, SO_PROTOCOL, SO_ERROR, TCP_INFO
- * @setsockopt:  SO_ZEROCOPY, TCP_USER_TIMEOUT
+ * @setsockopt:  SO_ZEROCOPY, TCP_USER_TIMEOUT, SO_LINGER
  * @disconnect:  connect(2) to AF_UNSPEC: end the connection at once and let go of
  *               every page, saying so on the error queue. A transport that cannot
  *               returns an error; what is in flight then goes to quarantine.
@@ -220,8 +220,11 @@ int zcreq_flush(struct zcreq_conn *conn);
  * @revents:  poll(2) bits; those not of interest here are ignored
  *
  * POLLERR reads the whole error queue; POLLOUT sends; POLLHUP, or an error of the
- * socket, aborts the connection with that error (-ECONNRESET, -EPIPE if there is
- * none). Then dispatches. The connection may be freed by a callback.
+ * socket, aborts the connection with that error (-EPIPE if there is none). Then
+ * dispatches. The connection may be freed by a callback.
+ *
+ * What the end of a connection gives back is not reported as success: before
+ * notifications are believed the socket is asked once whether it is still alive.
  *
  * A send that fails because its memory is not readable (-EFAULT) has torn the
  * stream and aborts the connection as well.

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ledger.c - the buffers: who has them, since when, and what is in them
+ *
+ * Plays the application. It owns one buffer for each request, hands them out in
+ * turn, and takes them back when told that a request is released, whoever says
+ * so and with whatever right: the ledger believes it, as applications do.
+ *
+ * While the transfer runs, a buffer that came back is simply sent again. From
+ * ledger_recycle_from_now() on it belongs to the next tenant, whose bytes are
+ * written over it at once, once. If the kernel was still reading, the receiver
+ * will see them. A buffer that comes back while it is not out is counted as a
+ * double completion and nothing else happens to it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vanish.h"
+
+int ledger_init(struct ledger *ledger, const struct setup *setup, struct result *result)
+{
+	size_t total_bytes = setup->requests * setup->size_bytes;
+	unsigned i;
+
+	memset(ledger, 0, sizeof(*ledger));
+	ledger->setup = setup;
+	ledger->result = result;
+	ledger->slots = calloc(setup->requests, sizeof(*ledger->slots));
+	if (!ledger->slots)
+		return -ENOMEM;
+	ledger->memory = mmap(NULL, total_bytes, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (ledger->memory == MAP_FAILED)
+		return -errno;
+	memset(ledger->memory, OWN_BYTE, total_bytes);
+	for (i = 0; i < setup->requests; i++)
+		ledger->slots[i] = (struct slot){
+			.ledger = ledger,
+			.state = SLOT_IDLE,
+			.memory = ledger->memory + i * setup->size_bytes,
+			.life = &result->lives[i],
+			.earlier = &result->earlier[i],
+		};
+	return 0;
+}
+
+/* The slot that will be handed out after @ahead others, or NULL if it is still out. */
+struct slot *ledger_peek(struct ledger *ledger, unsigned ahead)
+{
+	struct slot *slot;
+
+	if (ahead >= ledger->setup->requests || ledger->recycling)
+		return NULL;
+	slot = &ledger->slots[(ledger->next + ahead) % ledger->setup->requests];
+	return slot->state == SLOT_IDLE ? slot : NULL;
+}
+
+/* Hand out the next slot. Call only after ledger_peek() has shown it. */
+struct slot *ledger_send(struct ledger *ledger)
+{
+	struct slot *slot = &ledger->slots[ledger->next];
+
+	*slot->earlier = *slot->life;
+	*slot->life = (struct life){.sent_ns = now_ns()};
+	slot->state = SLOT_IN_FLIGHT;
+	ledger->next = (ledger->next + 1) % ledger->setup->requests;
+	ledger->in_flight++;
+	return slot;
+}
+
+void ledger_release(struct slot *slot)
+{
+	struct ledger *ledger = slot->ledger;
+	struct result *result = ledger->result;
+
+	if (slot->state != SLOT_IN_FLIGHT) {
+		result->doubles++;
+		return;
+	}
+	ledger->in_flight--;
+	slot->life->released_ns = now_ns();
+	if (!ledger->recycling) {
+		slot->state = SLOT_IDLE;
+		result->completed++;
+		return;
+	}
+	slot->state = SLOT_RECYCLED;
+	result->released++;
+	result->last_ns = slot->life->released_ns;
+	memset(slot->memory, FOREIGN_BYTE, ledger->setup->size_bytes);
+}
+
+void ledger_recycle_from_now(struct ledger *ledger)
+{
+	ledger->recycling = 1;
+	ledger->result->in_flight = ledger->in_flight;
+}

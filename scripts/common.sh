@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# common.sh - what the scripts share: where things are, what has to be installed,
+# how the project is built. Sourced, not run.
+#
+# A script works from a fresh Debian 12 with nothing but git: `need` installs what
+# is missing, and asks for no privilege if nothing is.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+jobs=$(nproc)
+
+# packages that each purpose takes, by what it is for
+packages_build="gcc g++ make autoconf automake libtool pkg-config"
+packages_test="check libsubunit-dev iproute2 valgrind binutils"
+packages_demo="iproute2"
+packages_bench="valgrind"
+
+say() { printf '%s\n' "== $*" >&2; }
+
+installed() {
+	dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+
+# need PACKAGE...: installs those that are missing
+need() {
+	missing=
+	for package; do
+		installed "$package" || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	say "installing:$missing"
+	as_root=
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || {
+			say "these packages are missing, and there is neither root nor sudo:$missing"
+			exit 1
+		}
+		as_root=sudo
+	fi
+	# shellcheck disable=SC2086  # a list of words
+	$as_root env DEBIAN_FRONTEND=noninteractive sh -c '
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@"' \
+		apt $missing >&2
+}
+
+# configured DIR OPTION...: a build folder of its own, configured with OPTION...;
+# stays as it is when it has been configured with the same before
+configured() {
+	dir=$top/$1
+	shift
+	[ -x "$top/configure" ] || (cd "$top" && ./autogen.sh >&2)
+	mkdir -p "$dir"
+	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.options" 2>/dev/null)" != "$*" ]; then
+		(cd "$dir" && "$top/configure" --quiet "$@" >&2)
+		printf '%s' "$*" >"$dir/.options"
+	fi
+}
+
+# built DIR [TARGET...]: makes TARGETs in a configured folder
+built() {
+	dir=$top/$1
+	shift
+	make -C "$dir" -j"$jobs" --no-print-directory "$@" >&2
+}
