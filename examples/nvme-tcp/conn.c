@@ -63,6 +63,13 @@ void conn_drain(struct conn *conn, uint32_t within_ms)
 		zcreq_conn_abort(conn->stream, -ECANCELED);
 }
 
+/* A host that closes with an answer unread ends in a reset, and so does one that
+ * is killed. With nothing on its way to it there is no difference to a close. */
+static bool is_goodbye(const struct conn *conn, int status)
+{
+	return (status == -EPIPE || status == -ECONNRESET) && !conn->sending_at_end;
+}
+
 static void on_abort(struct zcreq_conn *stream, int status, void *arg)
 {
 	struct conn *conn = arg;
@@ -70,10 +77,10 @@ static void on_abort(struct zcreq_conn *stream, int status, void *arg)
 
 	(void)stream;
 	begin_end(conn, status);
-	conn->end_status = status;
+	conn->end_status = is_goodbye(conn, status) ? 0 : status;
 	tasks_drop(conn);
 	if (conn->ctrl && (vanished || conn->qid == 0))
-		ctrl_end(conn->ctrl, status);
+		ctrl_end(conn->ctrl, conn->end_status);
 }
 
 static void tell_end(const struct conn *conn)

@@ -72,6 +72,7 @@ static uint16_t identify_ctrl(struct task *task, void *data)
 	id->mdts = TRANSFER_SHIFT;
 	id->cntlid = htole16(ctrl->cntlid);
 	id->ver = htole32(NVME_VERSION);
+	id->ctratt = htole32(NVME_CTRL_CTRATT_128_ID);
 	id->aerl = AER_LIMIT - 1;
 	id->elpe = ERROR_LOG_ENTRIES - 1;
 	id->kas = htole16(KEEP_ALIVE_UNIT);
