@@ -4,11 +4,12 @@
  *
  * A socket that costs nothing: it accepts whatever it is given and has a
  * notification for the oldest id whenever it is asked to. A steady number of
- * requests is kept in flight: each round begins one, with one send, which goes out
- * as a batch of its own, and then has the oldest one come back. So every request
- * pays for its own sendmsg, recvmsg and dispatch; nothing is spread over a batch.
+ * requests is kept in flight: each turn begins some, each with one send, flushes,
+ * and then has the oldest come back. With a turn of 1 every request pays for its
+ * own sendmsg, recvmsg and dispatch; a larger turn is what a loaded loop does, and
+ * spreads these over a batch.
  *
- *	lifecycle INFLIGHT [REQUESTS]
+ *	lifecycle INFLIGHT [REQUESTS [TURN]]
  *
  * prints nanoseconds; scripts/bench runs it under callgrind too and counts the
  * instructions outside of this program's own code.
@@ -27,7 +28,10 @@
 
 #include <zcreq/zcreq.h>
 
-#define SEND_BYTES 32768
+#define SEND_BYTES 4096
+
+/* Sends that the library takes in one call, at this size. */
+#define TURN_MOST 128
 
 /* The socket that costs nothing. */
 struct free_socket {
@@ -43,7 +47,7 @@ static ssize_t free_sendmsg(int fd, const struct msghdr *message, int flags, voi
 	(void)fd;
 	(void)flags;
 	s->issued++;
-	return message->msg_iov[0].iov_len;
+	return message->msg_iovlen * SEND_BYTES;
 }
 
 static ssize_t free_recvmsg(int fd, struct msghdr *message, int flags, void *arg)
@@ -142,7 +146,7 @@ static void check(int ret)
 
 static char buffer[SEND_BYTES];
 
-/* One request more in flight. */
+/* One request more, queued. */
 static void begin_one(struct zcreq_context *context, struct zcreq_conn *conn)
 {
 	const struct iovec iov = {buffer, sizeof(buffer)};
@@ -151,29 +155,36 @@ static void begin_one(struct zcreq_context *context, struct zcreq_conn *conn)
 	check(zcreq_begin(conn, &ops, NULL, &id));
 	check(zcreq_send(conn, id, &iov, 1, 0));
 	check(zcreq_finish(context, id, 0));
+}
+
+/* Some requests more in flight, as one batch. */
+static void begin_turn(struct zcreq_context *context, struct zcreq_conn *conn, uint64_t turn)
+{
+	for (uint64_t i = 0; i < turn; i++)
+		begin_one(context, conn);
 	check(zcreq_flush(conn));
 }
 
-/* The oldest one comes back. */
-static void end_one(struct free_socket *s, struct zcreq_conn *conn)
+static void turns(struct free_socket *s, struct zcreq_context *context, struct zcreq_conn *conn,
+		  uint64_t count, uint64_t turn)
 {
-	s->allowed++;
-	check(zcreq_process(conn, POLLERR));
-}
+	uint64_t until = released_count;
 
-static void rounds(struct free_socket *s, struct zcreq_context *context, struct zcreq_conn *conn,
-		   uint64_t count)
-{
-	for (uint64_t i = 0; i < count; i++) {
-		begin_one(context, conn);
-		end_one(s, conn);
+	for (uint64_t i = 0; i < count; i += turn) {
+		begin_turn(context, conn, turn);
+		until += turn;
+		while (released_count < until) {
+			s->allowed++; /* the oldest batch comes back */
+			check(zcreq_process(conn, POLLERR));
+		}
 	}
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t inflight = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-	uint64_t requests = argc > 2 ? strtoull(argv[2], NULL, 0) : 2000000, start_ns, ns;
+	uint64_t requests = argc > 2 ? strtoull(argv[2], NULL, 0) : 2000000;
+	uint64_t turn = argc > 3 ? strtoull(argv[3], NULL, 0) : 1, start_ns, ns;
 	struct free_socket s = {0};
 	struct zcreq_stream_options o = {
 		.size = sizeof(o), .fd = 0, .mode = ZCREQ_MODE_ALWAYS,
@@ -182,24 +193,26 @@ int main(int argc, char **argv)
 	struct zcreq_context *context;
 	struct zcreq_conn *conn;
 
-	if (!inflight || !requests) {
-		fprintf(stderr, "usage: lifecycle INFLIGHT [REQUESTS]\n");
+	if (!turn || turn > TURN_MOST || !inflight || inflight % turn || !requests ||
+	    requests % turn) {
+		fprintf(stderr, "usage: lifecycle INFLIGHT [REQUESTS [TURN]]; TURN, at most %d, "
+				"divides both\n", TURN_MOST);
 		return 2;
 	}
 	check(zcreq_context_new(NULL, &context));
 	check(zcreq_stream_open(context, &o, &conn));
-	for (uint64_t i = 1; i < inflight; i++)
-		begin_one(context, conn);
-	rounds(&s, context, conn, 1000); /* tables have their size, caches are warm */
+	for (uint64_t i = turn; i < inflight; i += turn)
+		begin_turn(context, conn, turn);
+	turns(&s, context, conn, 100 * turn, turn); /* tables have their size, caches are warm */
 	released_count = 0;
 	CALLGRIND_START_INSTRUMENTATION;
 	start_ns = zcreq_now_ns();
-	rounds(&s, context, conn, requests);
+	turns(&s, context, conn, requests, turn);
 	ns = zcreq_now_ns() - start_ns;
 	CALLGRIND_STOP_INSTRUMENTATION;
 	if (released_count != requests)
 		abort();
-	printf("bench=lifecycle inflight=%" PRIu64 " requests=%" PRIu64 " ns=%.1f\n", inflight,
-	       requests, (double)ns / requests);
+	printf("bench=lifecycle inflight=%" PRIu64 " turn=%" PRIu64 " requests=%" PRIu64
+	       " ns=%.1f\n", inflight, turn, requests, (double)ns / requests);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #ifndef ZCREQ_LIB_CORE_H
 #define ZCREQ_LIB_CORE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -20,6 +21,7 @@
 #include <zcreq/context.h>
 #include <zcreq/request.h>
 
+#include "bug.h"
 #include "slot.h"
 
 struct zcreq_message;
@@ -129,23 +131,41 @@ enum zcreq_event {
 	ZCREQ_EVENT_COUNT = 8,
 };
 
+/* What each event does in each state: the next state, or a negative errno. */
+extern const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT];
+
 /* The only writer of request->state: 0, or the error that the table has. */
-int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event);
+static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
+{
+	int next = zcreq_request_transitions[request->state][event];
 
-/* Finds the request that a send is for: 0, or the error for the caller. */
-int zcreq_request_send(struct zcreq_conn *conn, zcreq_id id, struct zcreq_request **found);
+	if (next < 0)
+		return next;
+	zcreq_assert(next > 0);
+	request->state = next;
+	return 0;
+}
 
-/* A send of the engine has gone, with proof; looks at the request's end. */
-void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes);
+/* The request that @id names, or NULL, which is counted as a stale use. */
+static inline struct zcreq_request *zcreq_request_find(struct zcreq_context *context, zcreq_id id)
+{
+	struct zcreq_slot *slot =
+		zcreq_slots_find(&context->requests, id.bits, sizeof(struct zcreq_request));
 
-/* The whole connection is aborted: the outcome of this request. */
-void zcreq_request_abort(struct zcreq_request *request, int status);
+	if (__builtin_expect(!slot, 0))
+		context->stats.stale_handles++;
+	return (struct zcreq_request *)slot;
+}
 
-/* The linger deadline has passed. */
-void zcreq_request_deadline(struct zcreq_request *request);
+/* An event of the caller's: a handle that is past it is counted as a stale use. */
+static inline int zcreq_request_may(struct zcreq_request *request, enum zcreq_event event)
+{
+	int ret = zcreq_request_event(request, event);
 
-/* Its callbacks that are due; with the last of them it is gone. How many ran. */
-unsigned zcreq_request_run(struct zcreq_request *request);
+	if (__builtin_expect(ret == -ESTALE, 0))
+		request->conn->context->stats.stale_handles++;
+	return ret;
+}
 
 static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_due due)
 {
@@ -157,6 +177,35 @@ static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_d
 	}
 	request->due |= due;
 }
+
+/* No send and no hold is left: if the owner has finished, that is the end of it. */
+void zcreq_request_last(struct zcreq_request *request);
+
+static inline void zcreq_request_check_last(struct zcreq_request *request)
+{
+	if (!(request->sends | request->holds))
+		zcreq_request_last(request);
+}
+
+/* A send of the engine has gone, with proof. */
+static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes)
+{
+	zcreq_assert(request->sends);
+	request->sends--;
+	request->send_bytes -= bytes;
+	if (__builtin_expect(request->state == ZCREQ_STATE_QUARANTINED, 0))
+		request->conn->context->stats.quarantined_bytes_now -= bytes;
+	zcreq_request_check_last(request);
+}
+
+/* The whole connection is aborted: the outcome of this request. */
+void zcreq_request_abort(struct zcreq_request *request, int status);
+
+/* The linger deadline has passed. */
+void zcreq_request_deadline(struct zcreq_request *request);
+
+/* Its callbacks that are due; with the last of them it is gone. How many ran. */
+unsigned zcreq_request_run(struct zcreq_request *request);
 
 /* conn.c */
 

@@ -22,7 +22,7 @@
  * What each event does in each state: the next state, or a negative errno that
  * refuses it and changes nothing. 0 is no answer: a cell that was forgotten.
  */
-static const int16_t transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT] = {
+const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT] = {
 	[ZCREQ_STATE_FREE] = {
 		[ZCREQ_EVENT_BEGIN] = ZCREQ_STATE_OPEN,
 		[ZCREQ_EVENT_HOLD] = -ESTALE,
@@ -88,47 +88,12 @@ static const int16_t transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT] = {
 	},
 };
 
-static inline int move(struct zcreq_request *request, enum zcreq_event event)
-{
-	int next = transitions[request->state][event];
-
-	if (next < 0)
-		return next;
-	zcreq_assert(next > 0);
-	request->state = next;
-	return 0;
-}
-
-int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
-{
-	return move(request, event);
-}
-
 /* For events of the library's own: to be refused would be a defect. */
 static inline void must(struct zcreq_request *request, enum zcreq_event event)
 {
-	int ret = move(request, event);
+	int ret = zcreq_request_event(request, event);
 
 	zcreq_assert(ret == 0);
-}
-
-/* For events of the caller: a handle that is past this is counted as stale. */
-static inline int may(struct zcreq_request *request, enum zcreq_event event)
-{
-	int ret = move(request, event);
-
-	if (__builtin_expect(ret == -ESTALE, 0))
-		request->conn->context->stats.stale_handles++;
-	return ret;
-}
-
-static inline struct zcreq_request *find(struct zcreq_context *context, zcreq_id id)
-{
-	struct zcreq_slot *slot = zcreq_slots_find(&context->requests, id.bits, REQUEST_SIZE);
-
-	if (__builtin_expect(!slot, 0))
-		context->stats.stale_handles++;
-	return (struct zcreq_request *)slot;
 }
 
 /* The status becomes known, unless it was. */
@@ -140,15 +105,10 @@ static void settle(struct zcreq_request *request, int status)
 	}
 }
 
-/* Is anything left to wait for? If not, the request is done and reported. */
-static inline void check_last(struct zcreq_request *request)
+void zcreq_request_last(struct zcreq_request *request)
 {
-	struct zcreq_stats *stats = &request->conn->context->stats;
-
-	if (request->sends || request->holds)
-		return;
 	if (request->state == ZCREQ_STATE_QUARANTINED)
-		stats->quarantined_now--;
+		request->conn->context->stats.quarantined_now--;
 	must(request, ZCREQ_EVENT_LAST);
 	if (request->state == ZCREQ_STATE_DONE)
 		zcreq_request_due(request, request->status
@@ -207,29 +167,17 @@ int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
 
 	if (!context || status > 0)
 		return -EINVAL;
-	request = find(context, id);
+	request = zcreq_request_find(context, id);
 	if (!request)
 		return -ESTALE;
-	ret = may(request, ZCREQ_EVENT_FINISH);
+	ret = zcreq_request_may(request, ZCREQ_EVENT_FINISH);
 	if (ret)
 		return ret;
 	settle(request, status);
-	check_last(request);
+	zcreq_request_check_last(request);
 	if (__builtin_expect(request->conn->state == ZCREQ_CONN_QUARANTINED, 0))
 		zcreq_request_deadline(request);
 	return 0;
-}
-
-int zcreq_request_send(struct zcreq_conn *conn, zcreq_id id, struct zcreq_request **found)
-{
-	struct zcreq_request *request = find(conn->context, id);
-
-	if (!request)
-		return -ESTALE;
-	if (request->conn != conn)
-		return -EINVAL;
-	*found = request;
-	return may(request, ZCREQ_EVENT_HOLD);
 }
 
 int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
@@ -240,10 +188,10 @@ int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
 
 	if (!context || !hold)
 		return -EINVAL;
-	request = find(context, id);
+	request = zcreq_request_find(context, id);
 	if (!request)
 		return -ESTALE;
-	ret = may(request, ZCREQ_EVENT_HOLD);
+	ret = zcreq_request_may(request, ZCREQ_EVENT_HOLD);
 	if (ret)
 		return ret;
 	if (zcreq_slots_full(&context->holds)) {
@@ -276,18 +224,8 @@ int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 	context->stats.holds_now--;
 	request->holds--;
 	settle(request, status);
-	check_last(request);
+	zcreq_request_check_last(request);
 	return 0;
-}
-
-void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes)
-{
-	zcreq_assert(request->sends);
-	request->sends--;
-	request->send_bytes -= bytes;
-	if (__builtin_expect(request->state == ZCREQ_STATE_QUARANTINED, 0))
-		request->conn->context->stats.quarantined_bytes_now -= bytes;
-	check_last(request);
 }
 
 /* The outcome of a request whose abort the table has just allowed. */
@@ -306,12 +244,12 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
 
 	if (!context || status >= 0)
 		return -EINVAL;
-	request = find(context, id);
+	request = zcreq_request_find(context, id);
 	if (!request)
 		return -ESTALE;
 	if (request->accepted_bytes && request->state <= ZCREQ_STATE_FINISHED)
 		return -EBUSY;
-	ret = may(request, ZCREQ_EVENT_ABORT);
+	ret = zcreq_request_may(request, ZCREQ_EVENT_ABORT);
 	if (ret)
 		return ret;
 	aborted(request, status);
@@ -322,7 +260,7 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
 
 void zcreq_request_abort(struct zcreq_request *request, int status)
 {
-	if (move(request, ZCREQ_EVENT_ABORT) == 0)
+	if (zcreq_request_event(request, ZCREQ_EVENT_ABORT) == 0)
 		aborted(request, status);
 }
 

@@ -171,8 +171,14 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 	if (iovcnt > ZCREQ_IOV_MAX)
 		return -EMSGSIZE;
 	ret = sum_iovs(iov, iovcnt, &total);
-	if (!ret)
-		ret = zcreq_request_send(conn, id, &request);
+	if (ret)
+		return ret;
+	request = zcreq_request_find(conn->context, id);
+	if (!request)
+		return -ESTALE;
+	if (request->conn != conn)
+		return -EINVAL;
+	ret = zcreq_request_may(request, ZCREQ_EVENT_HOLD);
 	if (!ret)
 		ret = check_room(stream, total);
 	if (!ret)
