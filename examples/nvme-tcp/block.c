@@ -188,6 +188,8 @@ int pool_init(struct pool *pool)
 void pool_deinit(struct pool *pool)
 {
 	assert(pool->used == 0);
+	if (!pool->zero)
+		return;
 	pool->used = 1;
 	block_unref(pool, pool->zero);
 	if (pool->spare)

@@ -260,6 +260,18 @@ void conn_read_on(struct conn *conn)
 		ev_feed_event(conn->target->loop, &conn->readable, EV_READ);
 }
 
+/* Probing an idle host is for those without a keep-alive timer of their own. */
+static void set_socket(int fd)
+{
+	int one = 1, idle_s = 30, interval_s = 10, probes = 3;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 static int open_stream(struct conn *conn, int fd)
 {
 	const struct options *options = &conn->target->options;
@@ -275,9 +287,9 @@ static int open_stream(struct conn *conn, int fd)
 		.not_reading_ms = options->not_reading_ms,
 		.linger_ms = options->linger_ms,
 	};
-	int one = 1, err;
+	int err;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	set_socket(fd);
 	err = zcreq_stream_open(conn->target->context, &stream, &conn->stream);
 	if (err < 0) {
 		close(fd);

@@ -5,6 +5,7 @@
  * Owns: the exit code: 0 after a clean end, 1 if it could not serve, 2 for a
  * command line that makes no sense. Never: anything else.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@ int main(int argc, char **argv)
 	struct options options;
 	int err;
 
+	signal(SIGPIPE, SIG_IGN); /* nobody reads what is printed: no reason to stop */
+	signal(SIGXFSZ, SIG_IGN); /* a file that cannot grow is an answer to a host */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	err = options_parse(&options, argc, argv);
 	if (err)

@@ -128,15 +128,27 @@ static void close_listeners(struct target *target)
 	}
 }
 
+/* The kernel still reads what a connection sent: the process has to end with the
+ * buffers as they are. */
+static void on_give_up(struct ev_loop *loop, ev_timer *watcher, int revents)
+{
+	const struct target *target = watcher->data;
+
+	(void)revents;
+	say("gave-up connections=%u blocks_used=%" PRIu64, target->conn_count, target->pool.used);
+	ev_break(loop, EVBREAK_ALL);
+}
+
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
 	struct target *target = watcher->data;
 	bool again = target->stopping;
 	struct conn *conn;
 
-	(void)loop;
 	(void)revents;
 	say("stopping signal=%d connections=%u", watcher->signum, target->conn_count);
+	if (!again)
+		ev_timer_start(loop, &target->give_up);
 	target->stopping = true;
 	close_listeners(target);
 	TAILQ_FOREACH(conn, &target->conns, in_target) {
@@ -202,7 +214,10 @@ static int open_loop(struct target *target)
 		return err;
 	ev_signal_init(&target->on_interrupt, on_signal, SIGINT);
 	ev_signal_init(&target->on_terminate, on_signal, SIGTERM);
+	ev_timer_init(&target->give_up, on_give_up,
+		      (target->options.drain_ms + target->options.linger_ms) / 1e3 + 1., 0.);
 	target->on_interrupt.data = target->on_terminate.data = target;
+	target->give_up.data = target;
 	ev_signal_start(target->loop, &target->on_interrupt);
 	ev_signal_start(target->loop, &target->on_terminate);
 	return 0;
@@ -249,13 +264,16 @@ int target_run(struct target *target)
 void target_deinit(struct target *target)
 {
 	close_listeners(target);
+	if (!TAILQ_EMPTY(&target->conns))
+		return; /* the end of the process does the rest */
 	if (target->loop) {
 		ev_signal_stop(target->loop, &target->on_interrupt);
 		ev_signal_stop(target->loop, &target->on_terminate);
+		ev_timer_stop(target->loop, &target->give_up);
 	}
 	zcreq_ev_free(target->ev);
 	if (zcreq_context_free(target->context) < 0)
-		say("stopped with connections left"); /* the kernel's part of them */
+		return; /* a connection that was refused still waits for the kernel */
 	while (target->store_count)
 		store_close(target->stores[--target->store_count]);
 	free(target->received);

@@ -94,6 +94,7 @@ struct target {
 	uint16_t last_cntlid;
 	bool stopping;
 	ev_signal on_interrupt, on_terminate;
+	ev_timer give_up; /* when the kernel does not let go */
 
 	uint8_t *received; /* RECEIVE_BYTES */
 };
