@@ -64,11 +64,17 @@ static bool probe_unanswered(const struct tcp_info *info, uint64_t quiet_ms)
 	return quiet_ms >= (rto_ms << least(info->tcpi_backoff - 1, 16)) + ANSWER_MS;
 }
 
-/* Can the peer not take a whole segment? An old kernel does not tell its window;
- * then nothing being on the way has to stand for it. */
+/* Can the peer not take what is next to be sent? An old kernel does not tell its
+ * window; then nothing being on the way has to stand for it. */
 static bool window_closed(const struct tcp_info *info, bool knows_window)
 {
-	return knows_window ? info->tcpi_snd_wnd < info->tcpi_snd_mss : !info->tcpi_unacked;
+	uint64_t next = info->tcpi_snd_mss;
+
+	if (!knows_window)
+		return !info->tcpi_unacked;
+	if (!info->tcpi_unacked)
+		next = least(next, info->tcpi_notsent_bytes);
+	return info->tcpi_snd_wnd < next;
 }
 
 static struct look judge(const struct zcreq_stream *stream, const struct tcp_info *info,
@@ -97,7 +103,7 @@ static struct look judge(const struct zcreq_stream *stream, const struct tcp_inf
 }
 
 /* Asks the kernel; a socket that cannot be asked is in an error's hands already. */
-static int take_look(struct zcreq_stream *stream, struct look *look)
+static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *look)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
@@ -111,6 +117,8 @@ static int take_look(struct zcreq_stream *stream, struct look *look)
 	/* since Linux 5.4; an older kernel fills less of the struct */
 	knows_window = len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(info.tcpi_snd_wnd);
 	*look = judge(stream, &info, knows_window);
+	if (info.tcpi_bytes_acked != stream->acked_seen)
+		stream->unread_since_ns = now_ns;
 	stream->acked_seen = info.tcpi_bytes_acked;
 	return 0;
 }
@@ -131,9 +139,9 @@ static void tell(struct zcreq_stream *stream, enum zcreq_stall verdict)
 /* No progress for stall_ms: looks, and aborts or says when to look again. */
 static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
 {
-	uint64_t quiet_ns = now_ns - stream->quiet_since_ns, limit_ns;
+	uint64_t unread_ns, limit_ns;
 	struct look look;
-	int ret = take_look(stream, &look);
+	int ret = take_look(stream, now_ns, &look);
 
 	if (ret) {
 		zcreq_conn_abort(&stream->conn, ret);
@@ -146,12 +154,14 @@ static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
 	}
 	look.again_ms = most(look.again_ms, LOOK_LEAST_MS);
 	if (look.verdict == ZCREQ_STALL_NOT_READING && stream->not_reading_ms) {
+		/* a proof comes with a whole record; what was read since shows here */
+		unread_ns = now_ns - most(stream->quiet_since_ns, stream->unread_since_ns);
 		limit_ns = stream->not_reading_ms * ZCREQ_MS;
-		if (quiet_ns >= limit_ns) {
+		if (unread_ns >= limit_ns) {
 			zcreq_conn_abort(&stream->conn, -ETIME);
 			return ZCREQ_NEVER;
 		}
-		return now_ns + least(look.again_ms * ZCREQ_MS, limit_ns - quiet_ns);
+		return now_ns + least(look.again_ms * ZCREQ_MS, limit_ns - unread_ns);
 	}
 	return now_ns + look.again_ms * ZCREQ_MS;
 }
