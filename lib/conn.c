@@ -89,6 +89,7 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 	TAILQ_INIT(&conn->requests);
 	STAILQ_INIT(&conn->messages);
 	context->stats.connections_now++;
+	context->conn_count++;
 }
 
 /* A connection without a socket: nothing of its own to let go of. */
@@ -276,6 +277,7 @@ static void disown(struct zcreq_conn *conn)
 
 	if (--conn->owners)
 		return;
+	context->conn_count--;
 	zcreq_free(&context->allocator, conn);
 }
 

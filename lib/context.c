@@ -67,7 +67,7 @@ int zcreq_context_free(struct zcreq_context *context)
 
 	if (!context)
 		return 0;
-	if (context->stats.connections_now || context->dispatch_depth)
+	if (context->conn_count || context->dispatch_depth)
 		return -EBUSY;
 	allocator = context->allocator;
 	zcreq_slots_deinit(&context->requests);

@@ -114,6 +114,7 @@ struct zcreq_context {
 	struct zcreq_conn_list alarms;  /* those with an alarm_ns */
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
 	uint32_t dispatch_depth;
+	uint32_t conn_count;            /* that have not been freed by both owners */
 	struct zcreq_allocator allocator;
 	struct zcreq_stats stats;
 };

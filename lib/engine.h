@@ -48,6 +48,7 @@ struct zcreq_stream {
 	uint64_t quiet_since_ns;   /* no progress since; NEVER: nothing outstanding */
 	uint64_t look_ns;          /* when to look at it next, if it stays quiet */
 	uint64_t acked_seen;       /* tcpi_bytes_acked at the last look */
+	uint64_t unread_since_ns;  /* the last look that found it changed */
 };
 
 extern const struct zcreq_transport zcreq_stream_transport;

@@ -9,12 +9,16 @@
 /* How often a call that was interrupted is made again. */
 #define INTERRUPTS 16
 
-static const struct sock_extended_err *extended_err(const struct cmsghdr *cmsg)
+/* The extended error in a control message, if it is one and is wholly there. */
+static const struct sock_extended_err *extended_err(const struct msghdr *header,
+						    const struct cmsghdr *cmsg)
 {
+	size_t there = (char *)header->msg_control + header->msg_controllen - (char *)cmsg;
 	bool v4 = cmsg->cmsg_level == SOL_IP && cmsg->cmsg_type == IP_RECVERR;
 	bool v6 = cmsg->cmsg_level == SOL_IPV6 && cmsg->cmsg_type == IPV6_RECVERR;
 
-	if ((!v4 && !v6) || cmsg->cmsg_len < CMSG_LEN(sizeof(struct sock_extended_err)))
+	if ((!v4 && !v6) || cmsg->cmsg_len > there ||
+	    cmsg->cmsg_len < CMSG_LEN(sizeof(struct sock_extended_err)))
 		return NULL;
 	return (const struct sock_extended_err *)CMSG_DATA(cmsg);
 }
@@ -24,7 +28,7 @@ static const struct sock_extended_err *notification(struct msghdr *header)
 {
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg;
 	     cmsg = CMSG_NXTHDR(header, cmsg)) {
-		const struct sock_extended_err *err = extended_err(cmsg);
+		const struct sock_extended_err *err = extended_err(header, cmsg);
 
 		if (err && err->ee_origin == SO_EE_ORIGIN_ZEROCOPY && err->ee_errno == 0)
 			return err;
@@ -53,6 +57,9 @@ int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
 	} while (len == -EINTR && ++tries < INTERRUPTS);
 	if (len < 0)
 		return len == -EINTR ? -EAGAIN : (int)len;
+	/* what a transport says of its own message is not taken on trust */
+	if (item->header.msg_controllen > sizeof(item->control))
+		item->header.msg_controllen = sizeof(item->control);
 	err = notification(&item->header);
 	if (!err) {
 		item->len = (size_t)len < sizeof(item->payload) ? (size_t)len

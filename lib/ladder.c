@@ -31,6 +31,13 @@
 #define POLL_MOST_NS (20 * ZCREQ_MS)
 #define POLL_QUARANTINE_NS (1000 * ZCREQ_MS)
 
+/* How often a call that was interrupted is made again. */
+#define INTERRUPTS 16
+
+/* How often the error queue is read when nobody can post to it any more; each
+ * time takes a thousand messages of others that are in front of the proof. */
+#define REAPS 64
+
 /*
  * A kernel refuses with EBUSY while another thread sleeps in a call on the same
  * socket. Shutting down wakes that thread; until the next try the shortest user
@@ -46,13 +53,23 @@ static void refused(struct zcreq_stream *stream)
 				sizeof(timeout_ms), stream->ops_arg);
 }
 
+static int disconnect(struct zcreq_stream *stream)
+{
+	int tries = 0, ret;
+
+	do {
+		ret = stream->ops->disconnect(stream->fd, stream->ops_arg);
+	} while (ret == -EINTR && ++tries < INTERRUPTS);
+	return ret;
+}
+
 static void let_go(struct zcreq_stream *stream)
 {
-	int ret = stream->ops->disconnect(stream->fd, stream->ops_arg);
+	int ret = disconnect(stream);
 
 	if (ret && stream->ladder == ZCREQ_LADDER_NONE) {
 		refused(stream);
-		ret = stream->ops->disconnect(stream->fd, stream->ops_arg);
+		ret = disconnect(stream);
 	}
 	if (ret == 0)
 		stream->ladder = ZCREQ_LADDER_LET_GO;
@@ -65,7 +82,10 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 	zcreq_sendq_drop(&stream->queue, NULL);
 	zcreq_stream_reap(stream);
 	let_go(stream);
-	zcreq_stream_reap(stream);
+	for (int i = 0; i < REAPS && stream->window.pending; i++) {
+		if (zcreq_stream_reap(stream) <= 0)
+			break;
+	}
 	stream->poll_gap_ns = POLL_LEAST_NS;
 }
 

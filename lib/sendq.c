@@ -12,7 +12,11 @@
 
 void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_allocator *allocator)
 {
-	*q = (struct zcreq_sendq){.allocator = allocator};
+	*q = (struct zcreq_sendq){
+		.allocator = allocator,
+		.send_mask = UINT32_MAX,
+		.iov_mask = UINT32_MAX,
+	};
 }
 
 void zcreq_sendq_deinit(struct zcreq_sendq *q)
@@ -21,11 +25,6 @@ void zcreq_sendq_deinit(struct zcreq_sendq *q)
 	zcreq_writebuf_deinit(&q->writes, q->allocator);
 	zcreq_free(q->allocator, q->sends);
 	zcreq_free(q->allocator, q->iovs);
-}
-
-static struct zcreq_send *send_at(const struct zcreq_sendq *q, uint32_t number)
-{
-	return &q->sends[number & q->send_mask];
 }
 
 static int grow_sends(struct zcreq_sendq *q)
@@ -54,61 +53,22 @@ static int grow_iovs(struct zcreq_sendq *q, uint32_t more)
 	return 0;
 }
 
-/* Both rings have room for one more send; nothing else has changed if not. */
-static inline int make_room(struct zcreq_sendq *q, uint32_t iovcnt)
+int zcreq_sendq_grow(struct zcreq_sendq *q, uint32_t iovcnt)
 {
 	int ret = 0;
 
-	if (__builtin_expect(!q->sends || q->tail - q->head > q->send_mask, 0))
+	if (q->tail - q->head == q->send_mask + 1)
 		ret = grow_sends(q);
-	if (!ret && __builtin_expect(!q->iovs || q->iov_tail - q->iov_next + iovcnt >
-						       q->iov_mask + 1, 0))
+	if (!ret && q->iov_tail - q->iov_next + iovcnt > q->iov_mask + 1)
 		ret = grow_iovs(q, iovcnt);
 	return ret;
-}
-
-/* Puts a send at the tail; there is room. */
-static inline void append(struct zcreq_sendq *q, struct zcreq_request *request,
-			  struct zcreq_chunk *chunk, const struct iovec *iov, uint32_t iovcnt,
-			  uint64_t total_bytes)
-{
-	uint32_t first_iov = q->iov_tail;
-
-	/* empty ones are left out, so that the first of a run never is */
-	for (uint32_t i = 0; i < iovcnt; i++) {
-		if (iov[i].iov_len)
-			q->iovs[q->iov_tail++ & q->iov_mask] = iov[i];
-	}
-	*send_at(q, q->tail++) = (struct zcreq_send){
-		.request = request,
-		.chunk = chunk,
-		.total_bytes = total_bytes,
-		.left_bytes = total_bytes,
-		.first_iov = first_iov,
-		.end_iov = q->iov_tail,
-	};
-	q->unsent_bytes += total_bytes;
-	q->held_bytes += total_bytes;
-}
-
-int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *request,
-		     const struct iovec *iov, uint32_t iovcnt, uint64_t total_bytes)
-{
-	int ret = make_room(q, iovcnt);
-
-	if (ret)
-		return ret;
-	append(q, request, NULL, iov, iovcnt, total_bytes);
-	request->sends++;
-	request->send_bytes += total_bytes;
-	return 0;
 }
 
 int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len)
 {
 	struct zcreq_chunk *chunk;
 	struct iovec iov;
-	int ret = make_room(q, 1);
+	int ret = zcreq_sendq_fits(q, 1) ? 0 : zcreq_sendq_grow(q, 1);
 
 	if (ret)
 		return ret;
@@ -116,7 +76,7 @@ int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len)
 	if (!iov.iov_base)
 		return -ENOMEM;
 	iov.iov_len = len;
-	append(q, NULL, chunk, &iov, 1, len);
+	zcreq_sendq_append(q, NULL, chunk, &iov, 1, len);
 	return 0;
 }
 
@@ -148,7 +108,7 @@ static inline bool is_gone(const struct zcreq_send *send)
 /* Frees the places of sends at the head that are gone. */
 static inline void retire_head(struct zcreq_sendq *q)
 {
-	while (q->head != q->next && is_gone(send_at(q, q->head)))
+	while (q->head != q->next && is_gone(zcreq_sendq_at(q, q->head)))
 		q->head++;
 }
 
@@ -186,8 +146,8 @@ static void trim_iovs(struct zcreq_sendq *q, uint64_t bytes)
 /* Goes past sends of which nothing is left to accept. */
 static inline void skip_sent(struct zcreq_sendq *q)
 {
-	while (q->next != q->tail && !send_at(q, q->next)->left_bytes) {
-		q->iov_next = send_at(q, q->next)->end_iov;
+	while (q->next != q->tail && !zcreq_sendq_at(q, q->next)->left_bytes) {
+		q->iov_next = zcreq_sendq_at(q, q->next)->end_iov;
 		q->next++;
 	}
 	retire_head(q);
@@ -201,7 +161,7 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 	zcreq_assert(bytes && bytes <= q->unsent_bytes);
 	q->unsent_bytes -= bytes;
 	while (bytes) {
-		struct zcreq_send *send = send_at(q, q->next);
+		struct zcreq_send *send = zcreq_sendq_at(q, q->next);
 		uint64_t part = send->left_bytes < bytes ? send->left_bytes : bytes;
 
 		range.last = q->next;
@@ -226,7 +186,7 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last)
 {
 	for (uint32_t number = first; number != last + 1; number++) {
-		struct zcreq_send *send = send_at(q, number);
+		struct zcreq_send *send = zcreq_sendq_at(q, number);
 
 		/* one that was withdrawn in the middle of a batch is gone already */
 		if (is_gone(send))
@@ -244,7 +204,7 @@ void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last)
  */
 static void drop_send(struct zcreq_sendq *q, uint32_t number)
 {
-	struct zcreq_send *send = send_at(q, number);
+	struct zcreq_send *send = zcreq_sendq_at(q, number);
 	uint32_t iov = number == q->next ? q->iov_next : send->first_iov;
 
 	q->unsent_bytes -= send->left_bytes;
@@ -258,7 +218,7 @@ static void drop_send(struct zcreq_sendq *q, uint32_t number)
 void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request)
 {
 	for (uint32_t number = q->next; number != q->tail; number++) {
-		struct zcreq_send *send = send_at(q, number);
+		struct zcreq_send *send = zcreq_sendq_at(q, number);
 
 		if (send->left_bytes && (!request || send->request == request))
 			drop_send(q, number);

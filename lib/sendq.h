@@ -39,7 +39,7 @@ struct zcreq_sendq {
 	const struct zcreq_allocator *allocator;
 	struct zcreq_send *sends;
 	struct iovec *iovs;
-	uint32_t send_mask, iov_mask;
+	uint32_t send_mask, iov_mask; /* capacity - 1 */
 	uint32_t head, next, tail;    /* of sends */
 	uint32_t iov_next, iov_tail;
 	uint64_t unsent_bytes;        /* queued, not accepted */
@@ -50,9 +50,61 @@ struct zcreq_sendq {
 void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_allocator *allocator);
 void zcreq_sendq_deinit(struct zcreq_sendq *q);
 
+/* Makes room for one more send of so many iovecs: 0 or -ENOMEM. */
+int zcreq_sendq_grow(struct zcreq_sendq *q, uint32_t iovcnt);
+
+/* Is there room for it? A ring that is not there yet has a capacity of 0. */
+static inline bool zcreq_sendq_fits(const struct zcreq_sendq *q, uint32_t iovcnt)
+{
+	return q->tail - q->head < q->send_mask + 1 &&
+	       q->iov_tail - q->iov_next + iovcnt <= q->iov_mask + 1;
+}
+
+static inline struct zcreq_send *zcreq_sendq_at(const struct zcreq_sendq *q, uint32_t number)
+{
+	return &q->sends[number & q->send_mask];
+}
+
+/* Puts a send of a request, or a write in a chunk, at the tail; it fits. */
+static inline void zcreq_sendq_append(struct zcreq_sendq *q, struct zcreq_request *request,
+				      struct zcreq_chunk *chunk, const struct iovec *iov,
+				      uint32_t iovcnt, uint64_t total_bytes)
+{
+	struct zcreq_send *send = zcreq_sendq_at(q, q->tail++);
+	uint32_t iov_tail = q->iov_tail;
+
+	send->request = request;
+	send->chunk = chunk;
+	send->total_bytes = total_bytes;
+	send->left_bytes = total_bytes;
+	send->batches = 0;
+	send->first_iov = iov_tail;
+	/* empty ones are left out, so that the first of a run never is */
+	for (uint32_t i = 0; i < iovcnt; i++) {
+		if (iov[i].iov_len)
+			q->iovs[iov_tail++ & q->iov_mask] = iov[i];
+	}
+	send->end_iov = q->iov_tail = iov_tail;
+	q->unsent_bytes += total_bytes;
+	q->held_bytes += total_bytes;
+}
+
 /* Queues a send of a request; iovcnt is in range, the total not 0. 0 or -ENOMEM. */
-int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *request,
-		     const struct iovec *iov, uint32_t iovcnt, uint64_t total_bytes);
+static inline int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *request,
+				   const struct iovec *iov, uint32_t iovcnt,
+				   uint64_t total_bytes)
+{
+	if (__builtin_expect(!zcreq_sendq_fits(q, iovcnt), 0)) {
+		int ret = zcreq_sendq_grow(q, iovcnt);
+
+		if (ret)
+			return ret;
+	}
+	zcreq_sendq_append(q, request, NULL, iov, iovcnt, total_bytes);
+	request->sends++;
+	request->send_bytes += total_bytes;
+	return 0;
+}
 
 /* Queues a copy of a few bytes. 0 or -ENOMEM. */
 int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len);

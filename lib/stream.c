@@ -116,7 +116,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->not_reading_ms = o.not_reading_ms;
 	stream->linger_ms = o.linger_ms ? o.linger_ms : LINGER_MS;
 	stream->limit_bytes = o.limit_bytes ? o.limit_bytes : UINT64_MAX;
-	stream->window.oldest = stream->window.next = o.first_id;
+	zcreq_window_init(&stream->window, o.first_id);
 	stream->ladder = ZCREQ_LADDER_NONE;
 	stream->quiet_since_ns = ZCREQ_NEVER;
 	zcreq_sendq_init(&stream->queue, &context->allocator);

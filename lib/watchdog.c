@@ -13,10 +13,12 @@
  *  - The window is open: the kernel sends or retransmits, and the peer has had
  *    stall_ms to answer. Quiet for that long is vanished.
  *  - The window is closed: the kernel only probes, at intervals that double up to
- *    two minutes, and a peer that reads nothing answers each at once. Quiet then
- *    means vanished only if a probe (or a retransmission) had time to be answered
- *    and was not. When it was sent follows from the timer: rto, doubled backoff
- *    times, after the peer was last heard.
+ *    two minutes, and a peer that reads nothing answers. Quiet then means vanished
+ *    only if a probe had to be answered, had the time, and was not. A peer limits
+ *    such answers to one in RATELIMIT_MS, so a probe counts that left at least
+ *    that long after the peer was last heard. When each left follows from the
+ *    timer: the first rto after that, doubled backoff times, the next after twice
+ *    as long.
  *  - Everything is acknowledged: the pages are in a driver. Not the peer's fault.
  */
 #include <errno.h>
@@ -33,8 +35,14 @@
 #define LOOK_LEAST_MS 10
 #define LOOK_PROBED_MS 25
 
-/* What a peer that is alive needs at most to answer a probe. */
-#define ANSWER_MS 200
+/* What a peer that is alive needs at least to answer. */
+#define ANSWER_MS 100
+
+/* Linux answers segments that it cannot take once in net.ipv4.tcp_invalid_ratelimit. */
+#define RATELIMIT_MS 500
+
+/* The least interval of the probe timer (TCP_RTO_MIN). */
+#define RTO_LEAST_MS 200
 
 /* What one look has found. */
 struct look {
@@ -52,23 +60,38 @@ static uint64_t most(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* With its window closed: was the peer asked, and did it not answer? */
-static bool probe_unanswered(const struct tcp_info *info, uint64_t quiet_ms)
+/*
+ * With its window closed: was the peer asked, so that it had to answer, and did it
+ * not? While data is on the way retransmissions ask instead of probes; of these
+ * only the current interval is known, and the last but one left at most one and a
+ * half of it ago.
+ */
+static bool asked_in_vain(const struct tcp_info *info, uint64_t quiet_ms)
 {
-	uint64_t rto_ms = info->tcpi_rto / 1000;
+	uint64_t rto_ms = most(info->tcpi_rto / 1000, RTO_LEAST_MS);
+	uint64_t answer_ms = most(2 * (uint64_t)info->tcpi_rtt / 1000, ANSWER_MS);
+	unsigned probes = info->tcpi_probes, backoff = info->tcpi_backoff, shift;
+	uint64_t left_ms = 0;
 
 	if (info->tcpi_unacked)
-		return quiet_ms > 2 * rto_ms;
-	if (info->tcpi_probes != 1 || !info->tcpi_backoff)
-		return info->tcpi_probes > 1;
-	return quiet_ms >= (rto_ms << least(info->tcpi_backoff - 1, 16)) + ANSWER_MS;
+		return quiet_ms >= RATELIMIT_MS + rto_ms + rto_ms / 2;
+	shift = backoff > probes ? least(backoff - probes, 16) : 0;
+	for (unsigned probe = 0; probe < probes && left_ms < RATELIMIT_MS; probe++)
+		left_ms += rto_ms << shift++;
+	return left_ms >= RATELIMIT_MS && quiet_ms >= left_ms + answer_ms;
 }
 
-/* Can the peer not take a whole segment? An old kernel does not tell its window;
- * then nothing being on the way has to stand for it. */
+/* Can the peer not take what is next to be sent? An old kernel does not tell its
+ * window; then nothing being on the way has to stand for it. */
 static bool window_closed(const struct tcp_info *info, bool knows_window)
 {
-	return knows_window ? info->tcpi_snd_wnd < info->tcpi_snd_mss : !info->tcpi_unacked;
+	uint64_t next = info->tcpi_snd_mss;
+
+	if (!knows_window)
+		return !info->tcpi_unacked;
+	if (!info->tcpi_unacked)
+		next = least(next, info->tcpi_notsent_bytes);
+	return info->tcpi_snd_wnd < next;
 }
 
 static struct look judge(const struct zcreq_stream *stream, const struct tcp_info *info,
@@ -85,7 +108,7 @@ static struct look judge(const struct zcreq_stream *stream, const struct tcp_inf
 
 	if (!waiting)
 		return look;
-	if (quiet_ms >= stall_ms && (!closed || probe_unanswered(info, quiet_ms))) {
+	if (quiet_ms >= stall_ms && (!closed || asked_in_vain(info, quiet_ms))) {
 		look.verdict = ZCREQ_STALL_VANISHED;
 	} else if (closed) {
 		if (info->tcpi_bytes_acked == stream->acked_seen)
@@ -97,7 +120,7 @@ static struct look judge(const struct zcreq_stream *stream, const struct tcp_inf
 }
 
 /* Asks the kernel; a socket that cannot be asked is in an error's hands already. */
-static int take_look(struct zcreq_stream *stream, struct look *look)
+static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *look)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
@@ -111,6 +134,8 @@ static int take_look(struct zcreq_stream *stream, struct look *look)
 	/* since Linux 5.4; an older kernel fills less of the struct */
 	knows_window = len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(info.tcpi_snd_wnd);
 	*look = judge(stream, &info, knows_window);
+	if (info.tcpi_bytes_acked != stream->acked_seen)
+		stream->unread_since_ns = now_ns;
 	stream->acked_seen = info.tcpi_bytes_acked;
 	return 0;
 }
@@ -131,9 +156,9 @@ static void tell(struct zcreq_stream *stream, enum zcreq_stall verdict)
 /* No progress for stall_ms: looks, and aborts or says when to look again. */
 static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
 {
-	uint64_t quiet_ns = now_ns - stream->quiet_since_ns, limit_ns;
+	uint64_t unread_ns, limit_ns;
 	struct look look;
-	int ret = take_look(stream, &look);
+	int ret = take_look(stream, now_ns, &look);
 
 	if (ret) {
 		zcreq_conn_abort(&stream->conn, ret);
@@ -146,12 +171,14 @@ static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
 	}
 	look.again_ms = most(look.again_ms, LOOK_LEAST_MS);
 	if (look.verdict == ZCREQ_STALL_NOT_READING && stream->not_reading_ms) {
+		/* a proof comes with a whole record; what was read since shows here */
+		unread_ns = now_ns - most(stream->quiet_since_ns, stream->unread_since_ns);
 		limit_ns = stream->not_reading_ms * ZCREQ_MS;
-		if (quiet_ns >= limit_ns) {
+		if (unread_ns >= limit_ns) {
 			zcreq_conn_abort(&stream->conn, -ETIME);
 			return ZCREQ_NEVER;
 		}
-		return now_ns + least(look.again_ms * ZCREQ_MS, limit_ns - quiet_ns);
+		return now_ns + least(look.again_ms * ZCREQ_MS, limit_ns - unread_ns);
 	}
 	return now_ns + look.again_ms * ZCREQ_MS;
 }

@@ -30,7 +30,7 @@ struct zcreq_batch {
 
 struct zcreq_window {
 	struct zcreq_batch *ring;
-	uint32_t mask;
+	uint32_t mask;    /* capacity - 1 */
 	uint32_t oldest;  /* id */
 	uint32_t next;    /* id of the next batch */
 	uint32_t pending; /* batches without proof */
@@ -39,13 +39,22 @@ struct zcreq_window {
 /* Batches that can be between the oldest id and the next. */
 #define ZCREQ_WINDOW_MAX ((uint32_t)1 << 24)
 
+static inline void zcreq_window_init(struct zcreq_window *window, uint32_t first_id)
+{
+	*window = (struct zcreq_window){
+		.mask = UINT32_MAX,
+		.oldest = first_id,
+		.next = first_id,
+	};
+}
+
 /* Makes sure that the next push has a place: 0, -ENOMEM, or -ENOBUFS at the limit. */
 int zcreq_window_grow(struct zcreq_window *window, const struct zcreq_allocator *allocator);
 
 static inline int zcreq_window_reserve(struct zcreq_window *window,
 				       const struct zcreq_allocator *allocator)
 {
-	if (__builtin_expect(window->ring && window->next - window->oldest <= window->mask, 1))
+	if (__builtin_expect(window->next - window->oldest < window->mask + 1, 1))
 		return 0;
 	return zcreq_window_grow(window, allocator);
 }

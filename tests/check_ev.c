@@ -2,7 +2,6 @@
 /*
  * check_ev.c - a context in a libev loop: turns, sleeps and ends
  */
-#include <check.h>
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
@@ -14,6 +13,8 @@
 
 #include <zcreq/ev.h>
 #include <zcreq/zcreq.h>
+
+#include "suite.h"
 
 #define BIG ((size_t)8 << 20)
 
@@ -408,8 +409,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ev");
 	TCase *cases = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(cases, 20);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -426,9 +425,5 @@ int main(void)
 	tcase_add_test(cases, drain_deadline_wakes_the_loop);
 	tcase_add_test(cases, bad_arguments_are_errors);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

@@ -155,10 +155,11 @@ int zcreq_context_new(const struct zcreq_context_options *options,
  * zcreq_context_free() - give a context's memory back
  * @context:  may be NULL, which is 0
  *
- * Refuses while anything is left: a connection that is not yet closed, also one
- * that was handed to zcreq_conn_free() and still waits for the kernel. Abort,
- * then call zcreq_tick() until the connections are gone. A program that is about
- * to exit may leave the context as it is.
+ * Refuses while anything is left: a connection that was not handed to
+ * zcreq_conn_free(), or that was and is not yet closed because it still waits for
+ * the kernel or for owners of requests. Free them all, then call zcreq_tick()
+ * until they are gone. A program that is about to exit may leave the context as
+ * it is.
  *
  * Ownership: on 0 the context is gone; on an error nothing has changed.
  * Callback:  none.

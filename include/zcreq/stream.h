@@ -87,7 +87,8 @@ enum zcreq_mode {
  *                   made no progress for this long is examined, and aborted with
  *                   -ETIMEDOUT if its peer has vanished; 0 is no watchdog
  * @not_reading_ms:  abort with -ETIME a peer that answers but has not read for
- *                   this long; 0 is never. Needs stall_ms.
+ *                   this long, found up to stall_ms later; 0 is never. Needs
+ *                   stall_ms.
  * @user_timeout_ms: TCP_USER_TIMEOUT, the kernel's own coarser watchdog, which
  *                   does not tell these two apart; 0 leaves it alone
  * @linger_ms:       after abort, how long to wait for proof before quarantine;

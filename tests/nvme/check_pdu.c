@@ -2,16 +2,15 @@
 /*
  * check_pdu.c - the codec of NVMe/TCP PDUs, against bytes put together by hand
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "pdu.h"
 #include "session.h"
+#include "../suite.h"
 
 #define CAPSULE_MAX 8192
 #define H2C_MAX 4096
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static struct session session;
 
@@ -383,8 +382,6 @@ int main(void)
 {
 	Suite *suite = suite_create("nvme pdu");
 	TCase *cases = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, digest_is_crc32c);
@@ -403,9 +400,5 @@ int main(void)
 	tcase_add_test(cases, answers_are_laid_out_as_specified);
 	tcase_add_test(cases, term_req_quotes_what_fits);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

@@ -2,7 +2,6 @@
 /*
  * check_store.c - blocks and namespaces: versions, zeroes, files, failures
  */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,9 +13,9 @@
 #include <unistd.h>
 
 #include "store.h"
+#include "../suite.h"
 
 #define BLOCKS 1100 /* more than two leaves, and not a whole number of them */
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static struct pool pool;
 static char path[64];
@@ -325,8 +324,6 @@ int main(void)
 {
 	Suite *suite = suite_create("nvme store");
 	TCase *cases = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(cases, 60);
 	tcase_add_checked_fixture(cases, setup, teardown);
@@ -347,9 +344,5 @@ int main(void)
 	tcase_add_loop_test(cases, nonsense_is_refused_with_a_reason, 0, COUNT(nonsense));
 	tcase_add_test(cases, range_cannot_wrap);
 	suite_add_tcase(suite, cases);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

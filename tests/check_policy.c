@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_policy.c - when a batch goes without copying, and when that is given up
+ *
+ * The decisions are asked of the policy alone; what they do to calls of sendmsg,
+ * and what ENOBUFS means, of a stream on a stub.
+ */
+#include "suite.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+
+#include <zcreq/zcreq.h>
+
+#include "counting.h"
+#include "policy.h"
+#include "recorder.h"
+#include "stub.h"
+
+#define LARGE 65536
+#define THRESHOLD 16384
+
+static struct zcreq_policy policy;
+
+static void init(enum zcreq_mode mode, uint32_t threshold_bytes)
+{
+	zcreq_policy_init(&policy, mode, threshold_bytes);
+}
+
+static bool wants(uint64_t bytes)
+{
+	return zcreq_policy_wants(&policy, bytes);
+}
+
+/* A window of ids, so many of each hundred copied, one notification each. */
+static void notify(unsigned ids, unsigned copied_percent)
+{
+	for (unsigned i = 0; i < ids; i++)
+		zcreq_policy_notified(&policy, 1, (i * 37) % 100 < copied_percent);
+}
+
+/* Large batches refused before one is wanted again; @most if none is. */
+static unsigned pause_length(unsigned most)
+{
+	unsigned n = 0;
+
+	while (n < most && !wants(LARGE))
+		n++;
+	return n;
+}
+
+START_TEST(the_threshold_is_the_smallest_that_is_wanted)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	ck_assert(!wants(1));
+	ck_assert(!wants(THRESHOLD - 1));
+	ck_assert(wants(THRESHOLD));
+	ck_assert(wants(UINT64_MAX));
+	init(ZCREQ_MODE_AUTO, 100);
+	ck_assert(!wants(99));
+	ck_assert(wants(100));
+}
+END_TEST
+
+START_TEST(always_and_never_listen_to_nobody)
+{
+	init(ZCREQ_MODE_ALWAYS, 0);
+	notify(10000, 100);
+	ck_assert(wants(1));
+	init(ZCREQ_MODE_NEVER, 0);
+	notify(10000, 0);
+	ck_assert(!wants(LARGE));
+}
+END_TEST
+
+START_TEST(field_folly_one_copied_notification_changes_nothing)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	zcreq_policy_notified(&policy, 1, true);
+	for (unsigned i = 0; i < 1000; i++) {
+		ck_assert(wants(LARGE));
+		zcreq_policy_notified(&policy, 1, false);
+	}
+}
+END_TEST
+
+START_TEST(a_share_below_the_limit_changes_nothing)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(100000, _i);
+	ck_assert(wants(LARGE));
+}
+END_TEST
+
+START_TEST(a_copying_path_is_paused)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(ZCREQ_POLICY_WINDOW - 1, 100);
+	ck_assert(wants(LARGE));
+	zcreq_policy_notified(&policy, 1, true);
+	ck_assert(!wants(LARGE));
+}
+END_TEST
+
+START_TEST(a_merged_notification_counts_each_of_its_ids)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	zcreq_policy_notified(&policy, 1000, _i);
+	ck_assert(wants(LARGE) == !_i);
+}
+END_TEST
+
+START_TEST(small_batches_do_not_shorten_the_pause)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(1000, 100);
+	for (unsigned i = 0; i < 100000; i++)
+		ck_assert(!wants(1));
+	ck_assert(!wants(LARGE));
+}
+END_TEST
+
+START_TEST(a_pause_ends_with_a_probe_and_grows_to_a_limit)
+{
+	unsigned last = 0, pause = 0;
+
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(1000, 100);
+	for (unsigned i = 0; i < 20; i++) {
+		last = pause;
+		pause = pause_length(1000000);
+		ck_assert_uint_lt(pause, 1000000);
+		ck_assert_uint_ge(pause, last);
+		ck_assert_uint_le(pause, i ? 2 * last + 1 : 1000);
+		ck_assert(wants(LARGE));
+		notify(ZCREQ_POLICY_PROBE, 100);
+	}
+	ck_assert_uint_eq(pause, last);
+	ck_assert_uint_gt(pause, 10000);
+}
+END_TEST
+
+START_TEST(field_folly_a_path_that_stops_copying_is_used_again)
+{
+	unsigned first;
+
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(1000, 100);
+	first = pause_length(1000000);
+	notify(ZCREQ_POLICY_PROBE, 100);
+	ck_assert_uint_gt(pause_length(1000000), first);
+	notify(ZCREQ_POLICY_PROBE, 0);
+	ck_assert(wants(LARGE));
+	notify(ZCREQ_POLICY_WINDOW, 0);
+	ck_assert(wants(LARGE));
+	/* and the next pause is short again */
+	notify(1000, 100);
+	ck_assert_uint_eq(pause_length(1000000), first);
+}
+END_TEST
+
+START_TEST(late_notifications_do_not_disturb_a_pause)
+{
+	unsigned first;
+
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(1000, 100);
+	first = pause_length(1000000);
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(1000, 100);
+	notify(1000, _i ? 100 : 0);
+	ck_assert_uint_eq(pause_length(1000000), first);
+}
+END_TEST
+
+/* ---- what it does to the calls -------------------------------------------- */
+
+static struct counting memory;
+static struct zcreq_context *context;
+static struct stub stub;
+static struct zcreq_conn *conn;
+static struct heard heard;
+static char data[LARGE];
+
+static void open_stream(enum zcreq_mode mode)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	options.mode = mode;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	heard_begin(conn, &heard);
+}
+
+static void setup(void)
+{
+	context = counting_context(&memory, 0);
+	stub_init(&stub);
+}
+
+static void teardown(void)
+{
+	stub.send_error = 0;
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 1);
+	counting_end(&memory, context);
+}
+
+START_TEST(each_mode_sends_as_it_says)
+{
+	static const struct {
+		enum zcreq_mode mode;
+		size_t len;
+		bool zerocopy;
+	} rows[] = {
+		{ZCREQ_MODE_AUTO, THRESHOLD - 1, false}, {ZCREQ_MODE_AUTO, THRESHOLD, true},
+		{ZCREQ_MODE_ALWAYS, 1, true}, {ZCREQ_MODE_NEVER, LARGE, false},
+	};
+
+	open_stream(rows[_i].mode);
+	stub_send(conn, heard.id, data, rows[_i].len);
+	ck_assert_uint_eq(stub.zerocopy_sends, rows[_i].zerocopy);
+	ck_assert_uint_eq(stub.copied_sends, !rows[_i].zerocopy);
+	ck_assert_uint_eq(stats_of(context).zerocopy_batches, rows[_i].zerocopy);
+	ck_assert_uint_eq(stats_of(context).copied_batches, !rows[_i].zerocopy);
+}
+END_TEST
+
+START_TEST(a_socket_that_cannot_copies_in_mode_auto)
+{
+	stub.setsockopt_error = -EOPNOTSUPP;
+	open_stream(ZCREQ_MODE_AUTO);
+	stub_send(conn, heard.id, data, LARGE);
+	ck_assert_uint_eq(stub.zerocopy_sends, 0);
+	ck_assert_uint_eq(stub.copied_bytes, LARGE);
+}
+END_TEST
+
+START_TEST(a_copied_batch_needs_no_proof)
+{
+	open_stream(ZCREQ_MODE_NEVER);
+	stub_send(conn, heard.id, data, LARGE);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 1);
+	/* teardown ends another one */
+	heard = (struct heard){0};
+	heard_begin(conn, &heard);
+}
+END_TEST
+
+START_TEST(field_spdk_1592_no_buffers_with_nothing_in_flight_copies)
+{
+	open_stream(ZCREQ_MODE_ALWAYS);
+	stub.zerocopy_error = -ENOBUFS;
+	stub_send(conn, heard.id, data, LARGE);
+	ck_assert_uint_eq(stub.copied_bytes, LARGE);
+	ck_assert_uint_eq(stub.refused_sends, 1);
+	ck_assert_uint_eq(stats_of(context).no_buffers, 1);
+}
+END_TEST
+
+START_TEST(field_grpc_no_buffers_with_proof_waiting_reaps_first)
+{
+	open_stream(ZCREQ_MODE_ALWAYS);
+	stub_send(conn, heard.id, data, LARGE);
+	stub_prove_all(&stub);
+	stub.zerocopy_error = -ENOBUFS;
+	stub.reading_helps = true;
+	stub_send(conn, heard.id, data, LARGE);
+	ck_assert_uint_eq(stats_of(context).notifications, 1);
+	ck_assert_uint_eq(stub.zerocopy_bytes, 2 * LARGE);
+}
+END_TEST
+
+START_TEST(no_buffers_with_all_in_flight_copies_rather_than_waits)
+{
+	open_stream(ZCREQ_MODE_ALWAYS);
+	stub_send(conn, heard.id, data, LARGE);
+	stub.zerocopy_error = -ENOBUFS;
+	stub_send(conn, heard.id, data, 100);
+	ck_assert_uint_eq(stub.zerocopy_bytes, LARGE);
+	ck_assert_uint_eq(stub.copied_bytes, 100);
+	stub.zerocopy_error = 0;
+	stub_send(conn, heard.id, data, 100);
+	ck_assert_uint_eq(stub.zerocopy_bytes, LARGE + 100);
+}
+END_TEST
+
+START_TEST(no_memory_for_a_copy_either_is_tried_again_by_time)
+{
+	static const int errors[] = {-ENOBUFS, -ENOMEM};
+
+	open_stream(ZCREQ_MODE_ALWAYS);
+	stub.send_error = errors[_i];
+	stub_send(conn, heard.id, data, LARGE);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+	ck_assert_int_eq(zcreq_events(conn), POLLERR);
+	ck_assert_uint_ne(zcreq_tick(context, 1000000000), ZCREQ_NEVER);
+	stub.send_error = 0;
+	zcreq_tick(context, 2000000000);
+	ck_assert_uint_eq(stub.zerocopy_bytes, LARGE);
+}
+END_TEST
+
+START_TEST(always_on_a_socket_that_refuses_is_an_error)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	stub.setsockopt_error = -EOPNOTSUPP;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), -EOPNOTSUPP);
+	ck_assert_uint_eq(stub.closes, 0);
+	counting_end(&memory, context);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("policy");
+	TCase *decides = tcase_create("decides"), *calls = tcase_create("calls"),
+	      *refused = tcase_create("refused");
+
+	tcase_add_test(decides, the_threshold_is_the_smallest_that_is_wanted);
+	tcase_add_test(decides, always_and_never_listen_to_nobody);
+	tcase_add_test(decides, field_folly_one_copied_notification_changes_nothing);
+	tcase_add_loop_test(decides, a_share_below_the_limit_changes_nothing, 0, 76);
+	tcase_add_test(decides, a_copying_path_is_paused);
+	tcase_add_loop_test(decides, a_merged_notification_counts_each_of_its_ids, 0, 2);
+	tcase_add_test(decides, small_batches_do_not_shorten_the_pause);
+	tcase_add_test(decides, a_pause_ends_with_a_probe_and_grows_to_a_limit);
+	tcase_add_test(decides, field_folly_a_path_that_stops_copying_is_used_again);
+	tcase_add_loop_test(decides, late_notifications_do_not_disturb_a_pause, 0, 2);
+	tcase_add_checked_fixture(calls, setup, teardown);
+	tcase_add_loop_test(calls, each_mode_sends_as_it_says, 0, 4);
+	tcase_add_test(calls, a_socket_that_cannot_copies_in_mode_auto);
+	tcase_add_test(calls, a_copied_batch_needs_no_proof);
+	tcase_add_test(calls, field_spdk_1592_no_buffers_with_nothing_in_flight_copies);
+	tcase_add_test(calls, field_grpc_no_buffers_with_proof_waiting_reaps_first);
+	tcase_add_test(calls, no_buffers_with_all_in_flight_copies_rather_than_waits);
+	tcase_add_loop_test(calls, no_memory_for_a_copy_either_is_tried_again_by_time, 0, 2);
+	tcase_add_checked_fixture(refused, setup, NULL);
+	tcase_add_test(refused, always_on_a_socket_that_refuses_is_an_error);
+	suite_add_tcase(s, decides);
+	suite_add_tcase(s, calls);
+	suite_add_tcase(s, refused);
+	return suite_run(s);
+}

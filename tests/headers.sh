@@ -1,0 +1,142 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# headers.sh - what is promised, declared and exported is the same thing
+#
+# Headers compile alone, as C99 and as C++; the symbols of the shared library are
+# those of the version script and of the prototypes; each public function is
+# documented with every label; the library needs libc and nothing else.
+#
+# Run by make check from the build tree. Uses: srcdir CC CXX OBJDUMP SANITIZE_CFLAGS
+set -u
+export LC_ALL=C
+srcdir=${srcdir:-.}
+CC=${CC:-cc} CXX=${CXX:-c++} OBJDUMP=${OBJDUMP:-objdump}
+so=${LIBZCREQ_SO:-.libs/libzcreq.so}
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+
+if ! command -v "${CXX%% *}" >/dev/null; then
+	echo "no C++ compiler here: C++ not checked"
+	CXX=no
+fi
+
+fail() {
+	echo "FAIL: $*"
+	failed=1
+}
+
+# same NAME FILE NAME FILE: both have the same lines
+same() {
+	if ! diff "$2" "$4" >"$tmp/diff"; then
+		fail "$1 (<) and $3 (>) differ:"
+		cat "$tmp/diff"
+	fi
+}
+
+header() {
+	if [ -f "$srcdir/include/zcreq/$1" ]; then
+		echo "$srcdir/include/zcreq/$1"
+	else
+		echo "include/zcreq/$1"
+	fi
+}
+
+# The core's headers are those that the umbrella includes; adapters have their own.
+umbrella=$(sed -n 's/^#include <zcreq\/\(.*\)>$/\1/p' "$srcdir/include/zcreq/zcreq.h")
+files=
+for name in $umbrella; do
+	files="$files $(header "$name")"
+done
+
+compile_alone() {
+	for name in $umbrella zcreq.h; do
+		printf '#include <zcreq/%s>\n#include <zcreq/%s>\n' "$name" "$name" >"$tmp/alone.c"
+		echo 'int main(void) { return 0; }' >>"$tmp/alone.c"
+		cp "$tmp/alone.c" "$tmp/alone.cc"
+		$CC -std=c99 -pedantic-errors -Wall -Wextra -Wshadow -Wundef -Werror \
+			-I"$srcdir/include" -Iinclude -fsyntax-only "$tmp/alone.c" ||
+			fail "$name does not compile alone as C99"
+		[ "$CXX" = no ] && continue
+		$CXX -std=c++11 -pedantic-errors -Wall -Wextra -Wshadow -Wundef -Werror \
+			-I"$srcdir/include" -Iinclude -fsyntax-only "$tmp/alone.cc" ||
+			fail "$name does not compile alone as C++11"
+	done
+}
+
+# Prototypes begin at the left margin; what is static inline is not exported.
+prototypes() {
+	grep -hE '^[a-z][a-z0-9_ *]*[ *]zcreq_[a-z0-9_]+\(' $files |
+		sed -E 's/^(.*[ *])(zcreq_[a-z0-9_]+)\(.*/\1 \2/'
+}
+
+compare_symbols() {
+	prototypes | grep -v '^static' | sed 's/.* //' | sort >"$tmp/prototypes"
+	sed -n 's/^[[:space:]]*\(zcreq_[a-z0-9_]*\);$/\1/p' "$srcdir/lib/libzcreq.map" |
+		sort >"$tmp/map"
+	[ -s "$tmp/prototypes" ] || fail "no prototypes were found"
+	same prototypes "$tmp/prototypes" libzcreq.map "$tmp/map"
+	[ -f "$so" ] || return
+	$OBJDUMP -T "$so" | awk '/ ZCREQ_[0-9]/ && !/\*ABS\*/ && !/\*UND\*/ {print $NF}' |
+		sort >"$tmp/exported"
+	same libzcreq.map "$tmp/map" "exported symbols" "$tmp/exported"
+	$OBJDUMP -T "$so" | awk '!/\*UND\*/ && !/\*ABS\*/ && / g / && !/ZCREQ_[0-9]/ {print $NF}' \
+		>"$tmp/stray"
+	[ -s "$tmp/stray" ] && fail "exported without a version: $(cat "$tmp/stray")"
+}
+
+# A C++ program finds the symbols: each prototype is inside extern "C".
+link_cxx() {
+	[ "$CXX" = no ] && return
+	[ -f "$so" ] || return
+	{
+		echo '#include <zcreq/zcreq.h>'
+		echo 'int main() { const void *all[] = {'
+		sed 's/.*/(const void *)\&&,/' "$tmp/prototypes"
+		echo '}; return all[0] == 0; }'
+	} >"$tmp/all.cc"
+	$CXX -std=c++11 ${SANITIZE_CFLAGS:-} -I"$srcdir/include" -Iinclude -o "$tmp/all" \
+		"$tmp/all.cc" "$so" || fail "a C++ program does not link"
+}
+
+# For each function one comment "NAME() - ..." with all the labels.
+documented() {
+	for name in $(prototypes | sed 's/.* //'); do
+		awk -v name="$name" '
+			/^\/\*\*/ { text = ""; inside = 1 }
+			inside { text = text $0 "\n" }
+			/\*\// { inside = 0
+				 if (index(text, "\n * " name "() - ")) { print text; exit } }
+		' $files >"$tmp/comment"
+		for label in "$name() - " Ownership: Callback: Thread: Errors: Source: Since:; do
+			grep -qF "$label" "$tmp/comment" ||
+				fail "the comment of $name has no \"$label\""
+		done
+	done
+}
+
+needs_only_libc() {
+	[ -f "$so" ] || { echo "no shared library here: symbols and needs not checked"; return; }
+	[ -n "${SANITIZE_CFLAGS:-}" ] && return
+	needed=$($OBJDUMP -p "$so" | awk '$1 == "NEEDED" {print $2}')
+	[ "$needed" = libc.so.6 ] || fail "the library needs more than libc: $needed"
+}
+
+# The name of the mark is spelt apart, so that this file has none.
+nothing_left_to_do() {
+	grep -nE 'TO''DO|FIX''ME|XX''X' "$srcdir"/lib/*.[ch] "$srcdir"/include/zcreq/*.h &&
+		fail "something is left to do"
+	for file in "$srcdir"/lib/*.[ch] "$srcdir"/include/zcreq/*.h "$srcdir"/tests/*.[ch]; do
+		[ "$(head -n 1 "$file")" = '/* SPDX-License-Identifier: BSD-2-Clause */' ] ||
+			fail "$file does not begin with its licence"
+	done
+}
+
+compile_alone
+compare_symbols
+link_cxx
+documented
+needs_only_libc
+nothing_left_to_do
+exit $failed

@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# installcheck.sh - a program is built against the installed library, and works
+#
+# Run by make installcheck. Uses: srcdir CC PKG_CONFIG SANITIZE_CFLAGS, and
+# PKG_CONFIG_PATH, which names the folder of the installed zcreq.pc.
+set -eu
+srcdir=${srcdir:-.}
+CC=${CC:-cc} PKG_CONFIG=${PKG_CONFIG:-pkg-config}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+fail() {
+	echo "installcheck: $*" >&2
+	exit 1
+}
+
+$PKG_CONFIG --exists --print-errors zcreq
+libdir=$($PKG_CONFIG --variable=libdir zcreq)
+cflags=$($PKG_CONFIG --cflags zcreq)
+libs=$($PKG_CONFIG --libs zcreq)
+
+# hello.c as it is, with warnings as errors, and only what pkg-config says
+$CC -std=gnu11 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/hello" \
+	"$srcdir/examples/hello.c" $libs
+LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$tmp/hello" >"$tmp/said"
+grep -q '^released, status 0' "$tmp/said" || fail "hello said: $(cat "$tmp/said")"
+
+# the same from the archive, if there is one
+if [ -f "$libdir/libzcreq.a" ]; then
+	$CC -std=gnu11 ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/hello-static" \
+		"$srcdir/examples/hello.c" "$libdir/libzcreq.a"
+	"$tmp/hello-static" >"$tmp/said"
+	grep -q '^released, status 0' "$tmp/said" || fail "static hello: $(cat "$tmp/said")"
+fi
+
+# header, library and zcreq.pc are of one version
+cat >"$tmp/version.c" <<-END
+	#include <stdio.h>
+	#include <string.h>
+	#include <zcreq/version.h>
+	int main(void) { puts(zcreq_version()); return strcmp(zcreq_version(), ZCREQ_VERSION); }
+END
+$CC ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/version" "$tmp/version.c" $libs
+version=$(LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$tmp/version") ||
+	fail "library and header are of different versions"
+[ "$version" = "$($PKG_CONFIG --modversion zcreq)" ] || fail "zcreq.pc is of another version"

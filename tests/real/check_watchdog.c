@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_watchdog.c - vanished, not reading and only slow, told apart on real TCP
+ *
+ * A clock is asked only whether a limit has not come too early; how late it was is
+ * printed.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "load.h"
+#include "real.h"
+
+#define ARENA_BYTES (16 << 20)
+#define EACH_BYTES 65536
+#define REQUESTS 64
+#define STALL_MS 300
+#define MS 1000000ull
+
+static struct load load;
+
+static const struct net_pair roomy = {.near_sndbuf = 32 << 20};
+static const struct net_pair unread = {.near_sndbuf = 32 << 20, .far_rcvbuf = 16384};
+static const struct zcreq_stream_options watched = {.stall_ms = STALL_MS};
+
+static void setup(void)
+{
+	load_init(&load, ARENA_BYTES);
+}
+
+static void teardown(void)
+{
+	load_deinit(&load);
+}
+
+static unsigned verdicts_of(enum zcreq_stall verdict)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < load.verdict_count; i++)
+		found += load.verdicts[i] == verdict;
+	return found;
+}
+
+static void expect_abort(int status, uint64_t since_ns, uint64_t at_least_ms, const char *what)
+{
+	uint64_t took_ns;
+
+	ck_assert(load_until(&load, load_closed, 30000));
+	took_ns = load.last_release_ns - since_ns;
+	say("%s: over after %llu ms\n", what, (unsigned long long)(took_ns / MS));
+	ck_assert_int_eq(load.close_status, status);
+	ck_assert_uint_ge(took_ns, at_least_ms * MS);
+	load_check_ledger(&load);
+}
+
+/* spdk 3309, ioxide 245: nobody says anything, and all the same it ends in time. */
+START_TEST(field_spdk_3309_a_vanished_host_is_aborted_within_the_stall_limit)
+{
+	const struct net_pair how = {.near_sndbuf = 32 << 20, .family = _i / 2};
+	uint64_t start_ns;
+
+	load.spied = true;
+	load_connect(&load, &how, &watched);
+	ck_ok(net_misdirect(&load.net, true));
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	if (_i % 2)
+		ck_ok(net_cut(&load.net, true));
+	start_ns = zcreq_now_ns();
+	expect_abort(-ETIMEDOUT, start_ns, STALL_MS, _i % 2 ? "cut" : "misdirected");
+	ck_assert_uint_eq(load_stats(&load).stalled_vanished, 1);
+	ck_assert_uint_eq(load.verdict_count, 1);
+	ck_assert_int_eq(load.verdicts[0], ZCREQ_STALL_VANISHED);
+}
+END_TEST
+
+/*
+ * Nothing was in flight when it happened; the first packet already goes nowhere.
+ * For up to a second after a cut it is the driver that refuses packets, and TCP
+ * takes them as unsent; then the kernel has put a queue there that swallows them.
+ */
+START_TEST(a_host_that_vanished_while_idle_is_found_with_the_next_send)
+{
+	static const char *const names[] = {"cut at once", "cut before", "misdirected"};
+	uint64_t start_ns;
+
+	load.spied = true;
+	load_connect(&load, &roomy, &watched);
+	load_submit(&load, 1, EACH_BYTES);
+	ck_assert(load_until(&load, load_all_released, 5000));
+	ck_ok(_i == 2 ? net_misdirect(&load.net, true) : net_cut(&load.net, true));
+	if (_i)
+		load_for(&load, 100);
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	start_ns = zcreq_now_ns();
+	expect_abort(-ETIMEDOUT, start_ns, STALL_MS, names[_i]);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 1);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_NOT_READING), 0);
+}
+END_TEST
+
+START_TEST(a_peer_that_does_not_read_is_told_and_left)
+{
+	load.spied = true;
+	load_connect(&load, &unread, &watched);
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	load_for(&load, 1500);
+	ck_assert_int_eq(zcreq_conn_state(load.conn), ZCREQ_CONN_OPEN);
+	ck_assert_uint_ge(verdicts_of(ZCREQ_STALL_NOT_READING), 1);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 0);
+	load.reading = true;
+	ck_assert(load_until(&load, load_all_released, 20000));
+	ck_assert(load_until(&load, load_all_received, 5000));
+	ck_assert_uint_eq(load.failed, 0);
+	load_check_ledger(&load);
+}
+END_TEST
+
+START_TEST(a_peer_that_does_not_read_is_aborted_after_its_own_limit)
+{
+	const struct zcreq_stream_options options = {
+		.stall_ms = STALL_MS, .not_reading_ms = 1000,
+	};
+	uint64_t start_ns;
+
+	load.spied = true;
+	load_connect(&load, &unread, &options);
+	start_ns = zcreq_now_ns();
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	expect_abort(-ETIME, start_ns, 1000, "not reading");
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 0);
+}
+END_TEST
+
+/*
+ * It reads a little more often than the limit asks. The record that waits needs
+ * many such reads, so no notification comes for much longer than the limit.
+ */
+START_TEST(a_peer_that_reads_slowly_is_not_one_that_does_not_read)
+{
+	const struct zcreq_stream_options options = {
+		.stall_ms = 200, .not_reading_ms = 700,
+	};
+
+	load.spied = true;
+	load_connect(&load, &unread, &options);
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	for (int i = 0; i < 5; i++) {
+		load_for(&load, 450);
+		load_read(&load, 20000);
+	}
+	say("%llu bytes read in a little more than 2 s\n",
+	    (unsigned long long)load.received_bytes);
+	ck_assert_int_eq(load.abort_status, 0);
+	ck_assert_int_eq(zcreq_conn_state(load.conn), ZCREQ_CONN_OPEN);
+	load.reading = true;
+	ck_assert(load_until(&load, load_all_released, 20000));
+	ck_assert_uint_eq(load.failed, 0);
+	load_check_ledger(&load);
+}
+END_TEST
+
+START_TEST(a_host_that_vanishes_with_its_window_closed_is_found)
+{
+	const struct zcreq_stream_options options = {
+		.stall_ms = STALL_MS, .not_reading_ms = 60000,
+	};
+	uint64_t start_ns;
+
+	load.spied = true;
+	load_connect(&load, &unread, &options);
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	load_for(&load, 700);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 0);
+	ck_ok(_i ? net_misdirect(&load.net, true) : net_cut(&load.net, true));
+	start_ns = zcreq_now_ns();
+	expect_abort(-ETIMEDOUT, start_ns, 0, _i ? "misdirected" : "cut");
+}
+END_TEST
+
+/* 192 KB at 100 KB/s: one record, so not one notification for almost 2 s. */
+START_TEST(a_slow_link_is_congested_and_left)
+{
+	const struct zcreq_stream_options options = {
+		.stall_ms = STALL_MS, .not_reading_ms = 1000,
+	};
+
+	load.spied = true;
+	load_connect(&load, &roomy, &options);
+	ck_ok(net_slow(&load.net, 100000));
+	load_submit(&load, 3, EACH_BYTES);
+	ck_assert(load_until(&load, load_all_released, 30000));
+	ck_assert_uint_eq(load.failed, 0);
+	ck_assert_uint_ge(verdicts_of(ZCREQ_STALL_CONGESTED), 1);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 0);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_NOT_READING), 0);
+	ck_assert(load_until(&load, load_all_received, 5000));
+	load_check_ledger(&load);
+}
+END_TEST
+
+/* Slow first, then gone: being slow is no excuse for long. */
+START_TEST(a_host_that_vanishes_behind_a_slow_link_is_found)
+{
+	uint64_t start_ns;
+
+	load.spied = true;
+	load_connect(&load, &roomy, &watched);
+	ck_ok(net_slow(&load.net, 300000));
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	load_for(&load, 700);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 0);
+	ck_ok(net_misdirect(&load.net, true));
+	start_ns = zcreq_now_ns();
+	expect_abort(-ETIMEDOUT, start_ns, 0, "slow, then gone");
+}
+END_TEST
+
+START_TEST(an_idle_connection_asks_for_no_time)
+{
+	uint64_t now_ns = zcreq_now_ns();
+
+	load_connect(&load, &roomy, &watched);
+	ck_assert_uint_eq(zcreq_tick(load.context, now_ns), ZCREQ_NEVER);
+	load_submit(&load, 1, EACH_BYTES);
+	ck_assert_uint_ne(zcreq_tick(load.context, now_ns), ZCREQ_NEVER);
+	ck_assert(load_until(&load, load_all_released, 5000));
+	load_for(&load, 2 * STALL_MS);
+	ck_assert_uint_eq(zcreq_tick(load.context, zcreq_now_ns()), ZCREQ_NEVER);
+	ck_assert_uint_eq(load.verdict_count, 0);
+}
+END_TEST
+
+START_TEST(the_kernels_own_timeout_is_a_belt_to_these_braces)
+{
+	const struct zcreq_stream_options options = {.user_timeout_ms = 800};
+	uint64_t start_ns;
+
+	load.spied = true;
+	load_connect(&load, _i ? &unread : &roomy, &options);
+	if (!_i)
+		ck_ok(net_misdirect(&load.net, true));
+	start_ns = zcreq_now_ns();
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	expect_abort(-ETIMEDOUT, start_ns, 500, _i ? "not reading" : "vanished");
+	ck_assert_uint_eq(load.verdict_count, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("watchdog");
+	TCase *group = real_group(suite, "verdicts", setup, teardown, NULL);
+
+	tcase_add_loop_test(group,
+			    field_spdk_3309_a_vanished_host_is_aborted_within_the_stall_limit, 0,
+			    2 * NET_FAMILIES);
+	tcase_add_loop_test(group, a_host_that_vanished_while_idle_is_found_with_the_next_send, 0,
+			    3);
+	tcase_add_test(group, a_peer_that_does_not_read_is_told_and_left);
+	tcase_add_test(group, a_peer_that_does_not_read_is_aborted_after_its_own_limit);
+	tcase_add_test(group, a_peer_that_reads_slowly_is_not_one_that_does_not_read);
+	tcase_add_loop_test(group, a_host_that_vanishes_with_its_window_closed_is_found, 0, 2);
+	tcase_add_test(group, an_idle_connection_asks_for_no_time);
+	tcase_add_loop_test(group, the_kernels_own_timeout_is_a_belt_to_these_braces, 0, 2);
+	group = real_group(suite, "slow links", setup, teardown, net_missing_slow());
+	tcase_add_test(group, a_slow_link_is_congested_and_left);
+	tcase_add_test(group, a_host_that_vanishes_behind_a_slow_link_is_found);
+	return real_run(suite);
+}

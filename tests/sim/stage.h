@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * stage.h - a fake kernel, a context and one stream, set up to tell a short story
+ *
+ * What every test of a single connection needs: buffers that nobody else uses,
+ * requests that note what they hear, an event loop that can be stepped, and an
+ * end at which the stage insists that nothing was lost, released without proof,
+ * or leaked. A test sets knobs and options between stage_init() and stage_open().
+ */
+#ifndef ZCREQ_SIM_STAGE_H
+#define ZCREQ_SIM_STAGE_H
+
+#include <zcreq/zcreq.h>
+
+#include "alloc_fault.h"
+#include "fake_kernel.h"
+
+struct stage;
+
+/** Events in the order in which they came; see stage_request.order. */
+struct stage_request {
+	struct stage_request *next;
+	struct stage *stage;
+	struct zcreq_conn *conn;
+	zcreq_id id;
+	uint8_t *memory;        /**< of its last send */
+	size_t len;
+	uint8_t *buffers[64];   /**< of all */
+	size_t lens[64];
+	unsigned buffer_count;
+	unsigned settled;
+	unsigned released;
+	unsigned aborting;
+	unsigned quarantined;
+	int settled_status;
+	int released_status;
+	unsigned settled_at;    /**< the number of the callback on this stage */
+	unsigned released_at;
+	bool finish_when_aborting;
+};
+
+/**
+ * struct stage - see above; members that a test sets or reads
+ * @knobs:    for the socket, until stage_open()
+ * @options:  for the stream, until stage_open(): mode always, threshold 1
+ * @now_ns:   fake_kernel_now_ms() in nanoseconds, at the last tick
+ * @deadline_ns: what the last tick said
+ * @ticks:    how many ticks there were
+ * @clings:   the end of the story must not insist on an empty context
+ * @on_event: called from each callback with its name, for tests that act there
+ */
+struct stage {
+	struct fake_kernel *kernel;
+	struct fake_knobs knobs;
+	struct fake_socket *sock;
+	struct zcreq_stream_options options;
+	struct alloc_fault fault;
+	struct zcreq_context *context;
+	struct zcreq_conn *conn;
+	struct stage_request *requests;
+	uint64_t now_ns;
+	uint64_t deadline_ns;
+	unsigned ticks;
+	unsigned callbacks;
+	unsigned aborts;
+	int abort_status;
+	unsigned closes;
+	int closed_status;
+	unsigned rooms;
+	unsigned stalls;
+	enum zcreq_stall verdict;
+	unsigned messages;
+	uint8_t origin;         /**< of the last foreign message; 0 if it had none */
+	bool clings;
+	void (*on_event)(struct stage *stage, const char *event, struct stage_request *request);
+};
+
+extern const struct zcreq_ops stage_ops;
+extern const struct zcreq_conn_hooks stage_hooks;
+
+void stage_init(struct stage *stage);
+
+/** A context if there is none yet, a socket and a stream on it. */
+void stage_open(struct stage *stage);
+
+/** Another socket and stream in the same context; the members follow the newest. */
+struct zcreq_conn *stage_open_another(struct stage *stage);
+
+/** Ends everything: kernel lets go, requests finish. Checks; frees. */
+void stage_deinit(struct stage *stage);
+
+struct stage_request *stage_begin(struct stage *stage);
+
+/** Queue @len bytes of fresh memory for a request; what zcreq_send() says. */
+int stage_send(struct stage_request *request, size_t len);
+void stage_finish(struct stage_request *request);
+
+/** Begin, send, finish. */
+struct stage_request *stage_request(struct stage *stage, size_t len);
+
+/** The same, and flush. */
+struct stage_request *stage_sent(struct stage *stage, size_t len);
+
+void stage_flush(struct stage *stage);
+
+/** Poll, and process what came; false if nothing did. */
+bool stage_process(struct stage *stage);
+
+/** Process until nothing comes any more; fails if that never is. */
+void stage_run(struct stage *stage);
+
+/** The peer acknowledges everything, until all is sent and processed. */
+void stage_ack_all(struct stage *stage);
+
+/** One tick at the kernel's time. */
+void stage_tick(struct stage *stage);
+
+/** Let time pass as a good event loop does: wakes for deadlines and poll bits. */
+void stage_wait_ms(struct stage *stage, uint64_t ms);
+
+struct zcreq_stats stage_stats(const struct stage *stage);
+struct fake_socket_report stage_report(const struct stage *stage);
+
+/** Released once with this status, and safe. */
+void stage_expect_released(const struct stage_request *request, int status);
+void stage_expect_unreleased(const struct stage_request *request);
+
+#endif
