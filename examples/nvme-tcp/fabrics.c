@@ -42,10 +42,14 @@ static uint16_t check_connect(struct task *task, uint32_t *len)
 	return 0;
 }
 
+/* Names are printed, so a blank or a control character is no part of one. */
 static bool is_name(const char *nqn)
 {
-	size_t len = strnlen(nqn, NVME_NQN_LENGTH);
+	size_t len = strnlen(nqn, NVME_NQN_LENGTH), i;
 
+	for (i = 0; i < len; i++)
+		if ((unsigned char)nqn[i] <= ' ' || nqn[i] == 0x7f)
+			return false;
 	return len > 0 && len <= NQN_MAX;
 }
 

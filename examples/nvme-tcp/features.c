@@ -14,7 +14,6 @@
 #define SELECT_MASK 0x700u
 #define HOST_ID_EXTENDED 0x1
 #define WRITE_CACHE_ENABLE 0x1
-#define EVENTS_KNOWN NVME_FEATURE_AENCFG_SMART_CRIT_DEGRADED
 #define EVENTS_SMART 0xffu /* the critical warnings: those never raised here are harmless */
 
 static uint8_t feature_of(const struct task *task)

@@ -115,10 +115,11 @@ static int set_mode(struct options *options, const char *value)
 	return bad("mode", value, "not auto, always or never");
 }
 
+/* A name is printed and compared as it is: no blanks, nothing invisible. */
 static int set_nqn(struct options *options, const char *value)
 {
-	if (strncmp(value, "nqn.", 4) || strlen(value) > NQN_MAX)
-		return bad("nqn", value, "a name starts with nqn. and has at most 223 bytes");
+	if (strncmp(value, "nqn.", 4) || strlen(value) > NQN_MAX || strpbrk(value, " \t\n"))
+		return bad("nqn", value, "a name starts with nqn., has at most 223 bytes, no blanks");
 	options->nqn = value;
 	return 0;
 }
@@ -206,8 +207,10 @@ int options_parse(struct options *options, int argc, char **argv)
 		ret = set(options, word, optarg);
 	if (ret)
 		return ret;
-	if (optind < argc)
-		return bad(argv[optind], "", "no such option");
+	if (optind < argc) {
+		fprintf(stderr, "zcreq-nvmet: %s: options only\n", argv[optind]);
+		return -EINVAL;
+	}
 	if (!options->listens)
 		options->listen[options->listens++] = "127.0.0.1:4420";
 	if (!options->namespace_count)
