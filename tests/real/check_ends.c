@@ -119,6 +119,24 @@ START_TEST(a_drained_peer_reads_every_byte_and_then_the_end)
 }
 END_TEST
 
+START_TEST(drain_waits_for_what_no_request_owns)
+{
+	load.spied = true;
+	load_connect(&load, &unread, NULL);
+	for (int i = 0; i < 50; i++)
+		ck_ok(load_write(&load, 50000));
+	ck_ok(load_flush(&load));
+	ck_ok(load_drain(&load, ZCREQ_NEVER));
+	ck_assert(!load_until(&load, load_closed, 100));
+	load.reading = true;
+	ck_assert(load_until(&load, load_closed, 10000));
+	ck_assert(load_until(&load, load_far_over, 10000));
+	ck_assert(load.far_ended);
+	ck_assert_uint_eq(load.received_bytes, load.queued_bytes);
+	load_check_ledger(&load);
+}
+END_TEST
+
 static void ignore(zcreq_id id, int status, void *arg)
 {
 	(void)id;
@@ -446,6 +464,7 @@ int main(void)
 			    NET_FAMILIES);
 	tcase_add_test(group, a_peer_that_half_closes_still_gets_everything);
 	tcase_add_loop_test(group, a_drained_peer_reads_every_byte_and_then_the_end, 0, 3);
+	tcase_add_test(group, drain_waits_for_what_no_request_owns);
 	tcase_add_test(group, drain_refuses_new_requests);
 	tcase_add_loop_test(group, field_grpc_shutdown_drain_ends_at_its_deadline, 0, 2);
 	tcase_add_loop_test(group, free_is_legal_in_every_state, 0, BEFORE_FREE_COUNT);

@@ -17,7 +17,7 @@
 
 #define ARENA_BYTES (4 << 20)
 #define EACH_BYTES 65536
-#define REQUESTS 40 /* more than one record of the kernel */
+#define REQUESTS 40 /* several records of the kernel */
 #define SLOW 65536  /* bytes in a second */
 #define SLOWER 24576
 
@@ -108,6 +108,24 @@ START_TEST(i9_the_descriptor_is_open_until_the_last_packet_has_left)
 }
 END_TEST
 
+/* The library's own copies are pages like any others: memory that it must not free. */
+START_TEST(i9_writes_that_no_request_owns_keep_it_open_as_well)
+{
+	load.spied = true;
+	load_connect(&load, &roomy, NULL);
+	ck_ok(net_slow(&load.net, SLOW));
+	for (int i = 0; i < 50; i++)
+		ck_ok(load_write(&load, 50000));
+	ck_ok(load_flush(&load));
+	load_for(&load, 100);
+	ck_ok(load_abort(&load, -EIO));
+	ck_assert_uint_gt(load.spy.pinned, 0);
+	ck_assert(load_until(&load, load_closed, 10000));
+	load_for(&load, 300);
+	load_check_ledger(&load);
+}
+END_TEST
+
 /* What the filter sends after the abort is what was there before it. */
 START_TEST(i2_no_recycled_byte_leaves_a_filter)
 {
@@ -159,6 +177,27 @@ START_TEST(a_reset_over_a_filter_releases_late_as_well)
 	load.far = -1;
 	ck_assert(load_until(&load, load_closed, 20000));
 	ck_assert_int_eq(load.close_status, -ECONNRESET);
+	load_check_ledger(&load);
+}
+END_TEST
+
+/* The other place in which packets wait: for an address that nobody tells. */
+START_TEST(packets_that_wait_for_a_neighbour_are_late_as_well)
+{
+	uint64_t start_ns;
+	size_t at_once;
+
+	load.spied = true;
+	load_connect(&load, &roomy, NULL);
+	ck_ok(net_forget(&load.net));
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	start_ns = zcreq_now_ns();
+	abort_over_filter();
+	at_once = load.released;
+	ck_assert(load_until(&load, load_closed, 20000));
+	say("%zu of %zu at once, the last after %llu ms\n", at_once, load.count,
+	    (unsigned long long)(load.last_release_ns - start_ns) / 1000000);
+	ck_assert_uint_eq(load.quarantined, 0);
 	load_check_ledger(&load);
 }
 END_TEST
@@ -223,11 +262,14 @@ int main(void)
 	tcase_add_test(group, i5_only_what_left_late_is_released_late_and_by_tick_alone);
 	tcase_add_test(group, i4_outcomes_do_not_wait_for_packets);
 	tcase_add_test(group, i9_the_descriptor_is_open_until_the_last_packet_has_left);
+	tcase_add_test(group, i9_writes_that_no_request_owns_keep_it_open_as_well);
 	tcase_add_test(group, i2_no_recycled_byte_leaves_a_filter);
 	tcase_add_test(group, waiting_for_a_filter_does_not_spin);
 	tcase_add_test(group, a_filter_that_is_dropped_proves_at_once);
 	tcase_add_test(group, a_reset_over_a_filter_releases_late_as_well);
 	tcase_add_test(group, field_folly_drain_quarantine_is_told_and_late_proof_releases);
 	tcase_add_loop_test(group, free_is_legal_while_lingering_and_in_quarantine, 0, 2);
+	group = real_group(suite, "neighbour", setup, teardown, NULL);
+	tcase_add_test(group, packets_that_wait_for_a_neighbour_are_late_as_well);
 	return real_run(suite);
 }

@@ -301,15 +301,39 @@ START_TEST(i7_the_steady_state_allocates_nothing)
 }
 END_TEST
 
-/* Somebody else's messages between the notifications: handed on, never stopped at. */
-START_TEST(i8_timestamps_between_notifications_are_handed_on)
+static void stamp(int fd)
 {
 	const int stamps = SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_TX_SCHED |
 			   SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_ID;
 
+	ck_ok(setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof(stamps)));
+}
+
+/* An edge-triggered loop is not told again. */
+START_TEST(i8_one_call_reads_the_whole_queue_whoever_wrote_it)
+{
 	load.spied = true;
 	load_connect(&load, &roomy, NULL);
-	ck_ok(setsockopt(load.near, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof(stamps)));
+	stamp(load.near);
+	for (int i = 0; i < 8; i++) {
+		load_submit(&load, 1, 10000);
+		usleep(20000);
+		load_read(&load, 10000);
+	}
+	usleep(100000);
+	ck_ok(zcreq_process(load.conn, POLLERR));
+	ck_assert_uint_ge(load.messages, 8);
+	ck_assert_uint_eq(load.released, 8);
+	load_check_ledger(&load);
+}
+END_TEST
+
+/* Somebody else's messages between the notifications: handed on, never stopped at. */
+START_TEST(i8_timestamps_between_notifications_are_handed_on)
+{
+	load.spied = true;
+	load_connect(&load, &roomy, NULL);
+	stamp(load.near);
 	for (int i = 0; i < 50; i++) {
 		load_submit(&load, 4, 10000);
 		load_turn(&load, 0);
@@ -427,6 +451,7 @@ int main(void)
 	tcase_add_loop_test(group, i5_abort_releases_without_timer, 0, NET_FAMILIES * LOSSES);
 	tcase_add_test(group, i6_released_may_begin_and_send);
 	tcase_add_loop_test(group, i6_released_may_abort_and_free_the_connection, 0, 2);
+	tcase_add_test(group, i8_one_call_reads_the_whole_queue_whoever_wrote_it);
 	tcase_add_test(group, i8_timestamps_between_notifications_are_handed_on);
 	tcase_add_test(group, i8_an_icmp_error_is_reported_and_loses_nothing);
 	tcase_add_loop_test(group,

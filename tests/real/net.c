@@ -171,6 +171,20 @@ static int set_neighbour(struct net *net, int family, const char *text, const ui
 	return talk(net->near_netlink, &m);
 }
 
+static int forget_neighbour(struct net *net, const char *text)
+{
+	const struct ndmsg neighbour = {
+		.ndm_family = AF_INET, .ndm_ifindex = net->near_index,
+	};
+	struct message m;
+	uint8_t bytes[4];
+
+	inet_pton(AF_INET, text, bytes);
+	message_init(&m, RTM_DELNEIGH, 0, &neighbour, sizeof(neighbour));
+	put(&m, NDA_DST, bytes, sizeof(bytes));
+	return talk(net->near_netlink, &m);
+}
+
 static int set_neighbours(struct net *net, const uint8_t *mac)
 {
 	int ret = set_neighbour(net, AF_INET, sides[NET_FAR].v4, mac);
@@ -414,6 +428,16 @@ int net_cut(struct net *net, bool cut)
 int net_misdirect(struct net *net, bool misdirect)
 {
 	return set_neighbours(net, misdirect ? nobodys_mac : sides[NET_FAR].mac);
+}
+
+int net_forget(struct net *net)
+{
+	int ret = net_sysctl(net, NET_FAR, "ipv4/conf/all/arp_ignore", "8");
+
+	/* three questions, this far apart */
+	if (!ret)
+		ret = net_sysctl(net, NET_NEAR, "ipv4/neigh/near/retrans_time_ms", "250");
+	return ret ? ret : forget_neighbour(net, sides[NET_FAR].v4);
 }
 
 int net_slow(struct net *net, uint32_t bytes_per_s)

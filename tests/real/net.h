@@ -19,12 +19,13 @@
  * live in one process, and mostly in one thread: the test enters the far namespace
  * for as long as it takes to make the listening socket.
  *
- * Three ways in which a host vanishes, as near sees them:
+ * Four ways in which a host vanishes, as near sees them:
  *
  *	net_cut()        far's end of the cable goes down: no carrier, packets are
  *	                 dropped at once
  *	net_misdirect()  the cable is fine and packets leave, to a link-layer address
  *	                 that nobody has
+ *	net_forget()     packets wait for a link-layer address that nobody tells
  *	net_slow()       a token-bucket filter: packets leave, late. Until they have
  *	                 left, the filter's queue has references to their pages
  *
@@ -71,6 +72,10 @@ int net_socket(struct net *net, enum net_side side, int domain, int type, int pr
 /* Each is undone by calling it with false. */
 int net_cut(struct net *net, bool cut);
 int net_misdirect(struct net *net, bool misdirect);
+
+/* Near no longer knows far's link-layer address (IPv4 only), asks for it, and is not
+ * answered: packets wait in the neighbour's queue until it gives up, 0.75 s later. */
+int net_forget(struct net *net);
 
 /* Near sends no faster than this from now on; 0 takes the limit away again,
  * without dropping what waits behind it. */

@@ -472,7 +472,7 @@ static void do_flush(struct sim_world *world)
 static void do_tick(struct sim_world *world)
 {
 	uint64_t now = sim_now_ns(world);
-	uint64_t deadline = zcreq_tick(world->context, now);
+	uint64_t deadline = sim_tick(world);
 
 	sim_trace(world, "tick: %lld", deadline == ZCREQ_NEVER ? -1LL :
 		  (long long)(deadline - now) / 1000000);

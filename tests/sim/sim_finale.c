@@ -57,7 +57,7 @@ static void calm(struct sim_world *world)
 				sim_drive(conn);
 		}
 		fake_kernel_advance_ms(world->kernel, 5);
-		zcreq_tick(world->context, sim_now_ns(world));
+		sim_tick(world);
 		still = progress_of(world) == before ? still + 1 : 0;
 		if (turn == 20000)
 			sim_fail(world, "the calm never ends");
@@ -147,10 +147,10 @@ static void sit_out(struct sim_world *world)
 	if (!waits_for_kernel(world))
 		return;
 	for (i = 0; i < 12; i++) {
-		zcreq_tick(world->context, sim_now_ns(world));
+		sim_tick(world);
 		fake_kernel_advance_ms(world->kernel, 500);
 	}
-	zcreq_tick(world->context, sim_now_ns(world));
+	sim_tick(world);
 	sim_settle(world);
 	for (request = world->requests; request; request = request->next)
 		if (!request->heard_released && request->conn->ended &&
@@ -183,6 +183,8 @@ static void run_out(struct sim_world *world)
 	unsigned turn;
 
 	for (turn = 0; turn < 2000; turn++) {
+		/* Also of what only now ends, by a deadline of its drain. */
+		let_go(world);
 		for (conn = world->conns; conn; conn = conn->next) {
 			if (conn->sock)
 				fake_socket_ack(conn->sock, FAKE_NEVER);
@@ -190,7 +192,7 @@ static void run_out(struct sim_world *world)
 				sim_drive(conn);
 		}
 		now = sim_now_ns(world);
-		deadline = zcreq_tick(world->context, now);
+		deadline = sim_tick(world);
 		if (zcreq_context_stats(world->context, &stats, sizeof(stats)))
 			sim_fail(world, "no statistics");
 		if (!stats.connections_now && !stats.requests_now)
@@ -236,7 +238,7 @@ static void check_all_gone(struct sim_world *world)
 			 (unsigned long long)stats.quarantined_now,
 			 (unsigned long long)stats.quarantined_bytes_now);
 	/* One alarm may be left of what is gone; it must not come back. */
-	deadline = zcreq_tick(world->context, sim_now_ns(world));
+	deadline = sim_tick(world);
 	if (deadline != ZCREQ_NEVER && zcreq_tick(world->context, deadline) != ZCREQ_NEVER)
 		sim_fail(world, "an empty context waits for something");
 	ret = zcreq_context_free(world->context);
@@ -269,7 +271,6 @@ void sim_finale(struct sim_world *world)
 			make_kind(conn);
 	sim_trace(world, "sit out");
 	sit_out(world);
-	let_go(world);
 	run_out(world);
 	check_all_gone(world);
 }

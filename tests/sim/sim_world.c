@@ -45,6 +45,15 @@ uint64_t sim_now_ns(const struct sim_world *world)
 	return fake_kernel_now_ms(world->kernel) * 1000000;
 }
 
+/* The time is noted first: callbacks may let more of it pass. */
+uint64_t sim_tick(struct sim_world *world)
+{
+	uint64_t now_ns = sim_now_ns(world);
+
+	world->tick_ms = fake_kernel_now_ms(world->kernel);
+	return zcreq_tick(world->context, now_ns);
+}
+
 void sim_world_init(struct sim_world *world, uint64_t seed)
 {
 	struct zcreq_context_options options = { .size = sizeof(options), .seed = seed + 1 };
@@ -56,6 +65,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
 	world->trace = trace && *trace == '1';
 	alloc_fault_init(&world->fault);
 	world->kernel = fake_kernel_new();
+	world->tick_ms = fake_kernel_now_ms(world->kernel);
 	options.allocator = &world->fault.allocator;
 	if (zcreq_context_new(&options, &world->context))
 		sim_fail(world, "no context");
@@ -339,7 +349,11 @@ static void hook_abort(struct zcreq_conn *handle, int status, void *arg)
 	enter(conn->world);
 	if (handle != conn->conn || status >= 0 || conn->heard_abort++ || conn->heard_closed)
 		sim_fail(conn->world, "abort hook of c%u: freed, twice or late", conn->number);
-	sim_conn_ended(conn);
+	/* If the library did it, then not before the tick: linger counts from there. */
+	if (!conn->ended) {
+		sim_conn_ended(conn);
+		conn->ended_ms = conn->world->tick_ms;
+	}
 	leave(conn->world);
 }
 

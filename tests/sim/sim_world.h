@@ -107,6 +107,7 @@ struct sim_world {
 	bool in_callback;
 	uint64_t stale;           /* calls that had to be refused as stale */
 	uint64_t callbacks;
+	uint64_t tick_ms;         /* what the library was last told */
 };
 
 /** Says what is wrong, with the seed, and ends the process. */
@@ -120,6 +121,7 @@ void sim_trace(const struct sim_world *world, const char *format, ...);
 void sim_world_init(struct sim_world *world, uint64_t seed);
 void sim_world_deinit(struct sim_world *world);
 uint64_t sim_now_ns(const struct sim_world *world);
+uint64_t sim_tick(struct sim_world *world);
 extern const struct zcreq_ops sim_request_ops;
 extern const struct zcreq_conn_hooks sim_conn_hooks;
 
