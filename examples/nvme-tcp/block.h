@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * block.h - counted 4 KiB blocks: one version of one logical block each
+ *
+ * Owns: all payload memory of the target. A block is written by its only owner
+ * and never changed after a second reference exists; that is what lets a Read
+ * hand it to the kernel while a Write puts another block in its place.
+ *
+ * Never: knows where a block belongs. Never changes a block that somebody sends.
+ *
+ * Built on slabs of 2 MiB, so that neighbours in a namespace are mostly neighbours
+ * in memory (one iovec instead of many), and a slab without a block in use goes
+ * back to the system. The lowest free block is taken first, for the same reason.
+ */
+#ifndef NVMET_BLOCK_H
+#define NVMET_BLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BLOCK_BYTES 4096
+#define BLOCK_SHIFT 12
+#define SLAB_BLOCKS 512
+
+struct slab;
+
+struct block {
+	uint32_t refs;
+	uint32_t index; /* within the slab */
+	struct slab *slab;
+};
+
+struct pool {
+	struct slab *open;   /* slabs with a free block, doubly linked */
+	struct block *zero;  /* never written: what an unwritten block reads as */
+	uint64_t used;       /* blocks in use, the zero block not counted */
+	uint64_t slabs;
+	struct slab *spare;  /* one empty slab is kept, against thrashing */
+};
+
+int pool_init(struct pool *pool);
+/* All blocks must have been given back. */
+void pool_deinit(struct pool *pool);
+
+/* All of @count blocks, each with one reference and undefined content, or -ENOMEM. */
+int pool_take(struct pool *pool, struct block **blocks, size_t count);
+
+void *block_data(const struct block *block);
+
+static inline struct block *block_ref(struct block *block)
+{
+	block->refs++;
+	return block;
+}
+
+void block_unref(struct pool *pool, struct block *block);
+void blocks_unref(struct pool *pool, struct block **blocks, size_t count);
+
+#endif

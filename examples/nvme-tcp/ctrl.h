@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ctrl.h - a controller: the association of one host's queues
+ *
+ * Owns: the registers, the keep-alive timer, the outstanding event requests, the
+ * features that the host set, the error log.
+ *
+ * Never: outlives its queues, or dies before them. It is made by the Connect on
+ * its admin queue; when that connection ends, or the host is found to be gone, all
+ * its connections are aborted, and it is freed with the last.
+ */
+#ifndef NVMET_CTRL_H
+#define NVMET_CTRL_H
+
+#include "target.h"
+#include "task.h"
+
+#define ERROR_LOG_ENTRIES 16
+#define AER_LIMIT 4    /* AERL is one less */
+#define ABORT_LIMIT 4  /* ACL is one less; each is over before the next is read */
+#define NVME_VERSION 0x00010400
+
+struct ctrl {
+	TAILQ_ENTRY(ctrl) in_target;
+	struct target *target;
+	uint16_t cntlid;
+	bool discovery;
+	bool ending;
+	int end_status;
+	uint64_t end_ns;
+	char hostnqn[NQN_MAX + 1];
+	uint8_t hostid[16];
+
+	uint64_t cap;
+	uint32_t cc;
+	uint32_t csts;
+
+	struct conn *queues[IO_QUEUES_MAX + 1]; /* by queue id */
+	unsigned conns;                         /* not yet closed, also when off that list */
+	uint16_t io_queues;                     /* what Number of Queues granted */
+
+	uint32_t kato_ms;
+	bool keep_alive_late;
+	ev_timer keep_alive;
+
+	uint32_t event_config;
+	uint32_t events_pending; /* bits of enum ctrl_event */
+	uint32_t events_masked;  /* reported, and the log not read since */
+	struct task_list events; /* parked requests */
+	unsigned event_count;
+	bool write_cache;
+
+	struct nvme_error_log_page errors[ERROR_LOG_ENTRIES];
+	uint64_t error_count;
+
+	uint64_t started_ns;
+	uint64_t commands, released, bytes;
+};
+
+enum ctrl_event {
+	CTRL_EVENT_DEGRADED = 1 << 0, /* SMART: reliability degraded */
+};
+
+struct ctrl *ctrl_new(struct target *target, bool discovery, uint32_t kato_ms);
+void ctrl_attach(struct ctrl *ctrl, struct conn *conn, uint16_t qid);
+/* One of its connections has closed; frees the controller after the last. */
+void ctrl_detach(struct ctrl *ctrl, struct conn *conn);
+/* Aborts every connection that it has. */
+void ctrl_end(struct ctrl *ctrl, int status);
+
+uint16_t ctrl_read_register(const struct ctrl *ctrl, uint32_t offset, bool wide,
+			    uint64_t *value);
+uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint64_t value);
+bool ctrl_ready(const struct ctrl *ctrl);
+/* The host chose to see I/O command sets (CC.CSS). */
+bool ctrl_command_sets(const struct ctrl *ctrl);
+
+void ctrl_set_keep_alive(struct ctrl *ctrl, uint32_t kato_ms);
+void ctrl_heard(struct ctrl *ctrl);
+
+/* Something happened that hosts may have asked to hear of. */
+void ctrls_event(struct target *target, enum ctrl_event event);
+void ctrl_park(struct ctrl *ctrl, struct task *task);
+void ctrl_unpark(struct ctrl *ctrl, struct task *task);
+void ctrl_send_events(struct ctrl *ctrl);
+void ctrl_log_error(struct ctrl *ctrl, const struct task *task);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * io.c - the I/O commands: Read, Write, Flush, Compare, Write Zeroes, DSM
+ *
+ * Owns: the checks of ranges and lengths, and the way from a store's errno to an
+ * NVMe status. Never: reports success for what the store refused.
+ *
+ * A Read takes references to blocks and is done: the answer sends them from where
+ * they lie. A Write hands over the blocks that the data was received into.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "command.h"
+
+static struct store *store_of(const struct task *task)
+{
+	return target_namespace(task->conn->target, le32toh(task->sqe.nsid));
+}
+
+static uint64_t first_of(const struct task *task)
+{
+	return le32toh(task->sqe.cdw10) | (uint64_t)le32toh(task->sqe.cdw11) << 32;
+}
+
+static uint32_t count_of(const struct task *task)
+{
+	return (le32toh(task->sqe.cdw12) & 0xffff) + 1;
+}
+
+static uint32_t control_of(const struct task *task)
+{
+	return le32toh(task->sqe.cdw12) >> 16;
+}
+
+uint16_t status_of(int err, bool writing)
+{
+	switch (err) {
+	case 0:
+		return 0;
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EFBIG:
+		return STATUS_DNR(NVME_SC_CAP_EXCEEDED);
+	case -EROFS:
+	case -EPERM:
+		return STATUS_DNR(NVME_SC_NS_WRITE_PROTECTED);
+	case -ENOMEM:
+		return NVME_SC_INTERNAL; /* may be there the next time */
+	default:
+		return writing ? STATUS_MEDIA(NVME_SC_WRITE_FAULT)
+			       : STATUS_MEDIA(NVME_SC_READ_ERROR);
+	}
+}
+
+/* The store's answer, counted where the medium is to blame. */
+static uint16_t result_of(struct target *target, int err, bool writing)
+{
+	uint16_t status = status_of(err, writing);
+
+	if (status && err != -ENOMEM) {
+		target->health.media_errors++;
+		target->health.critical_warning |= NVME_SMART_CRIT_DEGRADED;
+		ctrls_event(target, CTRL_EVENT_DEGRADED);
+	}
+	return status;
+}
+
+static uint16_t check_range(const struct task *task, uint64_t first, uint64_t count)
+{
+	const struct store *store = store_of(task);
+
+	if (!store)
+		return STATUS_DNR(NVME_SC_INVALID_NS);
+	return store_range_ok(store, first, count) ? 0 : STATUS_DNR(NVME_SC_LBA_RANGE);
+}
+
+static uint16_t check_transfer(struct task *task, uint32_t *len)
+{
+	uint32_t count = count_of(task);
+
+	if (count > TRANSFER_MAX / BLOCK_BYTES)
+		return STATUS_DNR(NVME_SC_INVALID_FIELD);
+	*len = count * BLOCK_BYTES;
+	return check_range(task, first_of(task), count);
+}
+
+static void run_read(struct task *task)
+{
+	struct target *target = task->conn->target;
+	struct store *store = store_of(task);
+	uint32_t count = count_of(task);
+	int err = task_block_array(task, count);
+
+	if (err == 0)
+		err = store->ops->read(store, first_of(task), count, task->blocks);
+	if (err == 0) {
+		task->block_count = count;
+		task->data_len = count * BLOCK_BYTES;
+		task->reply_data = true;
+		target->health.reads++;
+		target->health.read_blocks += count;
+	}
+	task_complete(task, result_of(target, err, false));
+}
+
+/* What must be on the medium before it is reported. */
+static int flush_if_asked(const struct task *task, struct store *store)
+{
+	if (!store->has_write_cache)
+		return 0;
+	if (!(control_of(task) & NVME_IO_FUA) && task->conn->ctrl->write_cache)
+		return 0;
+	return store->ops->flush(store);
+}
+
+static void run_write(struct task *task)
+{
+	struct target *target = task->conn->target;
+	struct store *store = store_of(task);
+	uint32_t count = task->block_count;
+	int err = store->ops->write(store, first_of(task), count, task->blocks);
+
+	if (err == 0) {
+		task->block_count = 0; /* the store's now */
+		err = flush_if_asked(task, store);
+	}
+	if (err == 0) {
+		target->health.writes++;
+		target->health.written_blocks += count;
+		task->conn->written_bytes += (uint64_t)count * BLOCK_BYTES;
+	}
+	task_complete(task, result_of(target, err, true));
+}
+
+static int compare(struct task *task, struct store *store, bool *same)
+{
+	struct block *current;
+	uint32_t i;
+	int err;
+
+	*same = true;
+	for (i = 0; i < task->block_count && *same; i++) {
+		err = store->ops->read(store, first_of(task) + i, 1, &current);
+		if (err < 0)
+			return err;
+		*same = !memcmp(block_data(current), block_data(task->blocks[i]), BLOCK_BYTES);
+		block_unref(store->pool, current);
+	}
+	return 0;
+}
+
+static void run_compare(struct task *task)
+{
+	bool same = false;
+	int err = compare(task, store_of(task), &same);
+	uint16_t status = result_of(task->conn->target, err, false);
+
+	if (!status && !same)
+		status = STATUS_DNR(STATUS_MEDIA(NVME_SC_COMPARE_FAILED));
+	task_complete(task, status);
+}
+
+static uint16_t check_flush(struct task *task, uint32_t *len)
+{
+	(void)len;
+	if (le32toh(task->sqe.nsid) == NVME_NSID_ALL)
+		return 0;
+	return store_of(task) ? 0 : STATUS_DNR(NVME_SC_INVALID_NS);
+}
+
+static void run_flush(struct task *task)
+{
+	struct target *target = task->conn->target;
+	bool all = le32toh(task->sqe.nsid) == NVME_NSID_ALL;
+	struct store *store;
+	int err = 0, one;
+	unsigned i;
+
+	for (i = 0; i < target->store_count; i++) {
+		store = target->stores[i];
+		if (!all && store != store_of(task))
+			continue;
+		one = store->ops->flush(store);
+		err = err ? err : one;
+	}
+	task_complete(task, result_of(target, err, true));
+}
+
+static uint16_t check_zeroes(struct task *task, uint32_t *len)
+{
+	(void)len;
+	if (count_of(task) > TRANSFER_MAX / BLOCK_BYTES)
+		return STATUS_DNR(NVME_SC_INVALID_FIELD); /* WZSL */
+	return check_range(task, first_of(task), count_of(task));
+}
+
+static void run_zeroes(struct task *task)
+{
+	struct store *store = store_of(task);
+	int err = store->ops->zero(store, first_of(task), count_of(task),
+				   control_of(task) & NVME_IO_DEAC);
+
+	if (err == 0)
+		err = flush_if_asked(task, store);
+	task_complete(task, result_of(task->conn->target, err, true));
+}
+
+static uint32_t ranges_of(const struct task *task)
+{
+	return (le32toh(task->sqe.cdw10) & 0xff) + 1;
+}
+
+static uint16_t check_dsm(struct task *task, uint32_t *len)
+{
+	if (!store_of(task))
+		return STATUS_DNR(NVME_SC_INVALID_NS);
+	*len = ranges_of(task) * (uint32_t)sizeof(struct nvme_dsm_range);
+	return 0;
+}
+
+/* All ranges are looked at before the first is acted on. The hints beside
+ * Deallocate are hints: nothing follows from them here. */
+static void run_dsm(struct task *task)
+{
+	struct store *store = store_of(task);
+	bool deallocate = le32toh(task->sqe.cdw11) & NVME_DSMGMT_AD;
+	uint32_t i, count = ranges_of(task);
+	struct nvme_dsm_range ranges[256];
+	uint16_t status = 0;
+	int err = 0;
+
+	task_get(task, 0, ranges, count * sizeof(ranges[0]));
+	for (i = 0; i < count && !status; i++)
+		status = check_range(task, le64toh(ranges[i].slba), le32toh(ranges[i].nlb));
+	for (i = 0; i < count && !status && deallocate && !err; i++)
+		if (ranges[i].nlb)
+			err = store->ops->deallocate(store, le64toh(ranges[i].slba),
+						     le32toh(ranges[i].nlb));
+	task_complete(task, status ? status : result_of(task->conn->target, err, true));
+}
+
+const struct command *io_command(uint8_t opcode)
+{
+	static const struct command commands[] = {
+		[nvme_cmd_flush] = { check_flush, run_flush, NVME_CMD_EFFECTS_CSUPP },
+		[nvme_cmd_write] = { check_transfer, run_write,
+				     NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC },
+		[nvme_cmd_read] = { check_transfer, run_read, NVME_CMD_EFFECTS_CSUPP },
+		[nvme_cmd_compare] = { check_transfer, run_compare, NVME_CMD_EFFECTS_CSUPP },
+		[nvme_cmd_write_zeroes] = { check_zeroes, run_zeroes,
+					    NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC },
+		[nvme_cmd_dsm] = { check_dsm, run_dsm,
+				   NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC },
+	};
+
+	if (opcode >= sizeof(commands) / sizeof(commands[0]) || !commands[opcode].run)
+		return NULL;
+	return &commands[opcode];
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * options.c - the command line
+ *
+ * Owns: defaults, limits, and the help text. Never: acts on an option.
+ *
+ * Numbers are one table: a name, a place, a range and a sentence. What the help
+ * says of a default is read from the same place as the default.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct number {
+	const char *name;
+	size_t place;
+	uint32_t least, most, multiple, normal;
+	const char *help;
+} numbers[] = {
+#define PLACE(field) offsetof(struct options, field)
+	{ "threshold", PLACE(threshold_bytes), 1, 1u << 30, 1, 16384,
+	  "bytes from which a batch is sent without copying, in mode auto" },
+	{ "stall-ms", PLACE(stall_ms), 0, 3600000, 1, 2000,
+	  "abort a host that has vanished, after this long without progress; 0 never" },
+	{ "not-reading-ms", PLACE(not_reading_ms), 0, 3600000, 1, 0,
+	  "abort a host that answers but does not read for this long; 0 never" },
+	{ "linger-ms", PLACE(linger_ms), 1, 3600000, 1, 5000,
+	  "after an abort, how long to wait for the kernel to let go" },
+	{ "drain-ms", PLACE(drain_ms), 1, 3600000, 1, 2000,
+	  "at a signal, how long to wait for answers to be taken" },
+	{ "queue-size", PLACE(queue_size), 32, QUEUE_SIZE_MAX, 1, 128,
+	  "entries in a queue, at most" },
+	{ "io-queues", PLACE(io_queues), 1, IO_QUEUES_MAX, 1, 16,
+	  "I/O queues of a controller, at most" },
+	{ "max-connections", PLACE(connections_max), 1, 60000, 1, 1024,
+	  "connections of all hosts; further ones are closed" },
+	{ "cap", PLACE(cap_bytes), BLOCK_BYTES, 1u << 30, 1, 8u << 20,
+	  "bytes that one connection may have queued and in flight before its commands\n"
+	  "                           are left unread; and of writes that it was asked for" },
+	{ "c2h-data-max", PLACE(c2h_data_max), BLOCK_BYTES, TRANSFER_MAX, BLOCK_BYTES, 256u << 10,
+	  "bytes of data in one C2HData PDU" },
+	{ "h2c-data-max", PLACE(h2c_data_max), BLOCK_BYTES, TRANSFER_MAX, BLOCK_BYTES, 128u << 10,
+	  "bytes of data in one H2CData PDU (MAXH2CDATA)" },
+};
+
+#define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
+
+static uint32_t *place_of(struct options *options, const struct number *number)
+{
+	return (uint32_t *)(void *)((char *)options + number->place);
+}
+
+static void help(void)
+{
+	size_t i;
+
+	printf("Usage: zcreq-nvmet [OPTION]...\n"
+	       "An NVMe/TCP target whose reads leave without being copied.\n\n"
+	       "  --listen ADDR:PORT       where hosts connect; may be repeated; [ADDR]:PORT for\n"
+	       "                           IPv6 (127.0.0.1:4420)\n"
+	       "  --namespace mem:SIZE     a namespace in memory, or in a file; may be repeated,\n"
+	       "              file:PATH    file:PATH:SIZE makes the file (mem:1G)\n"
+	       "  --nqn NQN                the subsystem's name\n"
+	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
+	       "  --engine socket          how sends are made; there is one\n"
+	       "  --mode MODE              auto, always or never without copying (auto)\n"
+	       "  --no-digests             refuse header and data digests\n");
+	for (i = 0; i < NUMBERS; i++)
+		printf("  --%-22s %s (%" PRIu32 ")\n", numbers[i].name, numbers[i].help,
+		       numbers[i].normal);
+	printf("  --help, --version\n");
+}
+
+static int bad(const char *what, const char *value, const char *why)
+{
+	fprintf(stderr, "zcreq-nvmet: --%s %s: %s\n", what, value, why);
+	return -EINVAL;
+}
+
+static int set_number(struct options *options, const struct number *number, const char *value)
+{
+	uint64_t parsed;
+	char why[96];
+
+	if (store_parse_size(value, &parsed) == 0 && parsed >= number->least &&
+	    parsed <= number->most && parsed % number->multiple == 0) {
+		*place_of(options, number) = (uint32_t)parsed;
+		return 0;
+	}
+	snprintf(why, sizeof(why), "not a number from %" PRIu32 " to %" PRIu32 "%s", number->least,
+		 number->most, number->multiple > 1 ? ", in steps of 4096" : "");
+	return bad(number->name, value, why);
+}
+
+static int set_mode(struct options *options, const char *value)
+{
+	static const char *const modes[] = {
+		[ZCREQ_MODE_AUTO] = "auto",
+		[ZCREQ_MODE_ALWAYS] = "always",
+		[ZCREQ_MODE_NEVER] = "never",
+	};
+	unsigned i;
+
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (!strcmp(value, modes[i])) {
+			options->mode = i;
+			return 0;
+		}
+	}
+	return bad("mode", value, "not auto, always or never");
+}
+
+/* A name is printed and compared as it is: no blanks, nothing invisible. */
+static int set_nqn(struct options *options, const char *value)
+{
+	if (strncmp(value, "nqn.", 4) || strlen(value) > NQN_MAX || strpbrk(value, " \t\n"))
+		return bad("nqn", value, "a name starts with nqn., has at most 223 bytes, no blanks");
+	options->nqn = value;
+	return 0;
+}
+
+static int add(const char **list, unsigned *count, unsigned most, const char *what,
+	       const char *value)
+{
+	if (*count == most)
+		return bad(what, value, "too many of them");
+	list[(*count)++] = value;
+	return 0;
+}
+
+enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NQN, WORD_ENGINE, WORD_MODE, WORD_NO_DIGESTS,
+	    WORD_HELP, WORD_VERSION };
+
+/* 1 if the program has said what it was asked to and may end. */
+static int set(struct options *options, int word, const char *value)
+{
+	switch (word) {
+	case WORD_LISTEN:
+		return add(options->listen, &options->listens, LISTENERS_MAX, "listen", value);
+	case WORD_NAMESPACE:
+		return add(options->namespaces, &options->namespace_count, NAMESPACES_MAX,
+			   "namespace", value);
+	case WORD_NQN:
+		return set_nqn(options, value);
+	case WORD_ENGINE:
+		return strcmp(value, "socket") ? bad("engine", value, "not socket") : 0;
+	case WORD_MODE:
+		return set_mode(options, value);
+	case WORD_NO_DIGESTS:
+		options->digests_refused = true;
+		return 0;
+	case WORD_HELP:
+		help();
+		return 1;
+	case WORD_VERSION:
+		printf("zcreq-nvmet %s (library %s)\n", ZCREQ_VERSION, zcreq_version());
+		return 1;
+	default:
+		if (word < 0 || (size_t)word >= NUMBERS)
+			return -EINVAL; /* getopt_long() has said why */
+		return set_number(options, &numbers[word], value);
+	}
+}
+
+static const struct option words[] = {
+	{ "listen", required_argument, NULL, WORD_LISTEN },
+	{ "namespace", required_argument, NULL, WORD_NAMESPACE },
+	{ "nqn", required_argument, NULL, WORD_NQN },
+	{ "engine", required_argument, NULL, WORD_ENGINE },
+	{ "mode", required_argument, NULL, WORD_MODE },
+	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },
+	{ "help", no_argument, NULL, WORD_HELP },
+	{ "version", no_argument, NULL, WORD_VERSION },
+};
+
+#define WORDS (sizeof(words) / sizeof(words[0]))
+
+static int check(const struct options *options)
+{
+	if (options->not_reading_ms && !options->stall_ms) {
+		fprintf(stderr, "zcreq-nvmet: --not-reading-ms needs --stall-ms\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+	struct option all[WORDS + NUMBERS + 1];
+	int word, ret = 0;
+	size_t i;
+
+	memset(options, 0, sizeof(*options));
+	memset(all, 0, sizeof(all));
+	memcpy(all, words, sizeof(words));
+	for (i = 0; i < NUMBERS; i++) {
+		all[WORDS + i] = (struct option){ numbers[i].name, required_argument, NULL, (int)i };
+		*place_of(options, &numbers[i]) = numbers[i].normal;
+	}
+	options->nqn = "nqn.2025-01.org.zcreq:nvmet";
+	while (ret == 0 && (word = getopt_long(argc, argv, "", all, NULL)) != -1)
+		ret = set(options, word, optarg);
+	if (ret)
+		return ret;
+	if (optind < argc) {
+		fprintf(stderr, "zcreq-nvmet: %s: options only\n", argv[optind]);
+		return -EINVAL;
+	}
+	if (!options->listens)
+		options->listen[options->listens++] = "127.0.0.1:4420";
+	if (!options->namespace_count)
+		options->namespaces[options->namespace_count++] = "mem:1G";
+	return check(options);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * options.h - the command line becomes struct options
+ *
+ * Owns: nothing; the strings stay argv's. Never: ends the program.
+ */
+#ifndef NVMET_OPTIONS_H
+#define NVMET_OPTIONS_H
+
+#include "target.h"
+
+/* 0 to go on, 1 to end well (help was printed), -EINVAL after saying why. */
+int options_parse(struct options *options, int argc, char **argv);
+
+#endif

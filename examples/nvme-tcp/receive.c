@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * receive.c - from PDUs to tasks: the transport's rules that need to know commands
+ *
+ * Owns: the handshake, the match of a capsule with its data, the order and range
+ * of H2CData. Never: touches what a command means, or trusts a tag.
+ *
+ * Stops between two PDUs as soon as an answer is blocked: what is left stays with
+ * the caller until there is room.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "command.h"
+#include "conn.h"
+
+static void wrong(struct conn *conn, uint16_t fes, uint32_t fei)
+{
+	conn_terminate(conn, fes, fei, conn->reader.header.bytes, conn->reader.header.common.hlen);
+}
+
+static void on_ic_req(struct conn *conn)
+{
+	const struct pdu_ic_req *request = &conn->reader.header.ic_req;
+	const struct options *options = &conn->target->options;
+	uint8_t bytes[sizeof(struct pdu_ic_resp)];
+	size_t len;
+
+	if (request->pfv != 0) {
+		wrong(conn, FES_UNSUPPORTED, offsetof(struct pdu_ic_req, pfv));
+		return;
+	}
+	if (request->hpda > 31) {
+		wrong(conn, FES_FIELD, offsetof(struct pdu_ic_req, hpda));
+		return;
+	}
+	conn->agreed.data_align = 4 * (request->hpda + 1u);
+	if (!options->digests_refused) {
+		conn->agreed.header_digest = request->dgst & PDU_IC_DGST_HEADER;
+		conn->agreed.data_digest = request->dgst & PDU_IC_DGST_DATA;
+	}
+	len = pdu_put_ic_resp(bytes, &conn->agreed, options->h2c_data_max);
+	if (zcreq_write(conn->stream, bytes, len) < 0) {
+		conn_abort(conn, -ECONNABORTED);
+		return;
+	}
+	pdu_reader_establish(&conn->reader, &conn->agreed, CAPSULE_DATA_MAX,
+			     options->h2c_data_max);
+	conn->phase = CONN_UP;
+}
+
+/* Where the data comes from or goes to: compares the SGL with what the command
+ * moves. */
+static uint16_t match_data(struct task *task, uint32_t expected, uint32_t capsule_data)
+{
+	const struct wire_sgl *sgl = &task->sqe.sgl;
+	uint8_t code = task->sqe.opcode == nvme_admin_fabrics ? (uint8_t)le32toh(task->sqe.nsid)
+							      : task->sqe.opcode;
+	bool to_host = (code & DIRECTION_MASK) == DIRECTION_TO_HOST;
+	uint32_t len = le32toh(sgl->len), most = expected > BLOCK_BYTES ? expected : BLOCK_BYTES;
+
+	if (!expected)
+		return 0;
+	if (sgl->type != SGL_TRANSPORT && (sgl->type != SGL_IN_CAPSULE || to_host))
+		return STATUS_DNR(NVME_SC_SGL_INVALID_TYPE);
+	if (len < expected || (!to_host && len > most))
+		return STATUS_DNR(NVME_SC_SGL_INVALID_DATA);
+	if (to_host)
+		return 0;
+	task->data_len = len;
+	if (sgl->type == SGL_TRANSPORT)
+		return 0;
+	if (le64toh(sgl->addr) > capsule_data || len > capsule_data - le64toh(sgl->addr))
+		return STATUS_DNR(NVME_SC_SGL_INVALID_OFFSET);
+	task->from_capsule = true;
+	task->capsule_skip = (uint32_t)le64toh(sgl->addr);
+	return task_buffer(task, len) < 0 ? NVME_SC_INTERNAL : 0;
+}
+
+static uint16_t prepare(struct task *task, uint32_t capsule_data)
+{
+	uint32_t expected = 0;
+	uint16_t status;
+
+	status = command_find(task, &task->command);
+	if (status)
+		return status;
+	if ((task->sqe.flags & SQE_PSDT_MASK) != SQE_PSDT_SGL ||
+	    (task->sqe.flags & SQE_FUSE_MASK))
+		return STATUS_DNR(NVME_SC_INVALID_FIELD);
+	if (task->command->check)
+		status = task->command->check(task, &expected);
+	return status ? status : match_data(task, expected, capsule_data);
+}
+
+static void on_capsule(struct conn *conn)
+{
+	struct task *task;
+
+	if (conn->outstanding >= conn->queue_size) {
+		wrong(conn, FES_SEQUENCE, 0); /* the queue is full, and the host knew */
+		return;
+	}
+	task = task_new(conn, &conn->reader.header.capsule.sqe);
+	if (!task) {
+		conn_abort(conn, -ENOMEM);
+		return;
+	}
+	conn->arriving = task;
+	task->status = prepare(task, conn->reader.data_len);
+}
+
+static void on_h2c_data(struct conn *conn)
+{
+	const struct pdu_data *data = &conn->reader.header.data;
+	uint16_t tag = le16toh(data->ttag);
+	uint32_t offset = le32toh(data->offset), length = le32toh(data->length);
+	struct task *task = tag < conn->queue_size ? conn->tags[tag] : NULL;
+	bool last;
+
+	if (!task) {
+		wrong(conn, FES_FIELD, offsetof(struct pdu_data, ttag));
+		return;
+	}
+	if (data->cccid != task->sqe.cid) {
+		wrong(conn, FES_FIELD, offsetof(struct pdu_data, cccid));
+		return;
+	}
+	if (offset != task->data_done || length > task->data_len - offset) {
+		wrong(conn, FES_RANGE, 0);
+		return;
+	}
+	last = offset + length == task->data_len;
+	if (last != !!(data->common.flags & PDU_F_LAST)) {
+		wrong(conn, FES_FIELD, offsetof(struct pdu_common, flags));
+		return;
+	}
+	conn->arriving = task;
+}
+
+/* One switch for the four types that a host may send; the reader let no other
+ * pass. */
+static void on_header(struct conn *conn)
+{
+	switch (conn->reader.header.common.type) {
+	case PDU_IC_REQ:
+		on_ic_req(conn);
+		break;
+	case PDU_CAPSULE_CMD:
+		on_capsule(conn);
+		break;
+	case PDU_H2C_DATA:
+		on_h2c_data(conn);
+		break;
+	default: /* the host's own TermReq: it is about to close */
+		say("protocol %s qid=%u host_fes=%u", conn->peer, conn->qid,
+		    le16toh(conn->reader.header.term.fes));
+		conn_abort(conn, -ECONNRESET);
+		break;
+	}
+}
+
+static void on_payload(struct conn *conn, const struct pdu_piece *piece)
+{
+	struct task *task = conn->arriving;
+	uint32_t offset = piece->offset, skip = 0;
+
+	if (!task || task->status || !task->block_count)
+		return;
+	if (task->state == TASK_TRANSFER) {
+		task_put(task, task->data_done + offset, piece->bytes, piece->len);
+		return;
+	}
+	if (offset < task->capsule_skip)
+		skip = task->capsule_skip - offset;
+	if (skip < piece->len)
+		task_put(task, offset + skip - task->capsule_skip, piece->bytes + skip,
+			 piece->len - skip);
+}
+
+/* Everything the command needs is here. */
+static void run(struct task *task)
+{
+	if (task->digest_bad)
+		task_complete(task, NVME_SC_TRAN_TPORT_ERROR);
+	else
+		task->command->run(task);
+}
+
+static void on_end(struct conn *conn)
+{
+	struct task *task = conn->arriving;
+
+	if (!task)
+		return;
+	conn->arriving = NULL;
+	if (conn->reader.data_digest_bad)
+		task->digest_bad = true;
+	if (task->state == TASK_TRANSFER) {
+		task->data_done += conn->reader.data_len;
+		if (task->data_done == task->data_len) {
+			run(task);
+			tasks_ask(conn); /* the next in turn */
+		}
+	} else if (task->status) {
+		task_complete(task, task->status);
+	} else if (task->data_len && !task->from_capsule) {
+		task_want_data(task);
+	} else {
+		run(task);
+	}
+}
+
+size_t conn_receive(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+	struct pdu_reader *reader = &conn->reader;
+	size_t left = len;
+	struct pdu_piece piece;
+
+	while (conn->phase == CONN_NEW || conn->phase == CONN_UP) {
+		if (!conn_may_receive(conn) && pdu_reader_idle(reader))
+			return len - left;
+		switch (pdu_read(reader, &bytes, &left, &piece)) {
+		case PDU_MORE:
+			return len;
+		case PDU_HEADER:
+			on_header(conn);
+			break;
+		case PDU_PAYLOAD:
+			on_payload(conn, &piece);
+			break;
+		case PDU_END:
+			on_end(conn);
+			break;
+		case PDU_FATAL:
+			conn_terminate(conn, reader->fes, reader->fei, reader->header.bytes,
+				       pdu_reader_wrong_len(reader));
+			break;
+		}
+	}
+	return len; /* a connection that ends has no use for the rest */
+}

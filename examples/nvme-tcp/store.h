@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.h - namespaces: ranges of logical blocks, in memory or in a file
+ *
+ * Owns: each namespace's content. A read gives references to blocks as they are
+ * at this moment; whatever is written afterwards goes into other blocks, so what
+ * was read can be sent at leisure. A write takes blocks over.
+ *
+ * Never: waits for a sender, changes a block that it gave out, or reports a write
+ * as done that the system did not take. Knows nothing of NVMe but the block size.
+ *
+ * Built as a table of functions per kind, the range already checked by the caller
+ * (store_range_ok()). A logical block is one block of block.h, so a write never
+ * has to read first.
+ */
+#ifndef NVMET_STORE_H
+#define NVMET_STORE_H
+
+#include <stdbool.h>
+
+#include "block.h"
+
+struct store;
+
+/* All return 0 or -errno. Ranges are in blocks, and lie within the namespace. */
+struct store_ops {
+	/* @blocks: @count references, the caller's on success */
+	int (*read)(struct store *store, uint64_t first, uint32_t count, struct block **blocks);
+	/* @blocks: each reference is the store's on success, the caller's on failure */
+	int (*write)(struct store *store, uint64_t first, uint32_t count, struct block **blocks);
+	int (*zero)(struct store *store, uint64_t first, uint64_t count, bool deallocate);
+	int (*deallocate)(struct store *store, uint64_t first, uint64_t count);
+	int (*flush)(struct store *store);
+	void (*free)(struct store *store);
+};
+
+struct store {
+	const struct store_ops *ops;
+	struct pool *pool;
+	uint64_t blocks;
+	bool has_write_cache; /* flush means something */
+	uint8_t uuid[16];
+};
+
+/* "mem:SIZE", "file:PATH" or "file:PATH:SIZE"; the last makes the file, or makes
+ * it longer. @error gets a sentence. @seed goes into the identity. */
+int store_open(struct pool *pool, const char *spec, const char *seed, struct store **store,
+	       const char **error);
+void store_close(struct store *store);
+
+int store_memory_new(struct pool *pool, uint64_t blocks, struct store **store);
+int store_file_new(struct pool *pool, const char *path, uint64_t size, struct store **store);
+
+static inline bool store_range_ok(const struct store *store, uint64_t first, uint64_t count)
+{
+	return first <= store->blocks && count <= store->blocks - first;
+}
+
+/* "4096", "64K", "1G": bytes, or -EINVAL. */
+int store_parse_size(const char *text, uint64_t *bytes);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store_file.c - a namespace that lives in a file or on a block device
+ *
+ * Owns: one descriptor. A read copies from the file into fresh blocks, a write
+ * goes out before it is reported, a flush is fdatasync(2).
+ *
+ * Never: maps the file: a mapping turns a full disk, a bad sector or a truncated
+ * file into SIGBUS, and hands the kernel pages that the next write changes.
+ * Never keeps a copy of its own, so there is nothing to lose at a crash beyond
+ * what the host did not flush.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "store.h"
+
+#define VEC_MAX 256
+#define ZERO_CHUNK_BLOCKS 64
+
+struct file {
+	struct store store;
+	int fd;
+};
+
+typedef ssize_t (*vector_call)(int fd, const struct iovec *iov, int count, off_t offset);
+
+static struct file *file_of(struct store *store)
+{
+	return (struct file *)store;
+}
+
+static off_t byte_offset(uint64_t block)
+{
+	return (off_t)(block << BLOCK_SHIFT);
+}
+
+/* Moves up to VEC_MAX blocks, all of them or an error; short transfers go on. */
+static int move_some(struct file *file, vector_call call, uint64_t first, unsigned count,
+		     struct block **blocks)
+{
+	struct iovec iov[VEC_MAX], *at = iov;
+	off_t offset = byte_offset(first);
+	ssize_t moved;
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		iov[i] = (struct iovec){ block_data(blocks[i]), BLOCK_BYTES };
+	while (count) {
+		moved = call(file->fd, at, (int)count, offset);
+		if (moved < 0 && errno == EINTR)
+			continue;
+		if (moved < 0)
+			return -errno;
+		if (moved == 0)
+			return -EIO; /* somebody made the file shorter */
+		offset += moved;
+		while (count && (size_t)moved >= at->iov_len) {
+			moved -= (ssize_t)at->iov_len;
+			at++;
+			count--;
+		}
+		if (moved) {
+			at->iov_base = (uint8_t *)at->iov_base + moved;
+			at->iov_len -= (size_t)moved;
+		}
+	}
+	return 0;
+}
+
+static int move(struct file *file, vector_call call, uint64_t first, uint32_t count,
+		struct block **blocks)
+{
+	unsigned some;
+	int err = 0;
+
+	for (; count && !err; count -= some, first += some, blocks += some) {
+		some = count < VEC_MAX ? count : VEC_MAX;
+		err = move_some(file, call, first, some, blocks);
+	}
+	return err;
+}
+
+static int file_read(struct store *store, uint64_t first, uint32_t count, struct block **blocks)
+{
+	int err = pool_take(store->pool, blocks, count);
+
+	if (err < 0)
+		return err;
+	err = move(file_of(store), preadv, first, count, blocks);
+	if (err < 0)
+		blocks_unref(store->pool, blocks, count);
+	return err;
+}
+
+static int file_write(struct store *store, uint64_t first, uint32_t count, struct block **blocks)
+{
+	int err = move(file_of(store), pwritev, first, count, blocks);
+
+	if (err == 0)
+		blocks_unref(store->pool, blocks, count);
+	return err;
+}
+
+static int file_fallocate(struct file *file, int mode, uint64_t first, uint64_t count)
+{
+	int err;
+
+	do {
+		err = fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE, byte_offset(first),
+				byte_offset(count)) < 0 ? -errno : 0;
+	} while (err == -EINTR);
+	return err;
+}
+
+static bool not_supported(int err)
+{
+	return err == -EOPNOTSUPP || err == -ENOSYS || err == -EINVAL || err == -ENODEV;
+}
+
+static int write_zeroes(struct file *file, uint64_t first, uint64_t count)
+{
+	struct block *blocks[ZERO_CHUNK_BLOCKS];
+	unsigned i, some;
+	int err = 0;
+
+	for (i = 0; i < ZERO_CHUNK_BLOCKS; i++)
+		blocks[i] = file->store.pool->zero;
+	for (; count && !err; count -= some, first += some) {
+		some = count < ZERO_CHUNK_BLOCKS ? (unsigned)count : ZERO_CHUNK_BLOCKS;
+		err = move_some(file, pwritev, first, some, blocks);
+	}
+	return err;
+}
+
+static int file_zero(struct store *store, uint64_t first, uint64_t count, bool deallocate)
+{
+	struct file *file = file_of(store);
+	int err = -EOPNOTSUPP;
+
+	if (deallocate)
+		err = file_fallocate(file, FALLOC_FL_PUNCH_HOLE, first, count);
+	if (not_supported(err))
+		err = file_fallocate(file, FALLOC_FL_ZERO_RANGE, first, count);
+	if (not_supported(err))
+		err = write_zeroes(file, first, count);
+	return err;
+}
+
+/* Advice: where the file system cannot, the blocks keep what they have. */
+static int file_deallocate(struct store *store, uint64_t first, uint64_t count)
+{
+	int err = file_fallocate(file_of(store), FALLOC_FL_PUNCH_HOLE, first, count);
+
+	return not_supported(err) ? 0 : err;
+}
+
+static int file_flush(struct store *store)
+{
+	return fdatasync(file_of(store)->fd) < 0 ? -errno : 0;
+}
+
+static void file_free(struct store *store)
+{
+	struct file *file = file_of(store);
+
+	close(file->fd);
+	free(file);
+}
+
+static const struct store_ops file_ops = {
+	.read = file_read,
+	.write = file_write,
+	.zero = file_zero,
+	.deallocate = file_deallocate,
+	.flush = file_flush,
+	.free = file_free,
+};
+
+/* How long it is, after making it as long as was asked. */
+static int measure(int fd, uint64_t wanted, uint64_t *bytes)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (S_ISBLK(status.st_mode))
+		return ioctl(fd, BLKGETSIZE64, bytes) < 0 ? -errno : 0;
+	if (!S_ISREG(status.st_mode))
+		return -ENODEV;
+	*bytes = (uint64_t)status.st_size;
+	if (wanted <= *bytes)
+		return 0;
+	*bytes = wanted;
+	return ftruncate(fd, (off_t)wanted) < 0 ? -errno : 0;
+}
+
+int store_file_new(struct pool *pool, const char *path, uint64_t size, struct store **store)
+{
+	struct file *file;
+	uint64_t bytes;
+	int fd, err;
+
+	fd = open(path, O_RDWR | O_CLOEXEC | (size ? O_CREAT : 0), 0600);
+	if (fd < 0)
+		return -errno;
+	err = measure(fd, size, &bytes);
+	if (err == 0 && bytes < BLOCK_BYTES)
+		err = -ENOSPC;
+	file = err == 0 ? calloc(1, sizeof(*file)) : NULL;
+	if (!file) {
+		close(fd);
+		return err ? err : -ENOMEM;
+	}
+	file->store.ops = &file_ops;
+	file->store.pool = pool;
+	file->store.blocks = bytes >> BLOCK_SHIFT;
+	file->store.has_write_cache = true;
+	file->fd = fd;
+	*store = &file->store;
+	return 0;
+}

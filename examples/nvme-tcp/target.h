@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * target.h - the whole program's state: options, subsystem, listeners, lists
+ *
+ * Owns: the loop, the zcreq context, the block pool, the namespaces, the lists of
+ * connections and controllers, and the one buffer that everything is received
+ * into. There is one of it, on one thread, and it is passed around.
+ *
+ * Never: speaks NVMe. Built so that every other file needs only what it works on
+ * and a pointer to this.
+ */
+#ifndef NVMET_TARGET_H
+#define NVMET_TARGET_H
+
+#include <ev.h>
+#include <stdarg.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include <zcreq/ev.h>
+#include <zcreq/zcreq.h>
+
+#include "block.h"
+#include "store.h"
+
+#define NAMESPACES_MAX 128
+#define LISTENERS_MAX 16
+#define IO_QUEUES_MAX 64
+#define QUEUE_SIZE_MAX 1024
+#define TRANSFER_MAX ((uint32_t)1 << 20) /* MDTS */
+#define TRANSFER_SHIFT 8                 /* the same, as a power of two of 4 KiB */
+#define CAPSULE_DATA_MAX 8192
+#define RECEIVE_BYTES (256 * 1024)
+#define NQN_MAX 223
+
+struct conn;
+struct ctrl;
+struct target;
+
+struct options {
+	const char *listen[LISTENERS_MAX];
+	unsigned listens;
+	const char *namespaces[NAMESPACES_MAX];
+	unsigned namespace_count;
+	const char *nqn;
+	enum zcreq_mode mode;
+	uint32_t threshold_bytes;
+	uint32_t stall_ms;
+	uint32_t not_reading_ms;
+	uint32_t linger_ms;
+	uint32_t drain_ms;
+	uint32_t queue_size;
+	uint32_t io_queues;
+	uint32_t connections_max;
+	uint32_t cap_bytes;      /* what one connection may hold, each way */
+	uint32_t c2h_data_max;
+	uint32_t h2c_data_max;
+	bool digests_refused;
+};
+
+struct listener {
+	struct target *target;
+	ev_io acceptable;
+	ev_timer pause; /* when descriptors have run out */
+	struct sockaddr_storage address;
+	socklen_t address_len;
+};
+
+/* What SMART / Health reports: of the subsystem, since the start. */
+struct health {
+	uint64_t reads, writes;
+	uint64_t read_blocks, written_blocks;
+	uint64_t media_errors;
+	uint8_t critical_warning;
+	uint64_t started_ns;
+};
+
+struct target {
+	struct options options;
+	struct ev_loop *loop;
+	struct zcreq_context *context;
+	struct zcreq_ev *ev;
+	struct pool pool;
+	struct store *stores[NAMESPACES_MAX]; /* namespace id - 1 */
+	unsigned store_count;
+	char serial[21];
+	struct health health;
+
+	struct listener listeners[LISTENERS_MAX];
+	unsigned listener_count;
+	TAILQ_HEAD(, conn) conns;
+	unsigned conn_count;
+	TAILQ_HEAD(, ctrl) ctrls;
+	uint16_t last_cntlid;
+	bool stopping;
+	ev_signal on_interrupt, on_terminate;
+	ev_timer give_up; /* when the kernel does not let go */
+
+	uint8_t *received; /* RECEIVE_BYTES */
+};
+
+int target_init(struct target *target, const struct options *options);
+/* Serves until it was told to stop and everything has ended. 0, or -errno. */
+int target_run(struct target *target);
+void target_deinit(struct target *target);
+/* A connection or controller has gone: perhaps the program can end. */
+void target_check_done(struct target *target);
+
+struct store *target_namespace(const struct target *target, uint32_t nsid);
+bool target_has_write_cache(const struct target *target);
+
+/* "addr:port" or "[addr]:port"; @text has ADDRESS_MAX bytes. */
+#define ADDRESS_MAX 64
+void address_format(const struct sockaddr_storage *address, char *text);
+int address_parse(const char *text, struct sockaddr_storage *address, socklen_t *len);
+void address_split(const struct sockaddr_storage *address, char *host, size_t host_size,
+		   char *port, size_t port_size);
+
+/* One line on standard output. */
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+
+#endif

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * task.c - buffers of a command, and the way of its answer to the host
+ *
+ * Owns: the order of the end. A task with data becomes a zcreq request: headers,
+ * digests, blocks and the completion go out as one send, straight from where they
+ * lie, and everything is let go in released(), which is the only place where a
+ * block that was sent loses its reference.
+ *
+ * Never: sends past a blocked answer, retries on a timer, or copies data.
+ *
+ * Answers without data are 24 bytes and are copied into the stream by
+ * zcreq_write(): there is nothing to track.
+ */
+#include "task.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "conn.h"
+#include "crc.h"
+#include "ctrl.h"
+#include "pdu.h"
+
+/* For each PDU a header and a digest, for each block a piece, and the completion;
+ * the smallest C2HData is one block. */
+#define IOV_MAX_ANSWER (3 * (TRANSFER_MAX / BLOCK_BYTES) + 1)
+_Static_assert(IOV_MAX_ANSWER <= ZCREQ_IOV_MAX, "an answer is one send");
+
+struct task *task_new(struct conn *conn, const struct wire_sqe *sqe)
+{
+	struct task *task = malloc(sizeof(*task));
+
+	if (!task)
+		return NULL;
+	memset(task, 0, offsetof(struct task, few_blocks));
+	task->conn = conn;
+	task->state = TASK_ARRIVING;
+	task->sqe = *sqe;
+	task->blocks = task->few_blocks;
+	task->heads = task->few_heads;
+	TAILQ_INSERT_TAIL(&conn->tasks, task, in_conn);
+	conn->outstanding++;
+	return task;
+}
+
+static void drop_blocks(struct task *task)
+{
+	blocks_unref(&task->conn->target->pool, task->blocks, task->block_count);
+	task->block_count = 0;
+	if (task->blocks != task->few_blocks)
+		free(task->blocks);
+	task->blocks = task->few_blocks;
+}
+
+/* Takes the task off the list that its state is about. */
+static void leave_state(struct task *task)
+{
+	struct conn *conn = task->conn;
+
+	switch (task->state) {
+	case TASK_WAITING:
+		TAILQ_REMOVE(&conn->wanting, task, in_queue);
+		break;
+	case TASK_TRANSFER:
+		conn->tags[task->tag] = NULL;
+		conn->asked_bytes -= task->data_len;
+		break;
+	case TASK_PARKED:
+		ctrl_unpark(conn->ctrl, task);
+		break;
+	case TASK_BLOCKED:
+		TAILQ_REMOVE(&conn->blocked, task, in_queue);
+		break;
+	case TASK_ARRIVING:
+		if (conn->arriving == task)
+			conn->arriving = NULL;
+		break;
+	case TASK_SENDING:
+		break;
+	}
+}
+
+static void forget(struct task *task)
+{
+	drop_blocks(task);
+	if (task->heads != task->few_heads)
+		free(task->heads);
+	TAILQ_REMOVE(&task->conn->tasks, task, in_conn);
+	free(task);
+}
+
+void task_free(struct task *task)
+{
+	leave_state(task);
+	task->conn->outstanding--;
+	forget(task);
+}
+
+int task_block_array(struct task *task, uint32_t count)
+{
+	struct block **blocks;
+
+	if (count <= TASK_FEW_BLOCKS)
+		return 0;
+	blocks = malloc(count * sizeof(*blocks));
+	if (!blocks)
+		return -ENOMEM;
+	task->blocks = blocks;
+	return 0;
+}
+
+int task_buffer(struct task *task, uint32_t len)
+{
+	uint32_t count = (len + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	int err = task_block_array(task, count);
+
+	if (err == 0)
+		err = pool_take(&task->conn->target->pool, task->blocks, count);
+	if (err == 0)
+		task->block_count = count;
+	return err;
+}
+
+int task_reply_buffer(struct task *task, uint32_t len)
+{
+	int err = task_buffer(task, len);
+	uint32_t i;
+
+	if (err < 0)
+		return err;
+	for (i = 0; i < task->block_count; i++)
+		memset(block_data(task->blocks[i]), 0, BLOCK_BYTES);
+	task->data_len = len;
+	task->reply_data = true;
+	return 0;
+}
+
+/* Where in the buffer @offset is, and how much there is in one piece. */
+static uint8_t *piece_at(const struct task *task, uint32_t offset, size_t *len)
+{
+	size_t left = BLOCK_BYTES - offset % BLOCK_BYTES;
+
+	if (*len > left)
+		*len = left;
+	return (uint8_t *)block_data(task->blocks[offset / BLOCK_BYTES]) + offset % BLOCK_BYTES;
+}
+
+void task_put(struct task *task, uint32_t offset, const void *bytes, size_t len)
+{
+	const uint8_t *from = bytes;
+	size_t room, some;
+	uint8_t *to;
+
+	room = offset < task->data_len ? task->data_len - offset : 0;
+	if (len > room)
+		len = room;
+	for (; len; len -= some, from += some, offset += (uint32_t)some) {
+		some = len;
+		to = piece_at(task, offset, &some);
+		memcpy(to, from, some);
+	}
+}
+
+void task_get(const struct task *task, uint32_t offset, void *bytes, size_t len)
+{
+	const uint8_t *from;
+	uint8_t *to = bytes;
+	size_t some;
+
+	for (; len; len -= some, to += some, offset += (uint32_t)some) {
+		some = len;
+		from = piece_at(task, offset, &some);
+		memcpy(to, from, some);
+	}
+}
+
+static void released(zcreq_id id, int status, void *arg)
+{
+	struct task *task = arg;
+	struct conn *conn = task->conn;
+
+	(void)id;
+	(void)status;
+	conn->sending--;
+	conn->sending_bytes -= task->data_len;
+	conn->released++;
+	if (task->state == TASK_BLOCKED) { /* never sent: the connection died first */
+		leave_state(task);
+		conn->outstanding--;
+	}
+	forget(task);
+}
+
+/* The connection died while the answer was blocked: nothing will be added. */
+static void aborting(zcreq_id id, int status, void *arg)
+{
+	struct task *task = arg;
+	int err = zcreq_finish(task->conn->target->context, id, status);
+
+	assert(err == 0);
+	(void)err;
+}
+
+static const struct zcreq_ops task_ops = { .released = released, .aborting = aborting };
+
+static struct wire_cqe completion(const struct task *task)
+{
+	const struct conn *conn = task->conn;
+
+	return (struct wire_cqe){
+		.result = htole64(task->result),
+		.sqhd = htole16(conn->flow_disabled ? 0xffff : conn->sqhd),
+		.sqid = htole16(conn->qid),
+		.cid = task->sqe.cid,
+		.status = htole16((uint16_t)(task->status << 1)),
+	};
+}
+
+/* Adds the blocks of one PDU, neighbours in memory as one piece. */
+static unsigned add_data(const struct task *task, struct iovec *iov, uint32_t offset,
+			 uint32_t len, uint32_t *crc)
+{
+	unsigned count = 0;
+	uint8_t *data;
+	size_t some;
+
+	for (; len; len -= (uint32_t)some, offset += (uint32_t)some) {
+		some = len;
+		data = piece_at(task, offset, &some);
+		if (task->conn->agreed.data_digest)
+			*crc = crc_update(*crc, data, some);
+		if (count && (uint8_t *)iov[count - 1].iov_base + iov[count - 1].iov_len == data)
+			iov[count - 1].iov_len += some;
+		else
+			iov[count++] = (struct iovec){ data, some };
+	}
+	return count;
+}
+
+/* The completion may be left out if it would say nothing but success, and the host
+ * has no need of the queue head in it. */
+static bool success_is_enough(const struct task *task)
+{
+	return task->conn->flow_disabled && task->result == 0;
+}
+
+/* Room for every header and digest of the answer. */
+static int heads_ready(struct task *task, uint32_t pdus)
+{
+	size_t each = pdu_c2h_header_len(&task->conn->agreed) + PDU_DIGEST_LEN;
+	size_t len = pdus * each + sizeof(struct pdu_capsule_resp) + PDU_DIGEST_LEN;
+
+	if (len <= TASK_FEW_HEADS || task->heads != task->few_heads)
+		return 0;
+	task->heads = malloc(len);
+	if (task->heads)
+		return 0;
+	task->heads = task->few_heads;
+	return -ENOMEM;
+}
+
+/* Lays the answer out. Repeatable: a blocked answer is laid out again, since the
+ * queue head in it may have moved. */
+static int lay_out(struct task *task, struct iovec *iov)
+{
+	const struct conn *conn = task->conn;
+	uint32_t max = conn->target->options.c2h_data_max, offset, len, crc;
+	uint32_t pdus = (task->data_len + max - 1) / max;
+	uint8_t flags, *head;
+	struct wire_cqe cqe;
+	unsigned count = 0;
+
+	if (heads_ready(task, pdus) < 0)
+		return -ENOMEM;
+	head = task->heads;
+	for (offset = 0; offset < task->data_len; offset += len) {
+		len = task->data_len - offset < max ? task->data_len - offset : max;
+		flags = offset + len < task->data_len ? 0 : PDU_F_LAST;
+		if (flags && success_is_enough(task))
+			flags |= PDU_F_SUCCESS;
+		iov[count].iov_base = head;
+		iov[count].iov_len = pdu_put_c2h(head, &conn->agreed, le16toh(task->sqe.cid),
+						 flags, offset, len);
+		head += iov[count++].iov_len;
+		crc = CRC_START;
+		count += add_data(task, iov + count, offset, len, &crc);
+		if (!conn->agreed.data_digest)
+			continue;
+		pdu_put_digest(head, crc);
+		iov[count++] = (struct iovec){ head, PDU_DIGEST_LEN };
+		head += PDU_DIGEST_LEN;
+	}
+	if (!success_is_enough(task)) {
+		cqe = completion(task);
+		iov[count].iov_base = head;
+		iov[count++].iov_len = pdu_put_resp(head, &conn->agreed, &cqe);
+	}
+	return (int)count;
+}
+
+/* The whole answer as one send of one request. */
+static int send_data(struct task *task)
+{
+	struct conn *conn = task->conn;
+	struct iovec iov[IOV_MAX_ANSWER];
+	int count, err;
+
+	if (!task->begun) {
+		err = zcreq_begin(conn->stream, &task_ops, task, &task->id);
+		if (err < 0)
+			return err;
+		task->begun = true;
+		conn->sending++;
+		conn->sending_bytes += task->data_len;
+	}
+	count = lay_out(task, iov);
+	if (count < 0)
+		return count;
+	err = zcreq_send(conn->stream, task->id, iov, count, 0);
+	if (err == 0)
+		err = zcreq_finish(conn->target->context, task->id, 0);
+	return err;
+}
+
+static int send_completion(struct task *task)
+{
+	struct wire_cqe cqe = completion(task);
+	uint8_t bytes[PDU_HEADER_ROOM];
+	size_t len = pdu_put_resp(bytes, &task->conn->agreed, &cqe);
+
+	return zcreq_write(task->conn->stream, bytes, len);
+}
+
+/* Hands the answer to zcreq. After anything but -EAGAIN the task is not ours. */
+static int send_answer(struct task *task)
+{
+	struct conn *conn = task->conn;
+	uint16_t head = conn->sqhd;
+	bool data = task->reply_data && !task->status;
+	int err;
+
+	conn->sqhd = (uint16_t)((conn->sqhd + 1) % conn->queue_size);
+	err = data ? send_data(task) : send_completion(task);
+	if (err == -EAGAIN) {
+		conn->sqhd = head;
+		return err;
+	}
+	leave_state(task);
+	task->state = TASK_SENDING;
+	conn->outstanding--;
+	if (data && !err)
+		conn->read_bytes += task->data_len;
+	/* ending already, or no memory: the connection is not to be saved */
+	if (err < 0)
+		conn_abort(conn, err == -ESHUTDOWN || err == -ECANCELED ? -ECONNABORTED : err);
+	if (!task->begun)
+		forget(task);
+	return err;
+}
+
+void task_complete(struct task *task, uint16_t status)
+{
+	struct conn *conn = task->conn;
+
+	task->status = status;
+	conn->commands++;
+	if (status && conn->ctrl)
+		ctrl_log_error(conn->ctrl, task);
+	if (status || !task->reply_data)
+		drop_blocks(task);
+	if (TAILQ_EMPTY(&conn->blocked) && send_answer(task) != -EAGAIN)
+		return;
+	leave_state(task);
+	task->state = TASK_BLOCKED;
+	TAILQ_INSERT_TAIL(&conn->blocked, task, in_queue);
+}
+
+void tasks_unblock(struct conn *conn)
+{
+	struct task *task;
+
+	while ((task = TAILQ_FIRST(&conn->blocked)))
+		if (send_answer(task) == -EAGAIN)
+			return;
+	tasks_ask(conn);
+	conn_read_on(conn);
+}
+
+void task_want_data(struct task *task)
+{
+	leave_state(task);
+	task->state = TASK_WAITING;
+	TAILQ_INSERT_TAIL(&task->conn->wanting, task, in_queue);
+	tasks_ask(task->conn);
+}
+
+/* As many tags as commands that may be outstanding: one is always free. */
+static uint16_t free_tag(struct conn *conn)
+{
+	while (conn->tags[conn->next_tag])
+		conn->next_tag = (uint16_t)((conn->next_tag + 1) % conn->queue_size);
+	return conn->next_tag;
+}
+
+static int ask(struct task *task)
+{
+	struct conn *conn = task->conn;
+	uint8_t bytes[PDU_HEADER_ROOM];
+	size_t len;
+	int err;
+
+	task->tag = free_tag(conn);
+	len = pdu_put_r2t(bytes, &conn->agreed, le16toh(task->sqe.cid), task->tag, 0,
+			  task->data_len);
+	err = zcreq_write(conn->stream, bytes, len);
+	if (err < 0)
+		return err;
+	leave_state(task);
+	task->state = TASK_TRANSFER;
+	conn->tags[task->tag] = task;
+	conn->asked_bytes += task->data_len;
+	return 0;
+}
+
+void tasks_ask(struct conn *conn)
+{
+	struct task *task;
+	int err;
+
+	while ((task = TAILQ_FIRST(&conn->wanting))) {
+		if (conn->asked_bytes &&
+		    conn->asked_bytes + task->data_len > conn->target->options.cap_bytes)
+			return;
+		if (!task->block_count && task_buffer(task, task->data_len) < 0) {
+			task_complete(task, NVME_SC_INTERNAL);
+			continue;
+		}
+		err = ask(task);
+		if (err == -EAGAIN)
+			return; /* the room hook comes back here */
+		if (err < 0) {
+			conn_abort(conn, err == -ESHUTDOWN ? -ECONNABORTED : err);
+			return;
+		}
+	}
+}
+
+void tasks_drop(struct conn *conn)
+{
+	struct task *task, *next;
+
+	for (task = TAILQ_FIRST(&conn->tasks); task; task = next) {
+		next = TAILQ_NEXT(task, in_conn);
+		if (!task->begun)
+			task_free(task);
+	}
+}

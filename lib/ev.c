@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ev.c - a context and its connections in a libev loop
+ *
+ * Owns: one epoll descriptor, the three watchers that serve it, and a list of the
+ * tied connections. Never: reads from a socket, knows a request, or starts an
+ * ev_io on a connection's descriptor.
+ *
+ * Why an epoll descriptor inside libev's: a connection without anything to send
+ * waits for POLLERR alone, and an ev_io cannot. With EV_READ it would be called for
+ * all that the program reads, and would spin where the program does not read; with
+ * EV_WRITE it would spin always. A level-triggered epoll entry with no event in its
+ * mask reports exactly errors and hang-up. That entry belongs to the open socket,
+ * so a descriptor number that is used again cannot bring an event of the old one.
+ *
+ * The order of a turn: events are processed as libev finds them; before it sleeps,
+ * the clock is told to the context, then everything that was queued is flushed.
+ */
+#include <errno.h>
+#include <ev.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <zcreq/ev.h>
+#include <zcreq/stream.h>
+
+#define BATCH 64
+
+struct zcreq_ev_conn {
+	struct zcreq_ev_conn *prev, *next;
+	struct zcreq_ev *ev;
+	struct zcreq_conn *conn;
+	short events; /* what epoll was told; 0 is nothing, not even an entry */
+};
+
+struct zcreq_ev {
+	struct ev_loop *loop;
+	struct zcreq_context *context;
+	struct zcreq_ev_conn *conns;
+	int epoll;
+	ev_io ready;
+	ev_prepare before_sleep;
+	ev_timer timer;
+	uint64_t deadline_ns; /* that the timer is set to */
+	struct epoll_event batch[BATCH];
+	int batch_left; /* entries at the end of the batch that are still to do */
+	int batch_count;
+	bool busy;  /* inside one of the functions below, which still needs this */
+	bool freed; /* by a callback meanwhile */
+};
+
+/* Makes epoll wait for what the connection wants. On an error the next turn tries
+ * again: an entry that is missing is one that failed for want of memory. */
+static int follow(struct zcreq_ev_conn *tie)
+{
+	short events = zcreq_events(tie->conn);
+	struct epoll_event entry = { .data.ptr = tie };
+	int fd, op;
+
+	if (events == tie->events)
+		return 0;
+	fd = zcreq_stream_fd(tie->conn);
+	if (fd < 0) { /* closed: the entry went with it */
+		tie->events = 0;
+		return 0;
+	}
+	op = !events ? EPOLL_CTL_DEL : tie->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+	/* POLLERR is not for the mask: epoll adds it */
+	entry.events = events & POLLOUT ? EPOLLOUT : 0;
+	if (epoll_ctl(tie->ev->epoll, op, fd, &entry) < 0)
+		return -errno;
+	tie->events = events;
+	return 0;
+}
+
+static void free_now(struct zcreq_ev *ev)
+{
+	close(ev->epoll);
+	free(ev);
+}
+
+/* Between these two, callbacks may free the struct; it goes when leave() says so. */
+static void enter(struct zcreq_ev *ev)
+{
+	ev->busy = true;
+}
+
+static void leave(struct zcreq_ev *ev)
+{
+	ev->busy = false;
+	if (ev->freed)
+		free_now(ev);
+}
+
+static void set_timer(struct zcreq_ev *ev, uint64_t deadline_ns, uint64_t now_ns)
+{
+	uint64_t left = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+
+	if (deadline_ns == ev->deadline_ns && ev_is_active(&ev->timer))
+		return;
+	ev->deadline_ns = deadline_ns;
+	ev_timer_stop(ev->loop, &ev->timer);
+	if (deadline_ns == ZCREQ_NEVER)
+		return;
+	ev_timer_set(&ev->timer, (double)left / 1e9, 0.);
+	ev_timer_start(ev->loop, &ev->timer);
+}
+
+static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int revents)
+{
+	struct zcreq_ev *ev = watcher->data;
+	uint64_t now_ns = zcreq_now_ns(), deadline_ns;
+	struct zcreq_ev_conn *tie;
+
+	(void)loop;
+	(void)revents;
+	enter(ev);
+	deadline_ns = zcreq_tick(ev->context, now_ns);
+	for (tie = ev->conns; tie; tie = tie->next) { /* no callback in here */
+		if (zcreq_events(tie->conn) & POLLOUT)
+			zcreq_flush(tie->conn);
+		if (follow(tie) < 0)
+			deadline_ns = now_ns;
+	}
+	/* what these callbacks queue is flushed in a next turn that does not sleep */
+	if (zcreq_dispatch(ev->context) > 0)
+		deadline_ns = now_ns;
+	if (!ev->freed)
+		set_timer(ev, deadline_ns, now_ns);
+	leave(ev);
+}
+
+/* The end of the sleep is all that is wanted: before_sleep() does the rest. */
+static void on_timer(struct ev_loop *loop, ev_timer *watcher, int revents)
+{
+	(void)loop;
+	(void)watcher;
+	(void)revents;
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+	struct zcreq_ev *ev = watcher->data;
+	struct zcreq_ev_conn *tie;
+	int i, count;
+
+	(void)loop;
+	(void)revents;
+	count = epoll_wait(ev->epoll, ev->batch, BATCH, 0);
+	enter(ev);
+	ev->batch_count = count > 0 ? count : 0;
+	for (i = 0; i < ev->batch_count; i++) {
+		tie = ev->batch[i].data.ptr;
+		ev->batch_left = ev->batch_count - i - 1;
+		if (tie) /* bits of epoll are bits of poll */
+			zcreq_process(tie->conn, (short)ev->batch[i].events);
+	}
+	ev->batch_count = 0;
+	leave(ev);
+}
+
+int zcreq_ev_new(struct ev_loop *loop, struct zcreq_context *context, struct zcreq_ev **ev)
+{
+	struct zcreq_ev *made;
+	int err;
+
+	if (!loop || !context || !ev)
+		return -EINVAL;
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	made->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (made->epoll < 0) {
+		err = -errno;
+		free(made);
+		return err;
+	}
+	made->loop = loop;
+	made->context = context;
+	ev_io_init(&made->ready, on_ready, made->epoll, EV_READ);
+	ev_prepare_init(&made->before_sleep, before_sleep);
+	ev_timer_init(&made->timer, on_timer, 0., 0.);
+	made->ready.data = made->before_sleep.data = made->timer.data = made;
+	ev_io_start(loop, &made->ready);
+	ev_unref(loop);
+	ev_prepare_start(loop, &made->before_sleep);
+	ev_unref(loop);
+	*ev = made;
+	return 0;
+}
+
+void zcreq_ev_free(struct zcreq_ev *ev)
+{
+	if (!ev)
+		return;
+	while (ev->conns)
+		zcreq_ev_conn_free(ev->conns);
+	ev_ref(ev->loop);
+	ev_io_stop(ev->loop, &ev->ready);
+	ev_ref(ev->loop);
+	ev_prepare_stop(ev->loop, &ev->before_sleep);
+	ev_timer_stop(ev->loop, &ev->timer);
+	ev->freed = true;
+	if (!ev->busy)
+		free_now(ev);
+}
+
+int zcreq_ev_conn_new(struct zcreq_ev *ev, struct zcreq_conn *conn, struct zcreq_ev_conn **tie)
+{
+	struct zcreq_ev_conn *made;
+	int fd, err;
+
+	if (!ev || !conn || !tie || zcreq_conn_context(conn) != ev->context)
+		return -EINVAL;
+	fd = zcreq_stream_fd(conn);
+	if (fd < 0)
+		return fd;
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	made->ev = ev;
+	made->conn = conn;
+	err = follow(made);
+	if (err < 0) {
+		free(made);
+		return err;
+	}
+	made->next = ev->conns;
+	if (made->next)
+		made->next->prev = made;
+	ev->conns = made;
+	ev_ref(ev->loop);
+	*tie = made;
+	return 0;
+}
+
+/* A callback may untie a connection whose event is still to come in this batch. */
+static void forget_events(struct zcreq_ev *ev, const struct zcreq_ev_conn *tie)
+{
+	int i;
+
+	for (i = ev->batch_count - ev->batch_left; i < ev->batch_count; i++)
+		if (ev->batch[i].data.ptr == tie)
+			ev->batch[i].data.ptr = NULL;
+}
+
+void zcreq_ev_conn_free(struct zcreq_ev_conn *tie)
+{
+	struct zcreq_ev *ev;
+	int fd;
+
+	if (!tie)
+		return;
+	ev = tie->ev;
+	fd = zcreq_stream_fd(tie->conn);
+	if (tie->events && fd >= 0)
+		epoll_ctl(ev->epoll, EPOLL_CTL_DEL, fd, NULL);
+	forget_events(ev, tie);
+	if (tie->prev)
+		tie->prev->next = tie->next;
+	else
+		ev->conns = tie->next;
+	if (tie->next)
+		tie->next->prev = tie->prev;
+	ev_unref(ev->loop);
+	free(tie);
+}
