@@ -12,8 +12,10 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -311,6 +313,8 @@ int net_open(struct net *net)
 		ret = configure(net);
 	if (ret)
 		net_close(net);
+	else
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test does not outlive its runner */
 	return ret;
 }
 
