@@ -85,18 +85,19 @@ static void on_abort(struct zcreq_conn *stream, int status, void *arg)
 
 static void tell_end(const struct conn *conn)
 {
+	unsigned cntlid = conn->ctrl ? conn->ctrl->cntlid : 0;
 	uint64_t now = zcreq_now_ns();
 
 	if (conn->end_status == 0) {
-		say("disconnect %s qid=%u commands=%" PRIu64 " released=%" PRIu64
+		say("disconnect %s ctrl=%u qid=%u commands=%" PRIu64 " released=%" PRIu64
 		    " read_bytes=%" PRIu64 " written_bytes=%" PRIu64 " up_ms=%" PRIu64,
-		    conn->peer, conn->qid, conn->commands, conn->released, conn->read_bytes,
+		    conn->peer, cntlid, conn->qid, conn->commands, conn->released, conn->read_bytes,
 		    conn->written_bytes, (now - conn->started_ns) / 1000000);
 		return;
 	}
-	say("abort %s qid=%u reason=\"%s\" outstanding=%u outstanding_bytes=%" PRIu64
+	say("abort %s ctrl=%u qid=%u reason=\"%s\" outstanding=%u outstanding_bytes=%" PRIu64
 	    " released=%u release_ms=%.3f commands=%" PRIu64,
-	    conn->peer, conn->qid, strerror(-conn->end_status), conn->sending_at_end,
+	    conn->peer, cntlid, conn->qid, strerror(-conn->end_status), conn->sending_at_end,
 	    conn->sending_bytes_at_end, conn->sending_at_end - conn->sending,
 	    (double)(now - conn->end_ns) / 1e6, conn->commands);
 }

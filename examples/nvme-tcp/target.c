@@ -160,6 +160,28 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
 	target_check_done(target);
 }
 
+/* SIGUSR1: what there is now, and what there was, in one line. */
+static void tell_stats(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+	const struct target *target = watcher->data;
+	struct zcreq_stats stats = { 0 };
+	const struct ctrl *ctrl;
+	unsigned ctrls = 0, queues = 0;
+
+	(void)loop;
+	(void)revents;
+	TAILQ_FOREACH(ctrl, &target->ctrls, in_target) {
+		ctrls++;
+		queues += ctrl->conns;
+	}
+	if (zcreq_context_stats(target->context, &stats, sizeof(stats)) < 0)
+		return;
+	say("stats controllers=%u queues=%u connections=%u begun=%" PRIu64 " released=%" PRIu64
+	    " inflight=%" PRIu64 " quarantined=%" PRIu64 " stale=%" PRIu64 " blocks_used=%" PRIu64,
+	    ctrls, queues, target->conn_count, stats.begun, stats.released, stats.requests_now,
+	    stats.quarantined_now, stats.stale_handles, (uint64_t)target->pool.used);
+}
+
 void target_check_done(struct target *target)
 {
 	if (target->stopping && TAILQ_EMPTY(&target->conns))
@@ -216,6 +238,9 @@ static int open_loop(struct target *target)
 	ev_signal_init(&target->on_terminate, on_signal, SIGTERM);
 	ev_timer_init(&target->give_up, on_give_up,
 		      (target->options.drain_ms + target->options.linger_ms) / 1e3 + 1., 0.);
+	ev_signal_init(&target->on_statistics, tell_stats, SIGUSR1);
+	target->on_statistics.data = target;
+	ev_signal_start(target->loop, &target->on_statistics);
 	target->on_interrupt.data = target->on_terminate.data = target;
 	target->give_up.data = target;
 	ev_signal_start(target->loop, &target->on_interrupt);
@@ -269,6 +294,7 @@ void target_deinit(struct target *target)
 	if (target->loop) {
 		ev_signal_stop(target->loop, &target->on_interrupt);
 		ev_signal_stop(target->loop, &target->on_terminate);
+		ev_signal_stop(target->loop, &target->on_statistics);
 		ev_timer_stop(target->loop, &target->give_up);
 	}
 	zcreq_ev_free(target->ev);

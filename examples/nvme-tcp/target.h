@@ -93,7 +93,7 @@ struct target {
 	TAILQ_HEAD(, ctrl) ctrls;
 	uint16_t last_cntlid;
 	bool stopping;
-	ev_signal on_interrupt, on_terminate;
+	ev_signal on_interrupt, on_terminate, on_statistics;
 	ev_timer give_up; /* when the kernel does not let go */
 
 	uint8_t *received; /* RECEIVE_BYTES */
