@@ -20,43 +20,19 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "hosts.h"
 
 #define BYTES 131072u
 #define REGION (32u << 20)
 #define SLOWEST_MS 100
 
-static struct hosts hosts;
-
-static void start_target(void)
-{
-	static const char *const arguments[] = { "--listen", HOSTS_LISTEN_0, "--listen", HOSTS_LISTEN_1,
-						 "--namespace", "mem:64M", "--namespace", "mem:64M",
-						 "--stall-ms", STALL_TEXT, NULL };
-
-	ck_assert_msg(hosts_make(&hosts), "%s", hosts.reason);
-	fixture_begin(hosts.target, arguments);
-}
-
-static void stop_target(void)
-{
-	fixture_stop();
-	hosts_free(&hosts);
-}
-
 static struct ini_controller *connect_from(int number, int io_queues, uint32_t keep_alive_ms,
 					   bool digests)
 {
 	struct ini_host host = target_host(&fixture_target, (unsigned)number, io_queues, 128);
-	struct ini_controller *controller;
 
 	host.keep_alive_ms = keep_alive_ms;
 	host.options.hdgst = host.options.ddgst = digests;
-	ini_parse_address(hosts_address(number), &host.options.address);
-	hosts_enter(&hosts, number);
-	controller = fixture_connect_host(&host);
-	hosts_enter(&hosts, -1);
-	return controller;
+	return fixture_connect_from(number, host);
 }
 
 /* The reads of the host that does not read them. */
@@ -206,10 +182,10 @@ START_TEST(frozen_host_finds_only_what_it_asked_for)
 	load_start(&neighbour, another, &foreign, LOAD_WRITE, 4, 64);
 	post(&posts, frozen, &same, 127);
 	if (freeze->cut)
-		hosts_link(&hosts, 0, false);
+		hosts_link(&fixture_hosts, 0, false);
 	load_run(&writer, &neighbour, ms);
 	if (freeze->cut) {
-		hosts_link(&hosts, 0, true);
+		hosts_link(&fixture_hosts, 0, true);
 		send_something(frozen);
 	}
 	read_all(&posts, &writer);
@@ -264,15 +240,10 @@ int main(void)
 {
 	Suite *suite = suite_create("nvme frozen hosts");
 	TCase *tcase = tcase_create("frozen");
-	struct hosts possible;
 
 	target_need();
-	if (!hosts_make(&possible)) {
-		printf("skip: %s\n", possible.reason);
-		return 77;
-	}
-	hosts_free(&possible);
-	tcase_add_checked_fixture(tcase, start_target, stop_target);
+	fixture_need_hosts();
+	tcase_add_checked_fixture(tcase, fixture_start_hosts, fixture_stop_hosts);
 	tcase_set_timeout(tcase, 300);
 	tcase_add_loop_test(tcase, frozen_host_finds_only_what_it_asked_for, 0, FREEZES);
 	tcase_add_loop_test(tcase, never_reading_host_slows_nobody, 0, 2);

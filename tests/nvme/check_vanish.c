@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "hosts.h"
 
 #define QUEUES 8
 #define READS 1000
@@ -24,35 +23,10 @@
 #define MARGIN_MS 50
 #define GROWTH_KB 1024
 
-static struct hosts hosts;
-
-static void start_target(void)
-{
-	static const char *const arguments[] = { "--listen", HOSTS_LISTEN_0, "--listen", HOSTS_LISTEN_1,
-						 "--namespace", "mem:64M", "--namespace", "mem:64M",
-						 "--stall-ms", STALL_TEXT, NULL };
-
-	ck_assert_msg(hosts_make(&hosts), "%s", hosts.reason);
-	fixture_begin(hosts.target, arguments);
-}
-
-static void stop_target(void)
-{
-	fixture_stop();
-	hosts_free(&hosts);
-}
-
 /* A controller of host @number, over that host's link. */
 static struct ini_controller *connect_from(int number, int io_queues, uint16_t depth)
 {
-	struct ini_host host = target_host(&fixture_target, (unsigned)number, io_queues, depth);
-	struct ini_controller *controller;
-
-	ini_parse_address(hosts_address(number), &host.options.address);
-	hosts_enter(&hosts, number);
-	controller = fixture_connect_host(&host);
-	hosts_enter(&hosts, -1);
-	return controller;
+	return fixture_connect_from(number, target_host(&fixture_target, (unsigned)number, io_queues, depth));
 }
 
 /* What the target's log says of the end of @controller since @from. */
@@ -86,7 +60,7 @@ static int vanish_once(struct load *others, struct stamps *stamps, long *in_flig
 		load_run(others, &reader, 20);
 	ck_assert_int_eq(ini_in_flight(controller), READS);
 	ck_assert(reader.done >= READS && !reader.errors && !reader.wrong);
-	hosts_link(&hosts, 0, false);
+	hosts_link(&fixture_hosts, 0, false);
 	cut = ini_now_ns();
 	load_run(others, NULL, STALL_MS / 2);
 	ck_assert(target_stats(&fixture_target, &stats));
@@ -98,7 +72,7 @@ static int vanish_once(struct load *others, struct stamps *stamps, long *in_flig
 	took = judge_end(from, controller->id, cut);
 	ini_controller_close(controller, false);
 	load_discard(&reader);
-	hosts_link(&hosts, 0, true);
+	hosts_link(&fixture_hosts, 0, true);
 	return took;
 }
 
@@ -254,7 +228,7 @@ static struct vanishing begin(enum stage stage)
 static void vanish(struct vanishing *host_side, enum how how)
 {
 	if (how == BY_CUT) {
-		hosts_link(&hosts, 0, false);
+		hosts_link(&fixture_hosts, 0, false);
 		return;
 	}
 	ini_controller_close(host_side->controller, how == BY_RST);
@@ -270,9 +244,9 @@ START_TEST(host_vanishes_at_every_stage)
 	struct vanishing host_side;
 	struct target_stats stats;
 
-	hosts_enter(&hosts, 0);
+	hosts_enter(&fixture_hosts, 0);
 	host_side = begin(stage);
-	hosts_enter(&hosts, -1);
+	hosts_enter(&fixture_hosts, -1);
 	vanish(&host_side, how);
 	fixture_serves(bystander);
 	/* the stall limit, or when nothing is in flight the keep-alive of 2 s */
@@ -292,15 +266,10 @@ int main(void)
 {
 	Suite *suite = suite_create("nvme vanish");
 	TCase *tcase = tcase_create("vanish");
-	struct hosts possible;
 
 	target_need();
-	if (!hosts_make(&possible)) {
-		printf("skip: %s\n", possible.reason);
-		return 77;
-	}
-	hosts_free(&possible);
-	tcase_add_checked_fixture(tcase, start_target, stop_target);
+	fixture_need_hosts();
+	tcase_add_checked_fixture(tcase, fixture_start_hosts, fixture_stop_hosts);
 	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, host_vanishes_with_a_thousand_reads_in_flight);
 	tcase_add_loop_test(tcase, host_vanishes_at_every_stage, 0, STAGES * HOWS);

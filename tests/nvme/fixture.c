@@ -2,7 +2,7 @@
 /**
  * fixture.c - starts and ends each test with a target of its own
  *
- * Owns fixture_target.
+ * Owns fixture_target and fixture_hosts.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -12,18 +12,42 @@
 #include "fixture.h"
 
 struct target fixture_target;
+struct hosts fixture_hosts;
 
-void fixture_begin(int netns, const char *const *arguments)
-{
-	ck_assert(target_start(&fixture_target, netns, arguments));
-}
+#define COMMON \
+	"--namespace", "mem:64M", "--namespace", "mem:64M", "--stall-ms", STALL_TEXT, "--drain-ms", "300", NULL
 
 void fixture_start(void)
 {
-	static const char *const arguments[] = { "--listen", "127.0.0.1:0", "--namespace", "mem:64M",
-						 "--namespace", "mem:64M", "--stall-ms", STALL_TEXT, NULL };
+	static const char *const arguments[] = { "--listen", "127.0.0.1:0", COMMON };
 
-	fixture_begin(-1, arguments);
+	ck_assert(target_start(&fixture_target, -1, arguments));
+}
+
+void fixture_start_hosts(void)
+{
+	static const char *const arguments[] = { "--listen", HOSTS_LISTEN_0, "--listen", HOSTS_LISTEN_1,
+						 COMMON };
+
+	ck_assert_msg(hosts_make(&fixture_hosts), "%s", fixture_hosts.reason);
+	ck_assert(target_start(&fixture_target, fixture_hosts.target, arguments));
+}
+
+void fixture_stop_hosts(void)
+{
+	fixture_stop();
+	hosts_free(&fixture_hosts);
+}
+
+void fixture_need_hosts(void)
+{
+	struct hosts possible;
+
+	if (!hosts_make(&possible)) {
+		printf("skip: %s\n", possible.reason);
+		exit(77);
+	}
+	hosts_free(&possible);
 }
 
 void fixture_stop(void)
@@ -37,6 +61,17 @@ struct ini_controller *fixture_connect_host(const struct ini_host *host)
 	struct ini_controller *controller = ini_controller_open(host);
 
 	ck_assert_msg(!controller->failed, "connect: %s", controller->reason);
+	return controller;
+}
+
+struct ini_controller *fixture_connect_from(int number, struct ini_host host)
+{
+	struct ini_controller *controller;
+
+	ini_parse_address(hosts_address(number), &host.options.address);
+	hosts_enter(&fixture_hosts, number);
+	controller = fixture_connect_host(&host);
+	hosts_enter(&fixture_hosts, -1);
 	return controller;
 }
 

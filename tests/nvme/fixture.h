@@ -2,8 +2,8 @@
 /**
  * fixture.h - what every test of the target begins and ends with
  *
- * A target of its own for each test, on a free port of loopback, with two
- * namespaces in memory; at the end it must stop in order and, with a sanitizer,
+ * A target of its own for each test, on a free port of loopback or in network
+ * namespaces with two hosts, with two NVMe namespaces in memory; at the end it must stop in order and, with a sanitizer,
  * without a complaint.
  */
 #ifndef TESTS_NVME_FIXTURE_H
@@ -12,6 +12,7 @@
 #include <check.h>
 
 #include "controller.h"
+#include "hosts.h"
 #include "load.h"
 #include "stamp.h"
 #include "nvmet.h"
@@ -21,16 +22,25 @@
 
 extern struct target fixture_target;
 
-/** A checked fixture: start and stop fixture_target. */
+extern struct hosts fixture_hosts;
+
+/** A checked fixture: start and stop fixture_target, on loopback. */
 void fixture_start(void);
 void fixture_stop(void);
 
-/** The same with another command line, in the network namespace @netns or (-1) here. */
-void fixture_begin(int netns, const char *const *arguments);
+/** The same in a namespace of its own, with two hosts whose links can be cut. */
+void fixture_start_hosts(void);
+void fixture_stop_hosts(void);
+
+/** Says why and exits with 77 where such namespaces cannot be made. */
+void fixture_need_hosts(void);
 
 /** A controller that has to come up. */
 struct ini_controller *fixture_connect(unsigned host, int io_queues, uint16_t depth);
 struct ini_controller *fixture_connect_host(const struct ini_host *host);
+
+/** @host as host @number of fixture_hosts, over that one's link. */
+struct ini_controller *fixture_connect_from(int number, struct ini_host host);
 
 /** Polls the queue until it ends, at most @ms. False when it did not. */
 bool fixture_wait_end(struct ini_queue *queue, int ms);

@@ -3,8 +3,8 @@
  * hosts.h - network namespaces: one for the target, one for each of two hosts
  *
  * Each host has a link of its own to the target, with a switch (a bridge) in the
- * middle, and its end of it can be cut. Without the switch the cut would be one of
- * the target's own port: its kernel would know, forget the host's address, and park
+ * middle, where it can be cut. Without the switch the cut would be one of the
+ * target's own port: its kernel would know, forget the host's address, and park
  * what it sends until that is resolved again. The namespaces have no names and go
  * away with the process. A socket belongs to the namespace in which it was made, so
  * one process can be both hosts.
@@ -36,7 +36,7 @@ const char *hosts_address(int number);
 /** Sockets made from now on are host @number's; -1 is where the test came from. */
 void hosts_enter(const struct hosts *hosts, int number);
 
-/** Cuts or mends the link of host @number, on the host's side. */
-void hosts_link(const struct hosts *hosts, int number, bool up);
+/** Cuts or mends the link of host @number; neither end is told. */
+void hosts_link(struct hosts *hosts, int number, bool up);
 
 #endif
