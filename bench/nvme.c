@@ -4,10 +4,13 @@
  *
  *   nvme --target ADDRESS:PORT --nqn NQN [--op read|write] [--bs BYTES] [--qd N]
  *        [--queues N] [--secs S] [--nsid N] [--sequential] [--hdgst] [--ddgst]
+ *        [--as-it-is]
  *
  * One thread with the tests' own initiator keeps every queue full and prints one
- * line of key=value pairs. Blocks are chosen at random in the first GiB of the
- * namespace. The same program measures any target, so figures can be compared.
+ * line of key=value pairs. Blocks are chosen at random in the first 256 MiB of the
+ * namespace, which are written first unless --as-it-is: a block that was never
+ * written costs a target less to read. The same program measures any target, so
+ * figures can be compared.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -18,7 +21,8 @@
 #include "controller.h"
 
 #define WARM_UP_NS 500000000u
-#define REGION (1ull << 30)
+#define REGION (256ull << 20)
+#define FILL_BYTES 131072u
 #define BUCKETS 1200 /* of the histogram: 32 for each doubling of nanoseconds */
 
 struct bench {
@@ -28,7 +32,7 @@ struct bench {
 	uint32_t bs, nsid, blocks; /* blocks of one command */
 	uint16_t qd;
 	double secs;
-	bool sequential;
+	bool sequential, as_it_is;
 
 	struct ini_controller *controller;
 	uint64_t slots, next, random;
@@ -109,6 +113,31 @@ static bool poll_until(struct bench *bench, uint64_t deadline)
 	return true;
 }
 
+/* Writes the region once, so that there is something to read. */
+static bool fill(struct bench *bench, uint32_t block_size)
+{
+	uint32_t len = FILL_BYTES, most = bench->controller->max_transfer;
+	uint64_t end = bench->slots * bench->blocks;
+	uint8_t *data;
+	bool right = true;
+
+	if (len > most)
+		len = most;
+	data = malloc(len);
+	for (uint32_t i = 0; data && i < len; i++)
+		data[i] = (uint8_t)(i * 31 + i / 509);
+	for (uint64_t lba = 0; right && lba < end; lba += len / block_size) {
+		if (len / block_size > end - lba)
+			len = (uint32_t)(end - lba) * block_size;
+		right = data && !ini_transfer(bench->controller, 1, nvme_cmd_write, bench->nsid, lba,
+					      len / block_size, data, len);
+	}
+	free(data);
+	if (!right)
+		fprintf(stderr, "nvme: filling: %s\n", bench->controller->queues[1]->reason);
+	return right;
+}
+
 static bool measure(struct bench *bench)
 {
 	uint64_t start, ns;
@@ -160,7 +189,7 @@ static bool set_up(struct bench *bench)
 	bench->blocks = bench->bs / ns.block_size;
 	bench->slots = (bytes < REGION ? bytes : REGION) / bench->bs;
 	bench->data = calloc((size_t)bench->qd * (size_t)bench->host.io_queues, bench->bs);
-	return bench->slots && bench->data;
+	return bench->slots && bench->data && (bench->as_it_is || fill(bench, ns.block_size));
 }
 
 static const struct option long_options[] = {
@@ -169,7 +198,8 @@ static const struct option long_options[] = {
 	{ "qd", required_argument, NULL, 'q' },	    { "queues", required_argument, NULL, 'Q' },
 	{ "secs", required_argument, NULL, 's' },   { "nsid", required_argument, NULL, 'i' },
 	{ "sequential", no_argument, NULL, 'S' },   { "hdgst", no_argument, NULL, 'g' },
-	{ "ddgst", no_argument, NULL, 'G' },	    { NULL, 0, NULL, 0 },
+	{ "ddgst", no_argument, NULL, 'G' },	    { "as-it-is", no_argument, NULL, 'a' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static bool set_option(struct bench *bench, int option, const char *value)
@@ -201,6 +231,8 @@ static bool set_option(struct bench *bench, int option, const char *value)
 		return bench->nsid > 0;
 	case 'S':
 		return bench->sequential = true;
+	case 'a':
+		return bench->as_it_is = true;
 	case 'g':
 		return bench->host.options.hdgst = true;
 	case 'G':
@@ -228,7 +260,7 @@ int main(int argc, char **argv)
 	if (option != -1 || !bench.host.nqn || !bench.host.options.address.ss_family) {
 		fprintf(stderr, "usage: %s --target ADDRESS:PORT --nqn NQN [--op read|write] [--bs BYTES] "
 				"[--qd N] [--queues N] [--secs S] [--nsid N] [--sequential] [--hdgst] "
-				"[--ddgst]\n",
+				"[--ddgst] [--as-it-is]\n",
 			argv[0]);
 		return 2;
 	}

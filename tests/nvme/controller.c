@@ -196,8 +196,8 @@ static bool add_queue(struct ini_controller *controller, const struct ini_host *
 		return fail(controller, "queue %u: %s", id, queue->reason);
 	status = ini_connect(queue, host, id ? controller->id : INI_ANY_CONTROLLER, &controller->id);
 	if (status)
-		return fail(controller, "queue %u: connect gave %d (%s)", id, status,
-			    queue->ended ? queue->reason : "status");
+		return fail(controller, "queue %u: connect: status 0x%x %s", id,
+			    (unsigned)status, queue->reason);
 	return true;
 }
 
