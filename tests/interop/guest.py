@@ -25,6 +25,15 @@ class CannotRun(Exception):
     """This machine lacks something: the test is skipped with this reason."""
 
 
+def alive(pid):
+    """Whether there is such a process, and it is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Network:
     """A namespace with a bridge; needs root."""
 
@@ -67,8 +76,7 @@ class Network:
         """Removes what a run that was killed has left behind."""
         listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
         for name in (line.split()[0] for line in listed.stdout.splitlines() if line):
-            owner = name.removeprefix(PREFIX)
-            if name.startswith(PREFIX) and not os.path.exists("/proc/" + owner):
+            if name.startswith(PREFIX) and not alive(name.removeprefix(PREFIX)):
                 subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 

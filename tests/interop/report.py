@@ -24,6 +24,11 @@ class Report:
         self.skipped += 1
         print(f"skip {name}: {reason}", flush=True)
 
+    def fail(self, name, error):
+        self.failed += 1
+        kind = "" if isinstance(error, Failure) else type(error).__name__ + ": "
+        print(f"FAIL {name}: {kind}{error}", flush=True)
+
     def check(self, name, action, *arguments):
         """Runs ACTION: it returns a detail to print, or raises. True when it held."""
         try:
@@ -32,9 +37,7 @@ class Report:
             self.skip(name, reason)
             return False
         except Exception as error:  # whatever went wrong is this check's failure
-            self.failed += 1
-            kind = "" if isinstance(error, Failure) else type(error).__name__ + ": "
-            print(f"FAIL {name}: {kind}{error}", flush=True)
+            self.fail(name, error)
             return False
         self.passed += 1
         print(f"ok   {name}" + (f": {detail}" if detail else ""), flush=True)

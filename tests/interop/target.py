@@ -14,6 +14,7 @@ import threading
 import time
 
 from guest import CannotRun, Guest
+from report import Failure
 
 NQN = "nqn.2014-08.org.example:zcreq-interop"
 PORT = 4420
@@ -54,7 +55,7 @@ class Zcreq:
         threading.Thread(target=self._read, daemon=True).start()
         ready = self.wait_for("ready", 10)
         if not ready:
-            raise RuntimeError("zcreq-nvmet is not ready: " + " / ".join(e.text for e in self.events[-3:]))
+            raise Failure("zcreq-nvmet is not ready: " + " / ".join(e.text for e in self.events[-3:]))
         return ready.text
 
     def _read(self):
@@ -88,7 +89,7 @@ class Zcreq:
         self.process.send_signal(signal.SIGUSR1)
         event = self.wait_for("stats", 5, after=asked)
         if not event:
-            raise RuntimeError("no statistics after SIGUSR1")
+            raise Failure("no statistics after SIGUSR1")
         return event
 
     def resident_kb(self):
