@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # SPDX-License-Identifier: BSD-2-Clause
 # common.sh - what the scripts share: where things are, what has to be installed,
 # how the project is built. Sourced, not run.
