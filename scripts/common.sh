@@ -46,6 +46,12 @@ need() {
 		apt $missing >&2
 }
 
+# listed PACKAGE: the lists of packages are there, for apt-get download
+listed() {
+	apt-cache show "$1" >/dev/null 2>&1 && return 0
+	if [ "$(id -u)" = 0 ]; then apt-get -qq update >&2; else sudo apt-get -qq update >&2; fi
+}
+
 # configured DIR OPTION...: a build folder of its own, configured with OPTION...;
 # stays as it is when it has been configured with the same before
 configured() {
