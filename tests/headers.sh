@@ -12,7 +12,6 @@ set -u
 export LC_ALL=C
 srcdir=${srcdir:-.}
 CC=${CC:-cc} CXX=${CXX:-c++} OBJDUMP=${OBJDUMP:-objdump}
-so=${LIBZCREQ_SO:-.libs/libzcreq.so}
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 failed=0
@@ -43,15 +42,20 @@ header() {
 	fi
 }
 
-# The core's headers are those that the umbrella includes; adapters have their own.
-umbrella=$(sed -n 's/^#include <zcreq\/\(.*\)>$/\1/p' "$srcdir/include/zcreq/zcreq.h")
-files=
-for name in $umbrella; do
-	files="$files $(header "$name")"
-done
+# library NAME HEADER...: what the functions below look at
+library() {
+	map=$srcdir/lib/$1.map
+	so=.libs/$1.so
+	shift
+	headers=$*
+	files=
+	for name; do
+		files="$files $(header "$name")"
+	done
+}
 
 compile_alone() {
-	for name in $umbrella zcreq.h; do
+	for name in $headers zcreq.h; do
 		printf '#include <zcreq/%s>\n#include <zcreq/%s>\n' "$name" "$name" >"$tmp/alone.c"
 		echo 'int main(void) { return 0; }' >>"$tmp/alone.c"
 		cp "$tmp/alone.c" "$tmp/alone.cc"
@@ -73,15 +77,14 @@ prototypes() {
 
 compare_symbols() {
 	prototypes | grep -v '^static' | sed 's/.* //' | sort >"$tmp/prototypes"
-	sed -n 's/^[[:space:]]*\(zcreq_[a-z0-9_]*\);$/\1/p' "$srcdir/lib/libzcreq.map" |
-		sort >"$tmp/map"
+	sed -n 's/^[[:space:]]*\(zcreq_[a-z0-9_]*\);$/\1/p' "$map" | sort >"$tmp/map"
 	[ -s "$tmp/prototypes" ] || fail "no prototypes were found"
-	same prototypes "$tmp/prototypes" libzcreq.map "$tmp/map"
+	same prototypes "$tmp/prototypes" "$map" "$tmp/map"
 	[ -f "$so" ] || return
-	$OBJDUMP -T "$so" | awk '/ ZCREQ_[0-9]/ && !/\*ABS\*/ && !/\*UND\*/ {print $NF}' |
+	$OBJDUMP -T "$so" | awk '/ ZCREQ_(EV_)?[0-9]/ && !/\*ABS\*/ && !/\*UND\*/ {print $NF}' |
 		sort >"$tmp/exported"
-	same libzcreq.map "$tmp/map" "exported symbols" "$tmp/exported"
-	$OBJDUMP -T "$so" | awk '!/\*UND\*/ && !/\*ABS\*/ && / g / && !/ZCREQ_[0-9]/ {print $NF}' \
+	same "$map" "$tmp/map" "exported symbols" "$tmp/exported"
+	$OBJDUMP -T "$so" | awk '!/\*UND\*/ && !/\*ABS\*/ && / g / && !/ZCREQ_(EV_)?[0-9]/ {print $NF}' \
 		>"$tmp/stray"
 	[ -s "$tmp/stray" ] && fail "exported without a version: $(cat "$tmp/stray")"
 }
@@ -91,13 +94,13 @@ link_cxx() {
 	[ "$CXX" = no ] && return
 	[ -f "$so" ] || return
 	{
-		echo '#include <zcreq/zcreq.h>'
+		for name in $headers; do echo "#include <zcreq/$name>"; done
 		echo 'int main() { const void *all[] = {'
 		sed 's/.*/(const void *)\&&,/' "$tmp/prototypes"
 		echo '}; return all[0] == 0; }'
 	} >"$tmp/all.cc"
 	$CXX -std=c++11 ${SANITIZE_CFLAGS:-} -I"$srcdir/include" -Iinclude -o "$tmp/all" \
-		"$tmp/all.cc" "$so" || fail "a C++ program does not link"
+		"$tmp/all.cc" "$so" .libs/libzcreq.so || fail "a C++ program does not link"
 }
 
 # For each function one comment "NAME() - ..." with all the labels.
@@ -116,11 +119,12 @@ documented() {
 	done
 }
 
-needs_only_libc() {
-	[ -f "$so" ] || { echo "no shared library here: symbols and needs not checked"; return; }
+# needs_only LIBRARY...: in the order of the alphabet
+needs_only() {
+	[ -f "$so" ] || { echo "no $so here: symbols and needs not checked"; return; }
 	[ -n "${SANITIZE_CFLAGS:-}" ] && return
-	needed=$($OBJDUMP -p "$so" | awk '$1 == "NEEDED" {print $2}')
-	[ "$needed" = libc.so.6 ] || fail "the library needs more than libc: $needed"
+	needed=$($OBJDUMP -p "$so" | awk '$1 == "NEEDED" {print $2}' | sort | xargs)
+	[ "$needed" = "$*" ] || fail "$so needs $needed, not just $*"
 }
 
 # The name of the mark is spelt apart, so that this file has none.
@@ -133,10 +137,20 @@ nothing_left_to_do() {
 	done
 }
 
-compile_alone
-compare_symbols
-link_cxx
-documented
-needs_only_libc
+look() {
+	compile_alone
+	compare_symbols
+	link_cxx
+	documented
+}
+
+# The core's headers are those that the umbrella includes; adapters have their own.
+# shellcheck disable=SC2046  # a list of names
+library libzcreq $(sed -n 's/^#include <zcreq\/\(.*\)>$/\1/p' "$srcdir/include/zcreq/zcreq.h")
+look
+needs_only libc.so.6
+library libzcreq-ev ev.h
+look
+needs_only libc.so.6 libev.so.4 libzcreq.so.0
 nothing_left_to_do
 exit $failed
