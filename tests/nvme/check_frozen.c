@@ -12,7 +12,7 @@
  * Never reading: it goes on sending keep-alives but never reads what it asked for,
  * and must not slow anybody else.
  *
- * ZCREQ_TEST_FREEZE_S=N: seconds of not reading (default 3; the issue asks for 20).
+ * ZCREQ_TEST_FREEZE_S=N: seconds of not reading (default 3; 20 for a long look).
  */
 #include <inttypes.h>
 #include <stdio.h>
