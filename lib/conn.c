@@ -5,8 +5,7 @@
  * The connection knows its requests and its state; what it sends on is the
  * transport's business. Every way to the end (drain, abort, free, the watchdog,
  * an error of the socket) comes together in two functions: zcreq_conn_abort(),
- * which starts it, and
- * zcreq_conn_close_if_over(), which sees that it is over.
+ * which starts it, and zcreq_conn_close_if_over(), which sees that it is over.
  *
  * The memory goes when both owners are gone: the caller with zcreq_conn_free(),
  * the library when the closed hook has been called. So neither a callback that

@@ -6,8 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* How often a call that was interrupted is made again. */
-#define INTERRUPTS 16
+#include "socket.h"
 
 /* The extended error in a control message, if it is one and is wholly there. */
 static const struct sock_extended_err *extended_err(const struct msghdr *header,
@@ -54,7 +53,7 @@ int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
 		item->header.msg_controllen = sizeof(item->control);
 		item->header.msg_flags = 0;
 		len = ops->recvmsg(fd, &item->header, MSG_ERRQUEUE | MSG_DONTWAIT, arg);
-	} while (len == -EINTR && ++tries < INTERRUPTS);
+	} while (len == -EINTR && ++tries < ZCREQ_INTERRUPTS);
 	if (len < 0)
 		return len == -EINTR ? -EAGAIN : (int)len;
 	/* what a transport says of its own message is not taken on trust */

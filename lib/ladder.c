@@ -26,13 +26,11 @@
 #include <netinet/tcp.h>
 
 #include "engine.h"
+#include "socket.h"
 
 #define POLL_LEAST_NS (1 * ZCREQ_MS)
 #define POLL_MOST_NS (20 * ZCREQ_MS)
 #define POLL_QUARANTINE_NS (1000 * ZCREQ_MS)
-
-/* How often a call that was interrupted is made again. */
-#define INTERRUPTS 16
 
 /* How often the error queue is read when nobody can post to it any more; each
  * time takes a thousand messages of others that are in front of the proof. */
@@ -59,7 +57,7 @@ static int disconnect(struct zcreq_stream *stream)
 
 	do {
 		ret = stream->ops->disconnect(stream->fd, stream->ops_arg);
-	} while (ret == -EINTR && ++tries < INTERRUPTS);
+	} while (ret == -EINTR && ++tries < ZCREQ_INTERRUPTS);
 	return ret;
 }
 

@@ -11,4 +11,8 @@
 
 extern const struct zcreq_socket_ops zcreq_kernel_socket;
 
+/* How often a call that was interrupted is made again before its event is left for
+ * the next turn of the loop; of the kernel's ops or of anybody's. */
+#define ZCREQ_INTERRUPTS 16
+
 #endif

@@ -9,15 +9,12 @@
 
 #include "engine.h"
 #include "errqueue.h"
+#include "socket.h"
 
 /* The bytes after which a batch takes no further iovec. A buffer is released with
  * the last of its batch, and a long call keeps the socket from its receiver: of 64
  * to 512 KiB this was the fastest beside a loop written by hand (bench/raw). */
 #define BATCH_BYTES (256 * 1024)
-
-/* How often a call that was interrupted is made again before its event is left
- * for the next turn of the loop. */
-#define INTERRUPTS 16
 
 /* Foreign messages read in one go, beside one message for each batch. */
 #define FOREIGN_AT_ONCE 1024
@@ -170,7 +167,7 @@ static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint
 		stats->send_calls++;
 		ret = stream->ops->sendmsg(stream->fd, &header,
 					   MSG_DONTWAIT | MSG_NOSIGNAL | flags, stream->ops_arg);
-	} while (ret == -EINTR && ++tries < INTERRUPTS);
+	} while (ret == -EINTR && ++tries < ZCREQ_INTERRUPTS);
 	return ret == -EINTR || ret == 0 ? -EAGAIN : ret;
 }
 

@@ -36,6 +36,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct ev_loop;
 struct zcreq_ev;
@@ -120,6 +121,7 @@ int zcreq_ev_conn_new(struct zcreq_ev *ev, struct zcreq_conn *conn, struct zcreq
  */
 void zcreq_ev_conn_free(struct zcreq_ev_conn *tie);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/net_tstamp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -13,7 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "load.h"
@@ -208,18 +206,6 @@ END_TEST
 
 /* ---- limits of the kernel ---- */
 
-/* CAP_IPC_LOCK is what exempts root. */
-static void drop_lock_capability(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	ck_ok(syscall(SYS_capget, &header, data));
-	data[0].effective &= ~(1u << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
-	ck_ok(syscall(SYS_capset, &header, data));
-}
-
 /* Containers with a small limit: nothing is in flight, so nothing would wake it. */
 START_TEST(field_spdk_1592_grpc_29961_a_small_locked_memory_limit_copies_and_goes_on)
 {
@@ -227,7 +213,7 @@ START_TEST(field_spdk_1592_grpc_29961_a_small_locked_memory_limit_copies_and_goe
 
 	load_connect(&load, &roomy, NULL);
 	ck_ok(setrlimit(RLIMIT_MEMLOCK, &limit));
-	drop_lock_capability();
+	real_drop_lock_capability();
 	for (int i = 0; i < 10; i++) {
 		load_submit(&load, 4, _i ? 30000 : 500000);
 		ck_assert(load_until(&load, load_all_released, 10000));

@@ -6,7 +6,6 @@
  * Each test is named as the claim that it makes of the kernel (kernel-facts.md).
  */
 #include <errno.h>
-#include <linux/capability.h>
 #include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "net.h"
@@ -231,25 +229,13 @@ START_TEST(small_sends_share_one_record_and_wait_for_each_other)
 }
 END_TEST
 
-/* CAP_IPC_LOCK is what exempts root. */
-static void drop_lock_capability(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	ck_ok(syscall(SYS_capget, &header, data));
-	data[0].effective &= ~(1u << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
-	ck_ok(syscall(SYS_capset, &header, data));
-}
-
 START_TEST(locked_memory_limit_is_enobufs_with_nothing_in_flight)
 {
 	const struct rlimit limit = {65536, 65536};
 
 	connect_pair((struct net_pair){.near_sndbuf = MEMORY_BYTES});
 	ck_ok(setrlimit(RLIMIT_MEMLOCK, &limit));
-	drop_lock_capability();
+	real_drop_lock_capability();
 	ck_assert_int_eq(raw_send(near, memory, 1 << 20), -ENOBUFS);
 	ck_assert_int_eq(send(near, memory, 1 << 20, MSG_DONTWAIT), 1 << 20);
 	ck_assert_int_eq(raw_read(far, sink, 1 << 20, 2000), 1 << 20);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "real.h"
 
+#include <linux/capability.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "net.h"
 
@@ -49,4 +52,15 @@ int real_run(Suite *suite)
 	if (left_out)
 		srunner_free(srunner_create(left_out));
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+void real_drop_lock_capability(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	ck_ok(syscall(SYS_capget, &header, data));
+	data[0].effective &= ~(1u << CAP_IPC_LOCK);
+	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
+	ck_ok(syscall(SYS_capset, &header, data));
 }

@@ -33,6 +33,9 @@
 TCase *real_group(Suite *suite, const char *name, SFun setup, SFun teardown,
 		  const char *missing);
 
+/* Gives CAP_IPC_LOCK up, which exempts root from the limit on locked memory. */
+void real_drop_lock_capability(void);
+
 /* Runs them: what main() returns. */
 int real_run(Suite *suite);
 
