@@ -4,6 +4,7 @@
  *
  *	stream.c    opening, queueing, what the caller asks
  *	transfer.c  out to the socket, proof back in
+ *	sender.c    the same through a sender, which answers later
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
  *	watchdog.c  who has stopped, and why
  */
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <zcreq/sender.h>
 #include <zcreq/stream.h>
 
 #include "core.h"
@@ -29,6 +31,23 @@ enum zcreq_ladder {
 	ZCREQ_LADDER_LET_GO,   /* disconnected: only packets on their way out are left */
 };
 
+/* Whose turn it is with a sender. */
+enum zcreq_turn {
+	ZCREQ_TURN_OURS = 1, /* nothing is under way */
+	ZCREQ_TURN_CALLING,  /* inside submit(), and no result yet */
+	ZCREQ_TURN_SENDERS,  /* a submission is under way */
+};
+
+/* A stream that sends through somebody's functions instead of sendmsg. */
+struct zcreq_sending {
+	const struct zcreq_sender_ops *ops; /* NULL: through sendmsg */
+	void *arg;
+	uint8_t turn;        /* enum zcreq_turn */
+	bool by_reference;   /* of the submission under way */
+	uint32_t copies;     /* batches to copy, because one by reference found no memory */
+	uint64_t lent_bytes; /* under way */
+};
+
 struct zcreq_stream {
 	struct zcreq_conn conn; /* first */
 	const struct zcreq_socket_ops *ops;
@@ -40,6 +59,7 @@ struct zcreq_stream {
 	struct zcreq_sendq queue;
 	struct zcreq_window window;
 	struct zcreq_policy policy;
+	struct zcreq_sending sending;
 	uint8_t ladder;            /* enum zcreq_ladder */
 	uint64_t poll_gap_ns;      /* between two looks while lingering */
 	uint64_t retry_ns;         /* no sending before this; 0: at once; NEVER: from the next tick */
@@ -70,8 +90,28 @@ static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
 	return stream->queue.unsent_bytes || stream->window.pending;
 }
 
+/* The bytes after which a batch takes no further iovec. A buffer is released with
+ * the last of its batch, and a long call keeps the socket from its receiver: of 64
+ * to 512 KiB this was the fastest beside a loop written by hand (bench/raw). */
+#define ZCREQ_BATCH_BYTES (256 * 1024)
+
 /* transfer.c: reads the error queue; the number of messages, or an error. */
 int zcreq_stream_reap(struct zcreq_stream *stream);
+
+/* transfer.c: one id that the window knows is no longer referenced. */
+void zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied);
+
+/* transfer.c: the kernel moved, so the watchdog's period begins again. */
+void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount);
+
+/* transfer.c: before notifications are believed; aborts what has died. */
+void zcreq_stream_die_if_dead(struct zcreq_stream *stream);
+
+/* transfer.c: a send has failed: tries again in a while, or aborts. */
+void zcreq_stream_failed(struct zcreq_stream *stream, int error);
+
+/* sender.c: submits what is next, if it is our turn. */
+void zcreq_sender_flush(struct zcreq_stream *stream);
 
 /* transfer.c: sends what it can; an error of the socket aborts the connection. */
 void zcreq_stream_flush(struct zcreq_stream *stream);

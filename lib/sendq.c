@@ -2,7 +2,6 @@
 #include "sendq.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "bug.h"
@@ -80,8 +79,8 @@ int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len)
 	return 0;
 }
 
-uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, struct iovec **iov,
-			  uint64_t *bytes)
+uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint32_t most_iovs,
+			  struct iovec **iov, uint64_t *bytes)
 {
 	uint32_t at = q->iov_next & q->iov_mask, run = q->iov_tail - q->iov_next, n = 0;
 	uint64_t sum = 0;
@@ -90,8 +89,8 @@ uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, stru
 		return 0;
 	if (run > q->iov_mask + 1 - at)
 		run = q->iov_mask + 1 - at;
-	if (run > IOV_MAX)
-		run = IOV_MAX;
+	if (run > most_iovs)
+		run = most_iovs;
 	while (n < run && sum < most_bytes)
 		sum += q->iovs[at + n++].iov_len;
 	*iov = &q->iovs[at];
@@ -181,6 +180,37 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 	}
 	skip_sent(q);
 	return range;
+}
+
+struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t bytes)
+{
+	struct zcreq_send_range range = {.first = q->next, .last = q->next};
+
+	for (uint32_t number = q->next; bytes; number++) {
+		struct zcreq_send *send = zcreq_sendq_at(q, number);
+		uint64_t part = send->left_bytes < bytes ? send->left_bytes : bytes;
+
+		if (!part)
+			continue;
+		range.last = number;
+		bytes -= part;
+		send->batches++;
+		if (send->request)
+			send->request->accepted_bytes += part;
+	}
+	return range;
+}
+
+void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes)
+{
+	for (uint32_t number = q->next; bytes; number++) {
+		struct zcreq_send *send = zcreq_sendq_at(q, number);
+		uint64_t part = send->left_bytes < bytes ? send->left_bytes : bytes;
+
+		bytes -= part;
+		if (send->request)
+			send->request->accepted_bytes -= part;
+	}
 }
 
 void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last)

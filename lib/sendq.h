@@ -110,11 +110,11 @@ static inline int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *
 int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len);
 
 /*
- * What to hand to the next call: a run of iovecs, ending with the one that brings
- * it to @most_bytes. Returns their number; 0 if nothing is unsent.
+ * What to hand to the next call: a run of at most @most_iovs iovecs, ending with the
+ * one that brings it to @most_bytes. Returns their number; 0 if nothing is unsent.
  */
-uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, struct iovec **iov,
-			  uint64_t *bytes);
+uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint32_t most_iovs,
+			  struct iovec **iov, uint64_t *bytes);
 
 /* A range of sends, both included. */
 struct zcreq_send_range {
@@ -129,6 +129,15 @@ struct zcreq_send_range {
  */
 struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
 					   bool by_reference);
+
+/*
+ * For a call that says later how much it took: the next @bytes are in its hands.
+ * Every send that they touch waits for one more batch, and can no longer be
+ * withdrawn. When it has spoken, all of @bytes are taken back and what it took is
+ * accepted, not by reference: the batch is counted already.
+ */
+struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t bytes);
+void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes);
 
 /* The proof for a batch is here. */
 void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last);

@@ -63,7 +63,8 @@ static int set_up_socket(struct zcreq_stream *stream, const struct zcreq_stream_
 
 	if (ret)
 		return ret;
-	if (mode != ZCREQ_MODE_NEVER && set_int(stream, SOL_SOCKET, SO_ZEROCOPY, 1)) {
+	/* a sender has its own way, and the two do not mix on one socket */
+	if (!o->sender && mode != ZCREQ_MODE_NEVER && set_int(stream, SOL_SOCKET, SO_ZEROCOPY, 1)) {
 		if (mode == ZCREQ_MODE_ALWAYS)
 			return -EOPNOTSUPP;
 		mode = ZCREQ_MODE_NEVER;
@@ -83,6 +84,8 @@ static int check_options(const struct zcreq_stream_options *o)
 	    o->mode != ZCREQ_MODE_NEVER)
 		return -EINVAL;
 	if (o->not_reading_ms && !o->stall_ms)
+		return -EINVAL;
+	if (o->sender && !o->sender->submit)
 		return -EINVAL;
 	return o->user_timeout_ms > INT_MAX ? -EINVAL : 0;
 }
@@ -107,6 +110,9 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->ops = o.socket_ops ? o.socket_ops : &zcreq_kernel_socket;
 	stream->ops_arg = o.socket_arg;
 	stream->fd = o.fd;
+	stream->sending.ops = o.sender;
+	stream->sending.arg = o.sender_arg;
+	stream->sending.turn = ZCREQ_TURN_OURS;
 	ret = set_up_socket(stream, &o);
 	if (ret) {
 		zcreq_free(&context->allocator, stream);
@@ -213,7 +219,10 @@ short zcreq_events(const struct zcreq_conn *conn)
 
 	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn))
 		return 0;
-	return stream->queue.unsent_bytes && !stream->retry_ns ? POLLERR | POLLOUT : POLLERR;
+	if (!stream->queue.unsent_bytes || stream->retry_ns ||
+	    stream->sending.turn != ZCREQ_TURN_OURS)
+		return POLLERR;
+	return POLLERR | POLLOUT;
 }
 
 int zcreq_stream_fd(const struct zcreq_conn *conn)
@@ -271,6 +280,8 @@ static void stream_close(struct zcreq_conn *conn)
 	if (stream->ladder == ZCREQ_LADDER_REFUSED)
 		stream->ops->setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset),
 					stream->ops_arg);
+	if (stream->sending.ops && stream->sending.ops->closed)
+		stream->sending.ops->closed(conn, stream->sending.arg);
 	stream->ops->close(stream->fd, stream->ops_arg);
 	stream->fd = -1;
 	zcreq_sendq_deinit(&stream->queue);

@@ -3,6 +3,7 @@
  * transfer.c - bytes out to the socket, proof back in from its error queue
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -10,11 +11,6 @@
 #include "engine.h"
 #include "errqueue.h"
 #include "socket.h"
-
-/* The bytes after which a batch takes no further iovec. A buffer is released with
- * the last of its batch, and a long call keeps the socket from its receiver: of 64
- * to 512 KiB this was the fastest beside a loop written by hand (bench/raw). */
-#define BATCH_BYTES (256 * 1024)
 
 /* Foreign messages read in one go, beside one message for each batch. */
 #define FOREIGN_AT_ONCE 1024
@@ -34,37 +30,50 @@ void zcreq_stream_check(struct zcreq_stream *stream)
 	zcreq_conn_check_end(&stream->conn);
 }
 
-/* The kernel moved: the watchdog's period begins again. */
-static inline void progressed(struct zcreq_stream *stream, uint64_t amount)
+void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount)
 {
 	stream->progress += amount;
 	if (stream->stall_ms)
 		zcreq_conn_stir(&stream->conn);
 }
 
-/* The kernel says that ids lo..hi are no longer referenced. */
-static void prove(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, bool copied)
+/* Apart from zcreq_stream_prove() so that a range needs no call for each id. */
+static inline void prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 {
 	struct zcreq_stats *stats = &stream->conn.context->stats;
+	struct zcreq_batch *batch = zcreq_window_prove(&stream->window, id);
+
+	if (!batch) {
+		stats->duplicate_ids++;
+		return;
+	}
+	stats->notifications++;
+	stats->notified_copied += copied;
+	zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);
+}
+
+void zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied)
+{
+	zcreq_policy_notified(&stream->policy, 1, copied);
+	prove(stream, id, copied);
+	zcreq_stream_progressed(stream, 1);
+}
+
+/* The kernel says that ids lo..hi are no longer referenced. */
+static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, bool copied)
+{
 	uint32_t id = lo, ids = hi - lo + 1;
 
-	if (!zcreq_window_knows(&stream->window, lo, hi)) {
-		stats->bogus_ranges++;
+	/* a sender's ids are not the error queue's */
+	if (stream->sending.ops || !zcreq_window_knows(&stream->window, lo, hi)) {
+		stream->conn.context->stats.bogus_ranges++;
 		return;
 	}
 	zcreq_policy_notified(&stream->policy, ids, copied);
-	do {
-		struct zcreq_batch *batch = zcreq_window_prove(&stream->window, id);
-
-		if (!batch) {
-			stats->duplicate_ids++;
-			continue;
-		}
-		stats->notifications++;
-		stats->notified_copied += copied;
-		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);
-	} while (id++ != hi);
-	progressed(stream, ids);
+	do
+		prove(stream, id, copied);
+	while (id++ != hi);
+	zcreq_stream_progressed(stream, ids);
 }
 
 /* The socket is dead: aborts with its error, or with @otherwise if it has none. */
@@ -88,7 +97,7 @@ static void die(struct zcreq_stream *stream, int otherwise)
  * data. They are success only if the connection was alive after they were posted,
  * so it is asked between reading them and believing them.
  */
-static void die_if_dead(struct zcreq_stream *stream)
+void zcreq_stream_die_if_dead(struct zcreq_stream *stream)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
@@ -140,13 +149,15 @@ int zcreq_stream_reap(struct zcreq_stream *stream)
 	struct claims claims;
 	int ret;
 
+	if (stream->sending.ops && stream->sending.ops->reap)
+		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
 	do {
 		ret = read_messages(stream, most - messages, &claims);
 		if (claims.count)
-			die_if_dead(stream);
+			zcreq_stream_die_if_dead(stream);
 		for (uint32_t i = 0; i < claims.count; i++)
-			prove(stream, claims.range[i].lo, claims.range[i].hi,
-			      claims.range[i].copied);
+			prove_range(stream, claims.range[i].lo, claims.range[i].hi,
+				    claims.range[i].copied);
 		if (ret < 0)
 			return messages ? (int)messages : ret;
 		messages += ret;
@@ -217,7 +228,8 @@ static ssize_t send_batch(struct zcreq_stream *stream)
 {
 	struct iovec *iov;
 	uint64_t bytes;
-	uint32_t iovcnt = zcreq_sendq_peek(&stream->queue, BATCH_BYTES, &iov, &bytes);
+	uint32_t iovcnt = zcreq_sendq_peek(&stream->queue, ZCREQ_BATCH_BYTES, IOV_MAX, &iov,
+					   &bytes);
 	ssize_t ret = -ENOBUFS;
 
 	if (zcreq_policy_wants(&stream->policy, bytes))
@@ -227,29 +239,39 @@ static ssize_t send_batch(struct zcreq_stream *stream)
 	return ret;
 }
 
+void zcreq_stream_failed(struct zcreq_stream *stream, int error)
+{
+	if (error == -EAGAIN)
+		return;
+	if (error != -ENOBUFS && error != -ENOMEM) {
+		zcreq_conn_abort(&stream->conn, error);
+		return;
+	}
+	/* the machine is short of memory: try again in a while */
+	stream->conn.context->stats.no_buffers++;
+	stream->retry_ns = ZCREQ_NEVER;
+	zcreq_conn_stir(&stream->conn);
+}
+
 void zcreq_stream_flush(struct zcreq_stream *stream)
 {
 	ssize_t ret = 1;
 
 	if (!zcreq_conn_sends(&stream->conn) || stream->retry_ns)
 		return;
+	if (stream->sending.ops) {
+		zcreq_sender_flush(stream);
+		return;
+	}
 	while (ret > 0 && stream->queue.unsent_bytes) {
 		ret = send_batch(stream);
 		if (ret > 0) {
 			stream->conn.context->stats.sent_bytes += ret;
-			progressed(stream, ret);
+			zcreq_stream_progressed(stream, ret);
 		}
 	}
-	if (ret > 0 || ret == -EAGAIN)
-		return;
-	if (ret == -ENOBUFS || ret == -ENOMEM) {
-		/* the machine is short of memory: try again in a while */
-		stream->conn.context->stats.no_buffers++;
-		stream->retry_ns = ZCREQ_NEVER;
-		zcreq_conn_stir(&stream->conn);
-		return;
-	}
-	zcreq_conn_abort(&stream->conn, ret);
+	if (ret < 0)
+		zcreq_stream_failed(stream, (int)ret);
 }
 
 int zcreq_flush(struct zcreq_conn *conn)

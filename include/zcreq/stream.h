@@ -20,6 +20,7 @@
 #include <zcreq/conn.h>
 #include <zcreq/context.h>
 #include <zcreq/request.h>
+#include <zcreq/sender.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -93,6 +94,9 @@ enum zcreq_mode {
  *                   does not tell these two apart; 0 leaves it alone
  * @linger_ms:       after abort, how long to wait for proof before quarantine;
  *                   0 is 5000
+ * @sender:          how batches are sent instead of with sendmsg(2): see sender.h;
+ *                   borrowed until closed; NULL is with sendmsg(2)
+ * @sender_arg:      handed to every one of its functions
  * @first_id:        the id that the socket's next MSG_ZEROCOPY send will have: 0
  *                   for a socket that never made one
  */
@@ -111,6 +115,8 @@ struct zcreq_stream_options {
 	uint32_t user_timeout_ms;
 	uint32_t linger_ms;
 	uint32_t first_id;
+	const struct zcreq_sender_ops *sender;
+	void *sender_arg;
 };
 
 /**
@@ -242,6 +248,9 @@ int zcreq_process(struct zcreq_conn *conn, short revents);
 /**
  * zcreq_events() - what to wait for on the descriptor
  * @conn:  any state
+ *
+ * With a sender POLLOUT is asked for only while nothing is under way, so a program
+ * needs to know nothing of it.
  *
  * POLLERR always, although poll(2) reports it unasked: it says that errors are to
  * be processed. POLLOUT while something waits to be sent. 0 says: do not poll

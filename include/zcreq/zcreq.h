@@ -8,7 +8,8 @@
  *
  * Read from the bottom up: context.h (one thread's tables and its clock),
  * request.h (a unit of work and what holds its buffers), conn.h (the requests of
- * one connection), stream.h (a TCP socket and everything queued on it).
+ * one connection), stream.h (a TCP socket and everything queued on it), sender.h
+ * (what to put in place of sendmsg).
  */
 #ifndef ZCREQ_H
 #define ZCREQ_H
@@ -16,6 +17,7 @@
 #include <zcreq/conn.h>
 #include <zcreq/context.h>
 #include <zcreq/request.h>
+#include <zcreq/sender.h>
 #include <zcreq/stream.h>
 #include <zcreq/version.h>
 

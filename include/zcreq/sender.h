@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * sender.h - sends that complete later: in place of sendmsg(2) under a stream
+ *
+ * For io_uring (uring.h is one), a user-space TCP stack with asynchronous writes, or
+ * a framework's sockets. The stream keeps its queue, its policy, its watchdog and its
+ * abort; a sender only takes one batch at a time and later says two things about it:
+ *
+ *	zcreq_sender_result()  how many bytes were taken, and whether the memory may
+ *	                       still be read: once for each batch
+ *	zcreq_sender_proof()   the memory is no longer read: once for each batch whose
+ *	                       result said so
+ *
+ * Either may come from inside submit(), or much later, or, when the transport is
+ * broken, never: what was submitted then goes to quarantine after an abort.
+ */
+#ifndef ZCREQ_SENDER_H
+#define ZCREQ_SENDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <zcreq/conn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/** The members of one submission, at most. */
+#define ZCREQ_SUBMISSION_IOVS 128
+
+/**
+ * struct zcreq_submission - one batch to be sent, in order, on the connection
+ * @id:            what its result and its proof are to name
+ * @iov:           good during submit() only; the memory behind it until the proof
+ * @iovcnt:        1 to ZCREQ_SUBMISSION_IOVS
+ * @bytes:         of all of them
+ * @by_reference:  to be sent without copying; else the memory is free with the result
+ * @more:          something is queued behind it (MSG_MORE)
+ */
+struct zcreq_submission {
+	uint32_t id;
+	const struct iovec *iov;
+	int iovcnt;
+	uint64_t bytes;
+	bool by_reference;
+	bool more;
+};
+
+/**
+ * struct zcreq_sender_ops - an asynchronous way to send
+ * @submit:  required. Starts sending; 0, or a negative errno if nothing was started,
+ *           which is then handled like that result: -EAGAIN waits for POLLOUT,
+ *           -ENOBUFS and -ENOMEM are tried again as a copy or later, and any other
+ *           ends the connection. The next comes after this one's result.
+ * @cancel:  the connection is aborted: the submission under way should end soon, with
+ *           whatever result. NULL: the end of the socket does that.
+ * @reap:    look for results and proof now, without waiting. NULL: they come unasked.
+ * @closed:  the last call: nothing is under way, and the descriptor closes next.
+ *
+ * None may free the connection or call into its context beyond the functions below.
+ */
+struct zcreq_sender_ops {
+	int (*submit)(struct zcreq_conn *conn, const struct zcreq_submission *submission,
+		      void *arg);
+	void (*cancel)(struct zcreq_conn *conn, uint32_t id, void *arg);
+	void (*reap)(struct zcreq_conn *conn, void *arg);
+	void (*closed)(struct zcreq_conn *conn, void *arg);
+};
+
+/** The word that a submission's memory is no longer read. */
+struct zcreq_proof {
+	uint32_t id;
+	bool copied; /**< it never was: the bytes were copied after all */
+};
+
+/**
+ * zcreq_sender_result() - how the submission under way has ended
+ * @conn:    any state
+ * @id:      of the submission
+ * @result:  bytes taken, from the front; or a negative errno
+ * @more:    the memory may still be read: a proof will follow. Independent of
+ *           @result: an error can leave memory in use too.
+ *
+ * Submits what is next. A result of fewer bytes than submitted is normal.
+ *
+ * Ownership: without @more the memory is no longer the sender's.
+ * Callback:  none; some become due.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL or has no sender;
+ *            -ESTALE  no such submission is under way: counted, nothing changes;
+ *            -ERANGE  more bytes than were submitted: the connection is aborted.
+ * Source:    IORING_CQE_F_MORE in io_uring_enter(2)
+ * Since:     0.1
+ */
+int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bool more);
+
+/**
+ * zcreq_sender_proof() - the memory of some submissions is no longer read
+ * @conn:    any state
+ * @proofs:  in any order
+ * @count:   of them
+ *
+ * What the end of a connection gives back is not reported as success: the socket is
+ * asked once, for all of @proofs, whether it is still alive. So it pays to bring them
+ * together.
+ *
+ * Ownership: the memory is no longer the sender's.
+ * Callback:  none; some become due.
+ * Thread:    the context's.
+ * Errors:    how many were believed; others are counted (bogus_ranges for an id that
+ *            is not awaited, duplicate_ids for one told before);
+ *            -EINVAL  conn is NULL or has no sender, or proofs is NULL.
+ * Source:    IORING_CQE_F_NOTIF in io_uring_enter(2)
+ * Since:     0.1
+ */
+int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs, int count);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sender.c - a stream whose batches are sent by somebody else, who answers later
+ *
+ * One submission is under way at a time: several on one stream would not keep their
+ * order when one of them is cut short. From submit() on, every send that it touches
+ * waits for its batch, whatever the result says, because only the proof (or a result
+ * without "more") says that the memory is no longer read.
+ *
+ * submit() may answer from inside: the turn tells, so that what follows is submitted
+ * by the loop that is running and not by a deeper one.
+ */
+#include <errno.h>
+
+#include "engine.h"
+
+static bool has_sender(const struct zcreq_conn *conn)
+{
+	return zcreq_is_stream(conn) && zcreq_stream_of(conn)->sending.ops;
+}
+
+/* What the next submission is; false: there is nothing, or no memory for its proof. */
+static bool next_submission(struct zcreq_stream *stream, struct zcreq_submission *next)
+{
+	struct iovec *iov;
+
+	if (zcreq_window_reserve(&stream->window, stream->queue.allocator)) {
+		zcreq_stream_failed(stream, -ENOBUFS);
+		return false;
+	}
+	next->id = stream->window.next;
+	next->iovcnt = (int)zcreq_sendq_peek(&stream->queue, ZCREQ_BATCH_BYTES,
+					     ZCREQ_SUBMISSION_IOVS, &iov, &next->bytes);
+	next->iov = iov;
+	next->more = next->bytes < stream->queue.unsent_bytes;
+	next->by_reference = !stream->sending.copies &&
+			     zcreq_policy_wants(&stream->policy, next->bytes);
+	return true;
+}
+
+/* What a result means for the bytes that were lent. */
+static void taken(struct zcreq_stream *stream, int64_t result)
+{
+	struct zcreq_sending *sending = &stream->sending;
+	struct zcreq_stats *stats = &stream->conn.context->stats;
+
+	/* after an abort nothing is unsent any more */
+	if (zcreq_conn_sends(&stream->conn)) {
+		zcreq_sendq_take_back(&stream->queue, sending->lent_bytes);
+		if (result > 0)
+			zcreq_sendq_accept(&stream->queue, (uint64_t)result, false);
+	}
+	if (result > 0) {
+		stats->sent_bytes += (uint64_t)result;
+		stats->zerocopy_batches += sending->by_reference;
+		stats->copied_batches += !sending->by_reference;
+		sending->copies -= sending->copies && !sending->by_reference;
+		zcreq_stream_progressed(stream, (uint64_t)result);
+	}
+	sending->lent_bytes = 0;
+}
+
+/* A submission that took nothing. */
+static void failed(struct zcreq_stream *stream, int error)
+{
+	if (!zcreq_conn_sends(&stream->conn))
+		return;
+	if (error == -EINTR || error == 0)
+		error = -EAGAIN;
+	if (stream->sending.by_reference && (error == -ENOBUFS || error == -ENOMEM)) {
+		stream->conn.context->stats.no_buffers++;
+		stream->sending.copies = 1;
+		return;
+	}
+	zcreq_stream_failed(stream, error);
+}
+
+/* The submission under way, @id, has ended. */
+static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool more)
+{
+	struct zcreq_batch *batch;
+
+	stream->sending.turn = ZCREQ_TURN_OURS;
+	taken(stream, result);
+	if (!more) {
+		batch = zcreq_window_prove(&stream->window, id);
+		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);
+	}
+	if (result <= 0)
+		failed(stream, (int)result);
+}
+
+static void submit(struct zcreq_stream *stream)
+{
+	struct zcreq_sending *sending = &stream->sending;
+	struct zcreq_submission next;
+	struct zcreq_send_range range;
+	int ret;
+
+	if (!next_submission(stream, &next))
+		return;
+	range = zcreq_sendq_lend(&stream->queue, next.bytes);
+	zcreq_window_push(&stream->window, range.first, range.last);
+	sending->lent_bytes = next.bytes;
+	sending->by_reference = next.by_reference;
+	sending->turn = ZCREQ_TURN_CALLING;
+	stream->conn.context->stats.send_calls++;
+	ret = sending->ops->submit(&stream->conn, &next, sending->arg);
+	if (sending->turn != ZCREQ_TURN_CALLING)
+		return;
+	sending->turn = ZCREQ_TURN_SENDERS;
+	if (ret < 0)
+		ended(stream, next.id, ret, false);
+}
+
+void zcreq_sender_flush(struct zcreq_stream *stream)
+{
+	uint64_t before;
+
+	/* goes on while a submission is answered from inside, with progress */
+	do {
+		before = stream->progress + stream->sending.copies;
+		if (stream->sending.turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes)
+			submit(stream);
+	} while (zcreq_conn_sends(&stream->conn) && !stream->retry_ns &&
+		 stream->sending.turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes &&
+		 stream->progress + stream->sending.copies != before);
+}
+
+int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bool more)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	bool calling, too_many;
+
+	if (!has_sender(conn))
+		return -EINVAL;
+	if (stream->sending.turn == ZCREQ_TURN_OURS || id != stream->window.next - 1) {
+		conn->context->stats.stale_handles++;
+		return -ESTALE;
+	}
+	calling = stream->sending.turn == ZCREQ_TURN_CALLING;
+	too_many = result > 0 && (uint64_t)result > stream->sending.lent_bytes;
+	ended(stream, id, too_many ? -ERANGE : result, more);
+	/* after -EAGAIN it goes on with POLLOUT */
+	if (!calling && (result > 0 || stream->sending.copies))
+		zcreq_stream_flush(stream);
+	zcreq_stream_check(stream);
+	return too_many ? -ERANGE : 0;
+}
+
+/* Is a proof awaited for it? That of the submission under way is not, yet. */
+static bool awaited(const struct zcreq_stream *stream, uint32_t id)
+{
+	if (!zcreq_window_knows(&stream->window, id, id))
+		return false;
+	return stream->sending.turn == ZCREQ_TURN_OURS || id != stream->window.next - 1;
+}
+
+int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs, int count)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	int believed = 0;
+
+	if (!has_sender(conn) || !proofs)
+		return -EINVAL;
+	if (count > 0)
+		zcreq_stream_die_if_dead(stream);
+	for (int i = 0; i < count; i++) {
+		if (!awaited(stream, proofs[i].id)) {
+			conn->context->stats.bogus_ranges++;
+			continue;
+		}
+		zcreq_stream_prove(stream, proofs[i].id, proofs[i].copied);
+		believed++;
+	}
+	zcreq_stream_check(stream);
+	return believed;
+}
