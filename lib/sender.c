@@ -32,14 +32,13 @@ static bool next_submission(struct zcreq_stream *stream, struct zcreq_submission
 	next->iovcnt = (int)zcreq_sendq_peek(&stream->queue, ZCREQ_BATCH_BYTES,
 					     ZCREQ_SUBMISSION_IOVS, &iov, &next->bytes);
 	next->iov = iov;
-	next->more = next->bytes < stream->queue.unsent_bytes;
 	next->by_reference = !stream->sending.copies &&
 			     zcreq_policy_wants(&stream->policy, next->bytes);
 	return true;
 }
 
 /* What a result means for the bytes that were lent. */
-static void taken(struct zcreq_stream *stream, int64_t result)
+static void taken(struct zcreq_stream *stream, int64_t result, bool more)
 {
 	struct zcreq_sending *sending = &stream->sending;
 	struct zcreq_stats *stats = &stream->conn.context->stats;
@@ -52,8 +51,8 @@ static void taken(struct zcreq_stream *stream, int64_t result)
 	}
 	if (result > 0) {
 		stats->sent_bytes += (uint64_t)result;
-		stats->zerocopy_batches += sending->by_reference;
-		stats->copied_batches += !sending->by_reference;
+		stats->zerocopy_batches += more;
+		stats->copied_batches += !more;
 		sending->copies -= sending->copies && !sending->by_reference;
 		zcreq_stream_progressed(stream, (uint64_t)result);
 	}
@@ -81,7 +80,7 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 	struct zcreq_batch *batch;
 
 	stream->sending.turn = ZCREQ_TURN_OURS;
-	taken(stream, result);
+	taken(stream, result, more);
 	if (!more) {
 		batch = zcreq_window_prove(&stream->window, id);
 		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);

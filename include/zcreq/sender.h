@@ -37,8 +37,7 @@ extern "C" {
  * @iov:           good during submit() only; the memory behind it until the proof
  * @iovcnt:        1 to ZCREQ_SUBMISSION_IOVS
  * @bytes:         of all of them
- * @by_reference:  to be sent without copying; else the memory is free with the result
- * @more:          something is queued behind it (MSG_MORE)
+ * @by_reference:  to be sent without copying, if that can be had
  */
 struct zcreq_submission {
 	uint32_t id;
@@ -46,7 +45,6 @@ struct zcreq_submission {
 	int iovcnt;
 	uint64_t bytes;
 	bool by_reference;
-	bool more;
 };
 
 /**
