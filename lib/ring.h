@@ -99,9 +99,6 @@ static inline uint64_t ring_name(const struct zcreq_uring *uring, uint32_t numbe
 /* ring_send.c */
 extern const struct zcreq_sender_ops ring_sender;
 
-/* Submits, and works out every completion that is there; how many, or an error. */
-int ring_drain(struct zcreq_uring *uring);
-
 /* ring_buffers.c: the number of the registered buffer that has all of it, or -1. */
 int ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov);
 

@@ -146,18 +146,20 @@ static void ring_reap(struct zcreq_conn *conn, void *arg)
 {
 	struct ring_stream *stream = arg;
 	struct zcreq_uring *uring = stream->uring;
+	uint32_t most;
 
 	(void)conn;
 	if (uring->busy) {
 		uring->restless = true;
 		return;
 	}
-	ring_drain(uring);
-	for (int i = 0; i < RUNS && stream->pending; i++) {
-		if (uring->ops->run(uring->ops_arg) < 0)
-			return;
-		ring_drain(uring);
+	/* as often as it takes to read all that is in flight now, and no longer */
+	most = RUNS + 2 * uring->in_flight / DRAIN_MOST;
+	while (stream->pending && most--) {
+		if (zcreq_uring_flush(uring) < DRAIN_MOST)
+			uring->ops->run(uring->ops_arg);
 	}
+	zcreq_uring_flush(uring);
 }
 
 static void ring_closed(struct zcreq_conn *conn, void *arg)
@@ -296,10 +298,12 @@ static int submit(struct zcreq_uring *uring)
 	return ret < 0 && !uring->unsubmitted ? ret : 0;
 }
 
-int ring_drain(struct zcreq_uring *uring)
+int zcreq_uring_flush(struct zcreq_uring *uring)
 {
 	int all = 0, count, ret;
 
+	if (!uring || uring->busy)
+		return 0;
 	uring->busy = true;
 	do {
 		ret = submit(uring);
@@ -319,12 +323,10 @@ int ring_drain(struct zcreq_uring *uring)
 
 int zcreq_uring_process(struct zcreq_uring *uring)
 {
-	int ret;
+	int ret = zcreq_uring_flush(uring);
 
-	if (!uring || uring->busy)
-		return 0;
-	ret = ring_drain(uring);
-	zcreq_dispatch(uring->context);
+	if (uring)
+		zcreq_dispatch(uring->context);
 	return ret;
 }
 
@@ -335,7 +337,7 @@ int zcreq_uring_completion(struct zcreq_uring *uring, const struct io_uring_cqe 
 	if (cqe->user_data >> 56 != uring->tag)
 		return 0;
 	gather(uring, cqe);
-	if (uring->round_count == RING_ROUND && !uring->busy)
-		ring_drain(uring);
+	if (uring->round_count == RING_ROUND)
+		zcreq_uring_flush(uring);
 	return 1;
 }

@@ -157,21 +157,38 @@ int zcreq_uring_stream_open(struct zcreq_uring *uring, struct zcreq_context *con
 			    struct zcreq_conn **conn);
 
 /**
- * zcreq_uring_process() - submit, reap, dispatch
+ * zcreq_uring_flush() - send what is queued, as far as the sockets take it
  * @uring:  may be NULL
  *
- * Once in each turn of the loop, before it sleeps; a loop that sleeps only after it
- * has returned 0 misses nothing. Makes a system call only if there is something to
- * submit; completions are read from memory. On a ring of the program's own it does
- * not read completions: zcreq_uring_completion() has been given them.
+ * zcreq_flush() prepares a submission on its connection; this hands all of them to
+ * the kernel, reads what has completed, and goes on until nothing moves any more. A
+ * system call only if there is something to submit; completions are read from memory.
+ * On a ring of the program's own it does not read them: zcreq_uring_completion() has
+ * been given them.
  *
  * Ownership: unchanged.
- * Callback:  all that are due in the context.
+ * Callback:  some become due; none runs here.
  * Thread:    the context's.
  * Errors:    how many completions were handled, or 0 for NULL;
  *            what io_uring_enter(2) gives: the streams then stay as they are, and their
  *            watchdogs and aborts find out.
  * Source:    io_uring_enter(2)
+ * Since:     0.1
+ */
+int zcreq_uring_flush(struct zcreq_uring *uring);
+
+/**
+ * zcreq_uring_process() - zcreq_uring_flush(), then dispatch
+ * @uring:  may be NULL
+ *
+ * Once in each turn of the loop, before it sleeps; a loop that sleeps only after it
+ * has returned 0 misses nothing.
+ *
+ * Ownership: unchanged.
+ * Callback:  all that are due in the context.
+ * Thread:    the context's.
+ * Errors:    those of zcreq_uring_flush().
+ * Source:    none.
  * Since:     0.1
  */
 int zcreq_uring_process(struct zcreq_uring *uring);

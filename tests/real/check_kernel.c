@@ -414,5 +414,5 @@ int main(void)
 			    2);
 	group = real_group(suite, "queueing discipline", setup, teardown, net_missing_slow());
 	tcase_add_loop_test(group, proof_is_late_for_packets_in_a_queueing_discipline, 0, 2);
-	return real_run(suite);
+	return real_run(suite, NULL);
 }

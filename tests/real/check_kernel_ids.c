@@ -350,5 +350,5 @@ int main(void)
 	tcase_add_test(group, option_memory_limit_is_enobufs_until_something_is_proven);
 	group = real_group(suite, "mptcp", setup, teardown, missing_mptcp());
 	tcase_add_test(group, mptcp_refuses_so_zerocopy_and_copies_in_silence);
-	return real_run(suite);
+	return real_run(suite, NULL);
 }

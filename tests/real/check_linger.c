@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "load.h"
 #include "real.h"
 
@@ -48,12 +49,14 @@ static void fill_filter(uint32_t bytes_per_s, uint32_t linger_ms)
 	ck_assert_uint_eq(load.released, 0);
 }
 
-/* Aborted; what TCP had is released, what the filter has is not. */
+/* Aborted; what TCP had is released, what the filter has is not. io_uring chains the
+ * notifications of what shares packets, and tells of none before the last. */
 static void abort_over_filter(void)
 {
 	ck_ok(load_abort(&load, -EIO));
 	zcreq_dispatch(load.context);
-	ck_assert_uint_gt(load.released, 0);
+	if (!engine_is_uring)
+		ck_assert_uint_gt(load.released, 0);
 	ck_assert_uint_lt(load.released, load.count);
 	ck_assert_uint_gt(load.spy.pinned, 0);
 }
@@ -271,5 +274,5 @@ int main(void)
 	tcase_add_loop_test(group, free_is_legal_while_lingering_and_in_quarantine, 0, 2);
 	group = real_group(suite, "neighbour", setup, teardown, NULL);
 	tcase_add_test(group, packets_that_wait_for_a_neighbour_are_late_as_well);
-	return real_run(suite);
+	return real_run(suite, engine_missing());
 }

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "load.h"
 #include "real.h"
 
@@ -246,7 +247,8 @@ START_TEST(i6_released_may_abort_and_free_the_connection)
 	load_submit(&load, 100, EACH_BYTES); /* in flight, except for the first few */
 	load.reading = true;
 	ck_assert(load_until(&load, load_all_released, 10000));
-	ck_assert_uint_gt(load.failed, 0);
+	if (!engine_is_uring) /* there, all can be told of at once */
+		ck_assert_uint_gt(load.failed, 0);
 	load_for(&load, 50);
 	ck_assert_uint_eq(load_stats(&load).connections_now, 0);
 	load_check_ledger(&load);
@@ -460,5 +462,5 @@ int main(void)
 		       i9_the_descriptor_outlives_the_connection_handle_until_all_is_proven);
 	group = real_group(suite, "allocations", setup_counting, teardown, NULL);
 	tcase_add_test(group, i7_the_steady_state_allocates_nothing);
-	return real_run(suite);
+	return real_run(suite, engine_missing());
 }

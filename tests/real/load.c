@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "real.h"
 
 /* Around a call into the library that is to run no callback. */
@@ -180,7 +181,7 @@ void load_open(struct load *load, const struct zcreq_stream_options *options)
 		o.socket_ops = &spy_ops;
 		o.socket_arg = &load->spy;
 	}
-	ck_ok(zcreq_stream_open(load->context, &o, &load->conn));
+	ck_ok(engine_open(load, &o));
 }
 
 void load_connect(struct load *load, const struct net_pair *how,
@@ -199,6 +200,7 @@ void load_deinit(struct load *load)
 		return;
 	for (int i = 0; i < 2000 && load_stats(load).connections_now; i++)
 		load_turn(load, 10);
+	engine_stop(load);
 	ck_ok(zcreq_context_free(load->context));
 	if (load->far >= 0)
 		close(load->far);
@@ -281,7 +283,7 @@ void load_submit(struct load *load, size_t count, size_t each)
 
 int load_flush(struct load *load)
 {
-	return QUIETLY(load, zcreq_flush(load->conn));
+	return QUIETLY(load, engine_flush(load));
 }
 
 int load_abort(struct load *load, int status)
@@ -335,9 +337,10 @@ void load_turn(struct load *load, int most_ms)
 {
 	bool reads = load->reading && !load->far_ended && !load->far_error;
 	short events = zcreq_events(load->conn);
-	struct pollfd p[2] = {
+	struct pollfd p[3] = {
 		{.fd = events ? load->near : -1, .events = events},
 		{.fd = reads ? load->far : -1, .events = POLLIN},
+		{.fd = engine_fd(load), .events = POLLIN},
 	};
 	uint64_t now_ns = zcreq_now_ns();
 	int ms = zcreq_timeout_ms(zcreq_tick(load->context, now_ns), now_ns);
@@ -347,12 +350,13 @@ void load_turn(struct load *load, int most_ms)
 	p[0].fd = p[0].events ? load->near : -1;
 	if (ms < 0 || ms > most_ms)
 		ms = most_ms;
-	if (poll(p, 2, ms) <= 0)
-		return;
-	if (p[1].revents)
-		load_read(load, 1 << 20);
-	if (p[0].revents)
-		ck_ok(zcreq_process(load->conn, p[0].revents));
+	if (poll(p, 3, ms) > 0) {
+		if (p[1].revents)
+			load_read(load, 1 << 20);
+		if (p[0].revents)
+			ck_ok(zcreq_process(load->conn, p[0].revents));
+	}
+	engine_process(load);
 }
 
 bool load_until(struct load *load, bool (*done)(const struct load *load), int ms)

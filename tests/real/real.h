@@ -36,7 +36,7 @@ TCase *real_group(Suite *suite, const char *name, SFun setup, SFun teardown,
 /* Gives CAP_IPC_LOCK up, which exempts root from the limit on locked memory. */
 void real_drop_lock_capability(void);
 
-/* Runs them: what main() returns. */
-int real_run(Suite *suite);
+/* Runs them: what main() returns. @missing: NULL, or why nothing of it can run here. */
+int real_run(Suite *suite, const char *missing);
 
 #endif

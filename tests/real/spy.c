@@ -21,38 +21,56 @@ static void *grow(void *array, size_t *capacity, size_t count, size_t size)
 	return array;
 }
 
+void spy_accepted(struct spy *spy, uint32_t id, uint64_t bytes, bool by_reference)
+{
+	spy->batches = grow(spy->batches, &spy->capacity, spy->count, sizeof(*spy->batches));
+	spy->by_id = grow(spy->by_id, &spy->id_capacity, id, sizeof(*spy->by_id));
+	spy->batches[spy->count] = (struct spy_batch){
+		.from = spy->position,
+		.to = spy->position + bytes,
+		.id = id,
+		.by_reference = by_reference,
+	};
+	spy->position += bytes;
+	spy->lent_to = spy->position;
+	spy->pinned += by_reference;
+	if (id >= spy->ids)
+		spy->ids = id + 1;
+	spy->by_id[id] = spy->count++;
+}
+
+void spy_notified(struct spy *spy, uint32_t id)
+{
+	struct spy_batch *batch = &spy->batches[spy->by_id[id]];
+
+	spy->pinned -= !batch->proven;
+	batch->proven = true;
+}
+
 static ssize_t spy_sendmsg(int fd, const struct msghdr *message, int flags, void *arg)
 {
 	struct spy *spy = arg;
-	struct spy_batch *batch;
 	ssize_t ret = sendmsg(fd, message, flags);
 
 	spy->calls++;
 	if (ret <= 0)
 		return ret < 0 ? -errno : 0;
-	spy->batches = grow(spy->batches, &spy->capacity, spy->count, sizeof(*spy->batches));
-	batch = &spy->batches[spy->count];
-	*batch = (struct spy_batch){.from = spy->position, .to = spy->position + ret};
-	spy->position += ret;
 	if (flags & MSG_ZEROCOPY) {
-		spy->by_id = grow(spy->by_id, &spy->id_capacity, spy->ids, sizeof(*spy->by_id));
-		spy->by_id[spy->ids] = spy->count;
-		batch->id = spy->ids++;
-		batch->by_reference = true;
-		spy->pinned++;
+		spy_accepted(spy, spy->ids, ret, true);
+		return ret;
 	}
-	spy->count++;
+	spy->batches = grow(spy->batches, &spy->capacity, spy->count, sizeof(*spy->batches));
+	spy->batches[spy->count++] =
+		(struct spy_batch){.from = spy->position, .to = spy->position + ret};
+	spy->position += ret;
+	spy->lent_to = spy->position;
 	return ret;
 }
 
 static void note_range(struct spy *spy, uint32_t lo, uint32_t hi)
 {
-	for (uint64_t id = lo; id <= hi && id < spy->ids; id++) {
-		struct spy_batch *batch = &spy->batches[spy->by_id[id]];
-
-		spy->pinned -= !batch->proven;
-		batch->proven = true;
-	}
+	for (uint64_t id = lo; id <= hi && id < spy->ids; id++)
+		spy_notified(spy, id);
 }
 
 static ssize_t spy_recvmsg(int fd, struct msghdr *message, int flags, void *arg)
@@ -128,6 +146,8 @@ bool spy_proven(const struct spy *spy, uint64_t from, uint64_t to)
 {
 	size_t low = 0, high = spy->count;
 
+	if (from < spy->lent_to && to > spy->position)
+		return false;
 	while (low < high) { /* the first batch that ends after from */
 		size_t middle = (low + high) / 2;
 

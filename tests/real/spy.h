@@ -31,6 +31,7 @@ struct spy {
 	size_t *by_id;          /* batch of id, counting from 0 */
 	size_t ids, id_capacity;
 	uint64_t position;      /* bytes accepted, ever */
+	uint64_t lent_to;       /* up to here they are in a ring's hands */
 	size_t pinned;          /* batches by reference without proof */
 	size_t pinned_at_close;
 	unsigned closes, disconnects;
@@ -38,6 +39,12 @@ struct spy {
 };
 
 extern const struct zcreq_socket_ops spy_ops; /* its argument: a struct spy */
+
+/* The kernel has accepted so many bytes; by reference: it will say when it is done. */
+void spy_accepted(struct spy *spy, uint32_t id, uint64_t bytes, bool by_reference);
+
+/* It is done with those of @id. */
+void spy_notified(struct spy *spy, uint32_t id);
 
 /* May bytes [from, to) of the stream be overwritten? What was never accepted may. */
 bool spy_proven(const struct spy *spy, uint64_t from, uint64_t to);
