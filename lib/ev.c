@@ -36,10 +36,19 @@ struct zcreq_ev_conn {
 	short events; /* what epoll was told; 0 is nothing, not even an entry */
 };
 
+struct zcreq_ev_engine {
+	struct zcreq_ev_engine *next;
+	struct zcreq_ev *ev;
+	int fd;
+	int (*flush)(void *arg);
+	void *arg;
+};
+
 struct zcreq_ev {
 	struct ev_loop *loop;
 	struct zcreq_context *context;
 	struct zcreq_ev_conn *conns;
+	struct zcreq_ev_engine *engines;
 	int epoll;
 	ev_io ready;
 	ev_prepare before_sleep;
@@ -109,6 +118,22 @@ static void set_timer(struct zcreq_ev *ev, uint64_t deadline_ns, uint64_t now_ns
 	ev_timer_start(ev->loop, &ev->timer);
 }
 
+/* Sends what was queued; no callback in here. More than 0: there may be more to do. */
+static int flush_all(const struct zcreq_ev *ev)
+{
+	const struct zcreq_ev_engine *engine;
+	const struct zcreq_ev_conn *tie;
+	int done = 0;
+
+	for (tie = ev->conns; tie; tie = tie->next) {
+		if (zcreq_events(tie->conn) & POLLOUT)
+			zcreq_flush(tie->conn);
+	}
+	for (engine = ev->engines; engine; engine = engine->next)
+		done |= engine->flush(engine->arg) > 0;
+	return done;
+}
+
 static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int revents)
 {
 	struct zcreq_ev *ev = watcher->data;
@@ -119,9 +144,9 @@ static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int revents)
 	(void)revents;
 	enter(ev);
 	deadline_ns = zcreq_tick(ev->context, now_ns);
-	for (tie = ev->conns; tie; tie = tie->next) { /* no callback in here */
-		if (zcreq_events(tie->conn) & POLLOUT)
-			zcreq_flush(tie->conn);
+	if (flush_all(ev) > 0)
+		deadline_ns = now_ns;
+	for (tie = ev->conns; tie; tie = tie->next) {
 		if (follow(tie) < 0)
 			deadline_ns = now_ns;
 	}
@@ -155,7 +180,7 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
 	for (i = 0; i < ev->batch_count; i++) {
 		tie = ev->batch[i].data.ptr;
 		ev->batch_left = ev->batch_count - i - 1;
-		if (tie) /* bits of epoll are bits of poll */
+		if (tie) /* not an engine's; bits of epoll are bits of poll */
 			zcreq_process(tie->conn, (short)ev->batch[i].events);
 	}
 	ev->batch_count = 0;
@@ -198,6 +223,8 @@ void zcreq_ev_free(struct zcreq_ev *ev)
 		return;
 	while (ev->conns)
 		zcreq_ev_conn_free(ev->conns);
+	while (ev->engines)
+		zcreq_ev_engine_free(ev->engines);
 	ev_ref(ev->loop);
 	ev_io_stop(ev->loop, &ev->ready);
 	ev_ref(ev->loop);
@@ -267,4 +294,43 @@ void zcreq_ev_conn_free(struct zcreq_ev_conn *tie)
 		tie->next->prev = tie->prev;
 	ev_unref(ev->loop);
 	free(tie);
+}
+
+int zcreq_ev_engine_new(struct zcreq_ev *ev, int fd, int (*flush)(void *arg), void *arg,
+			struct zcreq_ev_engine **engine)
+{
+	/* without a pointer: being awake is all that is wanted */
+	struct epoll_event entry = { .events = EPOLLIN | EPOLLET };
+	struct zcreq_ev_engine *made;
+	int err;
+
+	if (!ev || fd < 0 || !flush || !engine)
+		return -EINVAL;
+	made = malloc(sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	if (epoll_ctl(ev->epoll, EPOLL_CTL_ADD, fd, &entry) < 0) {
+		err = -errno;
+		free(made);
+		return err;
+	}
+	*made = (struct zcreq_ev_engine){
+		.next = ev->engines, .ev = ev, .fd = fd, .flush = flush, .arg = arg,
+	};
+	ev->engines = made;
+	*engine = made;
+	return 0;
+}
+
+void zcreq_ev_engine_free(struct zcreq_ev_engine *engine)
+{
+	struct zcreq_ev_engine **place;
+
+	if (!engine)
+		return;
+	epoll_ctl(engine->ev->epoll, EPOLL_CTL_DEL, engine->fd, NULL);
+	for (place = &engine->ev->engines; *place != engine; place = &(*place)->next)
+		;
+	*place = engine->next;
+	free(engine);
 }

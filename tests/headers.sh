@@ -81,10 +81,10 @@ compare_symbols() {
 	[ -s "$tmp/prototypes" ] || fail "no prototypes were found"
 	same prototypes "$tmp/prototypes" "$map" "$tmp/map"
 	[ -f "$so" ] || return
-	$OBJDUMP -T "$so" | awk '/ ZCREQ_(EV_)?[0-9]/ && !/\*ABS\*/ && !/\*UND\*/ {print $NF}' |
+	$OBJDUMP -T "$so" | awk '/ ZCREQ_((EV|URING)_)?[0-9]/ && !/\*ABS\*/ && !/\*UND\*/ {print $NF}' |
 		sort >"$tmp/exported"
 	same "$map" "$tmp/map" "exported symbols" "$tmp/exported"
-	$OBJDUMP -T "$so" | awk '!/\*UND\*/ && !/\*ABS\*/ && / g / && !/ZCREQ_(EV_)?[0-9]/ {print $NF}' \
+	$OBJDUMP -T "$so" | awk '!/\*UND\*/ && !/\*ABS\*/ && / g / && !/ZCREQ_((EV|URING)_)?[0-9]/ {print $NF}' \
 		>"$tmp/stray"
 	[ -s "$tmp/stray" ] && fail "exported without a version: $(cat "$tmp/stray")"
 }
@@ -152,5 +152,10 @@ needs_only libc.so.6
 library libzcreq-ev ev.h
 look
 needs_only libc.so.6 libev.so.4 libzcreq.so.0
+if [ -f .libs/libzcreq-uring.so ]; then
+	library libzcreq-uring uring.h
+	look
+	needs_only libc.so.6 liburing.so.2 libzcreq.so.0
+fi
 nothing_left_to_do
 exit $failed

@@ -41,6 +41,7 @@ extern "C" {
 struct ev_loop;
 struct zcreq_ev;
 struct zcreq_ev_conn;
+struct zcreq_ev_engine;
 
 /**
  * zcreq_ev_new() - tie a context to a loop
@@ -68,11 +69,11 @@ int zcreq_ev_new(struct ev_loop *loop, struct zcreq_context *context, struct zcr
  * zcreq_ev_free() - untie a context
  * @ev:  may be NULL
  *
- * Unties the connections that are left as well. The context and its connections
+ * Unties the connections and engines that are left as well. The context and its connections
  * live on, and can be served in any other way. Legal inside a callback.
  *
  * Ownership: the pointer is no longer the caller's, nor is any struct
- *            zcreq_ev_conn that came from it.
+ *            zcreq_ev_conn or zcreq_ev_engine that came from it.
  * Callback:  none.
  * Thread:    the loop's.
  * Errors:    none.
@@ -120,6 +121,48 @@ int zcreq_ev_conn_new(struct zcreq_ev *ev, struct zcreq_conn *conn, struct zcreq
  * Since:     0.1
  */
 void zcreq_ev_conn_free(struct zcreq_ev_conn *tie);
+
+/**
+ * zcreq_ev_engine_new() - let an engine with a descriptor of its own take part
+ * @ev:      of the context that the engine serves
+ * @fd:      becomes readable when the engine has something to do: zcreq_uring_fd().
+ *           Watched edge-triggered, never read.
+ * @flush:   called once in each turn before the loop sleeps; returns how much was done,
+ *           and the loop does not sleep if that is more than 0. zcreq_uring_flush() is
+ *           one. It must run no callback.
+ * @arg:     handed to @flush
+ * @engine:  written on success
+ *
+ * For streams that do not send through their socket. Each of them is tied with
+ * zcreq_ev_conn_new() as well.
+ *
+ * Ownership: the caller's until zcreq_ev_engine_free(), at the latest before @fd is
+ *            closed. @fd and @arg are borrowed until then.
+ * Callback:  none from inside this call.
+ * Thread:    the loop's.
+ * Errors:    -EINVAL  a NULL, or fd is negative;
+ *            -ENOMEM; and what epoll_ctl(2) gives.
+ * Source:    epoll(7), EPOLLET
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_ev_engine_new(struct zcreq_ev *ev, int fd, int (*flush)(void *arg), void *arg,
+			struct zcreq_ev_engine **engine);
+
+/**
+ * zcreq_ev_engine_free() - the engine takes no part any more
+ * @engine:  may be NULL
+ *
+ * Legal inside any callback.
+ *
+ * Ownership: the pointer is no longer the caller's; the descriptor always was.
+ * Callback:  none.
+ * Thread:    the loop's.
+ * Errors:    none.
+ * Source:    none.
+ * Since:     0.1
+ */
+void zcreq_ev_engine_free(struct zcreq_ev_engine *engine);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
