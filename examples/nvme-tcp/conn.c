@@ -291,7 +291,7 @@ static int open_stream(struct conn *conn, int fd)
 	int err;
 
 	set_socket(fd);
-	err = zcreq_stream_open(conn->target->context, &stream, &conn->stream);
+	err = engine_open(conn->target->engine, conn->target->context, &stream, &conn->stream);
 	if (err < 0) {
 		close(fd);
 		return err;

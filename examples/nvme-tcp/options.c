@@ -67,7 +67,7 @@ static void help(void)
 	       "              file:PATH    file:PATH:SIZE makes the file (mem:1G)\n"
 	       "  --nqn NQN                the subsystem's name\n"
 	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
-	       "  --engine socket          how sends are made; there is one\n"
+	       "  --engine ENGINE          socket, uring, or auto: a ring if there is one (socket)\n"
 	       "  --mode MODE              auto, always or never without copying (auto)\n"
 	       "  --no-digests             refuse header and data digests\n");
 	for (i = 0; i < NUMBERS; i++)
@@ -95,6 +95,24 @@ static int set_number(struct options *options, const struct number *number, cons
 	snprintf(why, sizeof(why), "not a number from %" PRIu32 " to %" PRIu32 "%s", number->least,
 		 number->most, number->multiple > 1 ? ", in steps of 4096" : "");
 	return bad(number->name, value, why);
+}
+
+static int set_engine(struct options *options, const char *value)
+{
+	static const char *const engines[] = {
+		[ENGINE_SOCKET] = "socket",
+		[ENGINE_URING] = "uring",
+		[ENGINE_AUTO] = "auto",
+	};
+	unsigned i;
+
+	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+		if (!strcmp(value, engines[i])) {
+			options->engine = i;
+			return 0;
+		}
+	}
+	return bad("engine", value, "not socket, uring or auto");
 }
 
 static int set_mode(struct options *options, const char *value)
@@ -148,7 +166,7 @@ static int set(struct options *options, int word, const char *value)
 	case WORD_NQN:
 		return set_nqn(options, value);
 	case WORD_ENGINE:
-		return strcmp(value, "socket") ? bad("engine", value, "not socket") : 0;
+		return set_engine(options, value);
 	case WORD_MODE:
 		return set_mode(options, value);
 	case WORD_NO_DIGESTS:

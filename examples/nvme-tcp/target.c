@@ -232,6 +232,9 @@ static int open_loop(struct target *target)
 	err = zcreq_context_new(&context, &target->context);
 	if (err == 0)
 		err = zcreq_ev_new(target->loop, target->context, &target->ev);
+	if (err == 0)
+		err = engine_new(target->options.engine, target->context, target->ev,
+				 &target->engine);
 	if (err < 0)
 		return err;
 	ev_signal_init(&target->on_interrupt, on_signal, SIGINT);
@@ -281,7 +284,8 @@ int target_run(struct target *target)
 		address_format(&target->listeners[i].address, address);
 		printf("%s%s", i ? "," : "", address);
 	}
-	say(" nqn=%s namespaces=%u", target->options.nqn, target->store_count);
+	say(" nqn=%s namespaces=%u engine=%s", target->options.nqn, target->store_count,
+	    target->engine ? "uring" : "socket");
 	ev_run(target->loop, 0);
 	return 0;
 }
@@ -297,6 +301,7 @@ void target_deinit(struct target *target)
 		ev_signal_stop(target->loop, &target->on_statistics);
 		ev_timer_stop(target->loop, &target->give_up);
 	}
+	engine_free(target->engine);
 	zcreq_ev_free(target->ev);
 	if (zcreq_context_free(target->context) < 0)
 		return; /* a connection that was refused still waits for the kernel */

@@ -21,6 +21,7 @@
 #include <zcreq/zcreq.h>
 
 #include "block.h"
+#include "engine.h"
 #include "store.h"
 
 #define NAMESPACES_MAX 128
@@ -43,6 +44,7 @@ struct options {
 	const char *namespaces[NAMESPACES_MAX];
 	unsigned namespace_count;
 	const char *nqn;
+	enum engine_kind engine;
 	enum zcreq_mode mode;
 	uint32_t threshold_bytes;
 	uint32_t stall_ms;
@@ -80,6 +82,7 @@ struct target {
 	struct ev_loop *loop;
 	struct zcreq_context *context;
 	struct zcreq_ev *ev;
+	struct engine *engine;
 	struct pool pool;
 	struct store *stores[NAMESPACES_MAX]; /* namespace id - 1 */
 	unsigned store_count;

@@ -67,9 +67,14 @@ static int open_log(void)
 static void run_child(const struct target *target, int netns, pid_t parent,
 		      const char *const *arguments)
 {
-	const char *argv[MAX_ARGUMENTS + 4] = { getenv("ZCREQ_NVMET"), "--nqn", TARGET_NQN };
+	const char *argv[MAX_ARGUMENTS + 6] = { getenv("ZCREQ_NVMET"), "--nqn", TARGET_NQN };
+	const char *engine = getenv("ZCREQ_TEST_ENGINE");
 	int count = 3;
 
+	if (engine) {
+		argv[count++] = "--engine";
+		argv[count++] = engine;
+	}
 	for (int i = 0; arguments[i] && i < MAX_ARGUMENTS; i++)
 		argv[count++] = arguments[i];
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
