@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vanish - a host vanishes in the middle of a zero-copy transfer: six ways to end
+ * vanish - a host vanishes in the middle of a zero-copy transfer: seven ways to end
  *
  * The demo of this library. Run it, as root or not; it needs nothing but Linux,
  * changes nothing outside its own namespaces, and leaves nothing behind. It
  * prints one table and draws the same as a picture.
  *
- * This file owns the options, the six processes and the verdict. What they do is
+ * This file owns the options, the processes and the verdict. What they do is
  * in vanish-parts/, best read from rows.c on.
  *
  * Each way runs in a process of its own, so that none can disturb the books, the
@@ -127,7 +127,7 @@ static int fit(struct setup *setup, bool size_given, size_t lockable, size_t opt
 	return 0;
 }
 
-/* ---- the six processes ---- */
+/* ---- a process for each way ---- */
 
 static struct result *share_results(unsigned requests)
 {
@@ -221,7 +221,7 @@ static void print_opening(const struct setup *setup)
 	       "peer is gone. The sender takes back its buffers, each time in another way, and\n"
 	       "gives those it got to the next tenant. After %d seconds the link comes back.\n\n",
 	       c.bold, c.off, setup->requests, each, all, OUTAGE_MS / 1000);
-	printf("%sSix ways, each with processes, network and memory of its own: about %d s.%s\n\n",
+	printf("%sSeven ways, each with processes, network and memory of its own: about %d s.%s\n\n",
 	       c.dim, setup->together ? 6 : 25, c.off);
 	printf("%s%-29s %12s %14s %15s %6s%s\n", c.bold, "", "buffers", "last one", "next tenant's",
 	       "freed", c.off);
@@ -300,6 +300,8 @@ static int verdict(const struct setup *setup, const struct result *results)
 
 		if (result->state == RESULT_MEASURED && result->queued_bytes < queued_bytes)
 			queued_bytes = result->queued_bytes;
+		if (result->state == RESULT_CANNOT)
+			continue; /* said in its row */
 		if (result->state != RESULT_MEASURED)
 			what = "was not measured";
 		else if (!staged(setup, result))
@@ -314,7 +316,7 @@ static int verdict(const struct setup *setup, const struct result *results)
 	if (failures)
 		return EXIT_FAILURE;
 	printf("%sIn flight at the cut, by the kernel's own count (SIOCOUTQ): at least %s\n"
-	       "bytes in each row. Limits: way 5 within %d ms, way 6 within %d ms.%s\n",
+	       "bytes in each row. Limits: ways 5 and 7 within %d ms, way 6 within %d ms.%s\n",
 	       c.dim, commas(queued_bytes, text, sizeof(text)), ABORT_LIMIT_MS,
 	       WATCHDOG_LIMIT_MS, c.off);
 	return EXIT_SUCCESS;
@@ -365,7 +367,7 @@ static void usage(FILE *file)
 {
 	fprintf(file,
 		"usage: vanish [--svg PATH] [--requests N] [--size BYTES]\n\n"
-		"Cuts the link under a zero-copy transfer and takes the buffers back in six ways.\n\n"
+		"Cuts the link under a zero-copy transfer and takes the buffers back in seven ways.\n\n"
 		"  --svg PATH      where the picture goes (vanish.svg)\n"
 		"  --requests N    in flight at the cut, 16 to %d (256)\n"
 		"  --size BYTES    of each request, whole pages, 64 MiB in all (131072)\n"

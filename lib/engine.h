@@ -36,6 +36,7 @@ enum zcreq_turn {
 	ZCREQ_TURN_OURS = 1, /* nothing is under way */
 	ZCREQ_TURN_CALLING,  /* inside submit(), and no result yet */
 	ZCREQ_TURN_SENDERS,  /* a submission is under way */
+	ZCREQ_TURN_ROOM,     /* the same, and there was room in the socket meanwhile */
 };
 
 /* A stream that sends through somebody's functions instead of sendmsg. */

@@ -22,6 +22,14 @@
 /* What stands in front of such a buffer is copied when it has no more than this. */
 #define COPY_MOST 4096
 
+/*
+ * io_uring chains the notifications of sends that share a packet (since Linux 6.10), and
+ * posts none of a chain before the last of it: a busy connection would get its memory
+ * back when its queue runs empty, measured 16 MB late. With this flag a batch shares
+ * its last packet with none.
+ */
+#define END_OF_BATCH MSG_EOR
+
 /* How often the kernel is asked to post what an abort has set free. */
 #define RUNS 4
 
@@ -73,8 +81,8 @@ static void prepare_fixed(const struct ring_stream *stream, struct io_uring_sqe 
 			  const struct iovec *iov, int buffer)
 {
 	io_uring_prep_send_zc_fixed(sqe, zcreq_stream_fd(stream->conn), iov->iov_base,
-				    iov->iov_len, MSG_NOSIGNAL, stream->uring->usage_flag,
-				    (unsigned)buffer);
+				    iov->iov_len, MSG_NOSIGNAL | END_OF_BATCH,
+				    stream->uring->usage_flag, (unsigned)buffer);
 }
 
 static void prepare_message(const struct ring_stream *stream, struct io_uring_sqe *sqe,
@@ -82,7 +90,6 @@ static void prepare_message(const struct ring_stream *stream, struct io_uring_sq
 {
 	struct ring_message *message = stream->message;
 	int fd = zcreq_stream_fd(stream->conn);
-	unsigned flags = MSG_NOSIGNAL | (iovcnt < s->iovcnt ? MSG_MORE : 0);
 	size_t bytes = 0;
 
 	memcpy(message->iov, s->iov, (size_t)iovcnt * sizeof(*s->iov));
@@ -91,10 +98,11 @@ static void prepare_message(const struct ring_stream *stream, struct io_uring_sq
 	for (int i = 0; i < iovcnt; i++)
 		bytes += s->iov[i].iov_len;
 	if (!s->by_reference || (iovcnt < s->iovcnt && bytes <= COPY_MOST)) {
-		io_uring_prep_sendmsg(sqe, fd, &message->header, flags);
+		io_uring_prep_sendmsg(sqe, fd, &message->header,
+				      MSG_NOSIGNAL | (iovcnt < s->iovcnt ? MSG_MORE : 0));
 		return;
 	}
-	io_uring_prep_sendmsg_zc(sqe, fd, &message->header, flags);
+	io_uring_prep_sendmsg_zc(sqe, fd, &message->header, MSG_NOSIGNAL | END_OF_BATCH);
 	sqe->ioprio |= stream->uring->usage_flag;
 }
 

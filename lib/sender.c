@@ -116,6 +116,9 @@ void zcreq_sender_flush(struct zcreq_stream *stream)
 {
 	uint64_t before;
 
+	/* an edge of POLLOUT is not told again if the result will be -EAGAIN */
+	if (stream->sending.turn == ZCREQ_TURN_SENDERS)
+		stream->sending.turn = ZCREQ_TURN_ROOM;
 	/* goes on while a submission is answered from inside, with progress */
 	do {
 		before = stream->progress + stream->sending.copies;
@@ -129,7 +132,7 @@ void zcreq_sender_flush(struct zcreq_stream *stream)
 int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bool more)
 {
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
-	bool calling, too_many;
+	bool calling, room, too_many;
 
 	if (!has_sender(conn))
 		return -EINVAL;
@@ -138,10 +141,11 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 		return -ESTALE;
 	}
 	calling = stream->sending.turn == ZCREQ_TURN_CALLING;
+	room = stream->sending.turn == ZCREQ_TURN_ROOM;
 	too_many = result > 0 && (uint64_t)result > stream->sending.lent_bytes;
 	ended(stream, id, too_many ? -ERANGE : result, more);
-	/* after -EAGAIN it goes on with POLLOUT */
-	if (!calling && (result > 0 || stream->sending.copies))
+	/* after -EAGAIN it goes on with POLLOUT, unless that has been */
+	if (!calling && (result > 0 || room || stream->sending.copies))
 		zcreq_stream_flush(stream);
 	zcreq_stream_check(stream);
 	return too_many ? -ERANGE : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rows.c - the stage of one row, and the six ways of ending
+ * rows.c - the stage of one row, and the ways of ending
  *
  * row_play() builds a network, lets a way do its work, brings the link back and
  * reads what the receiver got. A way is a function of a few lines, and all of them
@@ -151,11 +151,21 @@ static int way_user_timeout(struct row *row)
 	return r ? r : raw_wait(&raw, OUTAGE_MS);
 }
 
-/* ---- ways 5 and 6: zcreq ---- */
+static void fail(struct result *result, enum result_state state, const char *what, int error)
+{
+	result->state = state;
+	snprintf(result->reason, sizeof(result->reason), "%s: %s", what,
+		 error == -ENOBUFS ? "not enough locked memory or option memory"
+		 : error == -ETIME ? "the receiver's stream did not end"
+				   : strerror(-error));
+}
+
+/* ---- ways 5 to 7: zcreq ---- */
 
 struct sender {
 	struct row *row;
 	struct zcreq_context *context;
+	struct ring *ring; /* NULL: through the socket */
 	struct zcreq_conn *conn;
 	enum { SENDER_RUNNING = 1, SENDER_CLOSED } state;
 };
@@ -179,7 +189,21 @@ static void on_closed(struct zcreq_conn *conn, int status, void *arg)
 static const struct zcreq_ops request_ops = {.released = on_released};
 static const struct zcreq_conn_hooks conn_hooks = {.closed = on_closed};
 
-static int sender_open(struct sender *sender, struct row *row, uint32_t stall_ms)
+/* A ring of the sender's, where the kernel has one for us; if not, that is the result. */
+static int sender_open_ring(struct sender *sender)
+{
+	struct result *result = sender->row->result;
+	int r = ring_open(sender->context, &sender->ring);
+
+	if (r)
+		fail(result, RESULT_CANNOT, "no io_uring here", r);
+	return r;
+}
+
+enum engine { ENGINE_SOCKET = 1, ENGINE_URING };
+
+static int sender_open(struct sender *sender, struct row *row, enum engine engine,
+		       uint32_t stall_ms)
 {
 	struct zcreq_stream_options options = {
 		.size = sizeof(options),
@@ -192,9 +216,12 @@ static int sender_open(struct sender *sender, struct row *row, uint32_t stall_ms
 	int r = zcreq_context_new(NULL, &sender->context);
 
 	sender->row = row;
+	sender->ring = NULL;
 	sender->state = SENDER_RUNNING;
+	if (!r && engine == ENGINE_URING)
+		r = sender_open_ring(sender);
 	if (!r)
-		r = zcreq_stream_open(sender->context, &options, &sender->conn);
+		r = ring_stream_open(sender->ring, sender->context, &options, &sender->conn);
 	if (!r)
 		row->fd = -1; /* the connection's now */
 	return r;
@@ -216,7 +243,9 @@ static int sender_top_up(struct sender *sender)
 		if (!r)
 			r = zcreq_finish(sender->context, id, 0);
 	}
-	return r ? r : zcreq_flush(sender->conn);
+	if (!r)
+		r = zcreq_flush(sender->conn);
+	return r ? r : ring_flush(sender->ring);
 }
 
 /* One turn of an event loop. Returns how many requests it released, or an error. */
@@ -225,9 +254,9 @@ static int sender_turn(struct sender *sender, uint64_t until_ns)
 	unsigned before = sender->row->ledger.in_flight;
 	uint64_t now = now_ns(), deadline = zcreq_tick(sender->context, now);
 	short events = zcreq_events(sender->conn);
-	struct pollfd pfd = {
-		.fd = events ? zcreq_stream_fd(sender->conn) : -1,
-		.events = events,
+	struct pollfd pfd[] = {
+		{.fd = events ? zcreq_stream_fd(sender->conn) : -1, .events = events},
+		{.fd = ring_fd(sender->ring), .events = POLLIN},
 	};
 	int r;
 
@@ -235,9 +264,11 @@ static int sender_turn(struct sender *sender, uint64_t until_ns)
 		return (int)(before - sender->row->ledger.in_flight);
 	if (deadline > until_ns)
 		deadline = until_ns;
-	if (poll(&pfd, 1, zcreq_timeout_ms(deadline, now)) < 0)
+	if (poll(pfd, 2, zcreq_timeout_ms(deadline, now)) < 0)
 		return -errno;
-	r = zcreq_process(sender->conn, pfd.revents);
+	r = ring_flush(sender->ring);
+	if (!r)
+		r = zcreq_process(sender->conn, pfd[0].revents);
 	return r < 0 ? r : (int)(before - sender->row->ledger.in_flight);
 }
 
@@ -279,14 +310,15 @@ static int sender_close(struct sender *sender)
 		return -ENOBUFS; /* then it was not all in flight */
 	sender->row->result->doubles += (unsigned)stats.stale_handles;
 	zcreq_conn_free(sender->conn);
-	return zcreq_context_free(sender->context);
+	r = ring_close(sender->ring);
+	return r ? r : zcreq_context_free(sender->context);
 }
 
 /* 5. The program knows that the host is gone, and says so. */
-static int way_abort(struct row *row)
+static int abort_with(struct row *row, enum engine engine)
 {
 	struct sender sender;
-	int r = sender_open(&sender, row, 0);
+	int r = sender_open(&sender, row, engine, 0);
 
 	if (!r)
 		r = sender_transfer(&sender);
@@ -295,15 +327,26 @@ static int way_abort(struct row *row)
 	return r ? r : sender_close(&sender);
 }
 
+static int way_abort(struct row *row)
+{
+	return abort_with(row, ENGINE_SOCKET);
+}
+
 /* 6. Nobody knows. The library notices by itself. */
 static int way_watchdog(struct row *row)
 {
 	struct sender sender;
-	int r = sender_open(&sender, row, STALL_MS);
+	int r = sender_open(&sender, row, ENGINE_SOCKET, STALL_MS);
 
 	if (!r)
 		r = sender_transfer(&sender);
 	return r ? r : sender_close(&sender);
+}
+
+/* 7. As 5, sent with SENDMSG_ZC through an io_uring. */
+static int way_uring(struct row *row)
+{
+	return abort_with(row, ENGINE_URING);
 }
 
 const struct way ways[WAYS] = {
@@ -314,6 +357,8 @@ const struct way ways[WAYS] = {
 	{"5  zcreq_conn_abort()", "zcreq abort", "zcreq_conn_abort()", way_abort, ABORT_LIMIT_MS},
 	{"6  zcreq watchdog, 500 ms", "zcreq watchdog", "stall_ms = 500", way_watchdog,
 	 WATCHDOG_LIMIT_MS},
+	{"7  the same as 5 on io_uring", "zcreq, io_uring", "zcreq_conn_abort()", way_uring,
+	 ABORT_LIMIT_MS},
 };
 
 /* ---- the stage ---- */
@@ -359,15 +404,6 @@ static int row_perform(struct row *row, const struct way *way)
 	return row->receiver.end == RECEIVER_EOF || row->receiver.end == RECEIVER_RESET ? 0 : -ETIME;
 }
 
-static void fail(struct result *result, enum result_state state, const char *what, int error)
-{
-	result->state = state;
-	snprintf(result->reason, sizeof(result->reason), "%s: %s", what,
-		 error == -ENOBUFS ? "not enough locked memory or option memory"
-		 : error == -ETIME ? "the receiver's stream did not end"
-				   : strerror(-error));
-}
-
 /* Can it be done here at all? Leaves RESULT_MEASURED, or RESULT_CANNOT and the reason. */
 void row_rehearse(const struct setup *setup, struct result *result)
 {
@@ -389,6 +425,8 @@ void row_play(const struct way *way, const struct setup *setup, struct result *r
 
 	if (!r)
 		r = row_perform(&row, way);
+	if (r && result->state == RESULT_CANNOT)
+		return; /* and why */
 	if (r)
 		fail(result, RESULT_FAILED, "failed", r);
 	else

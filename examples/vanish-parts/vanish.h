@@ -2,13 +2,14 @@
 /*
  * vanish.h - what the parts of the demo share
  *
- * The demo plays one accident six times. A sender keeps `requests` requests in
- * flight, zero-copy; the link is cut under it; then one of six ways is used to
+ * The demo plays one accident seven times. A sender keeps `requests` requests in
+ * flight, zero-copy; the link is cut under it; then one of seven ways is used to
  * get the buffers back. Each way runs in a process, two network namespaces and a
  * set of buffers of its own, and leaves a struct result in shared memory.
  *
- *	vanish.c    options, the six processes, the table, the verdict
- *	rows.c      the stage of one row, and the six ways themselves
+ *	vanish.c    options, the processes, the table, the verdict
+ *	rows.c      the stage of one row, and the ways themselves
+ *	ring.c      an io_uring for way 7; no_ring.c where liburing is not there
  *	raw.c       a MSG_ZEROCOPY sender written by hand, for ways 1 to 4
  *	ledger.c    the buffers: who has them, since when, overwritten when free
  *	receiver.c  the other host: reads, and counts bytes that are not for it
@@ -30,13 +31,13 @@
 #define FOREIGN_BYTE 'B'
 
 enum {
-	WAYS = 6,
+	WAYS = 7,
 	WARMUP_MS = 200,	 /* the transfer runs undisturbed */
 	OUTAGE_MS = 3000,	 /* the link is down, and a way may take its time */
 	RECOVERY_MS = 20000,	 /* then, at most, until the receiver's stream ends */
 	USER_TIMEOUT_MS = 1000,
 	STALL_MS = 500,
-	ABORT_LIMIT_MS = 10,	 /* what is asked of way 5 */
+	ABORT_LIMIT_MS = 10,	 /* what is asked of ways 5 and 7 */
 	WATCHDOG_LIMIT_MS = 600, /* and of way 6 */
 };
 
@@ -187,6 +188,21 @@ extern const struct way ways[WAYS];
 
 void row_rehearse(const struct setup *setup, struct result *result);
 void row_play(const struct way *way, const struct setup *setup, struct result *result);
+
+/* ---- ring.c ---- */
+
+struct ring;
+struct zcreq_conn;
+struct zcreq_context;
+struct zcreq_stream_options;
+
+/* An error, e.g. -ENOSYS or -EPERM, if this machine has none for us. */
+int ring_open(struct zcreq_context *context, struct ring **ring);
+int ring_stream_open(struct ring *ring, struct zcreq_context *context,
+		     const struct zcreq_stream_options *options, struct zcreq_conn **conn);
+int ring_fd(struct ring *ring);
+int ring_flush(struct ring *ring);
+int ring_close(struct ring *ring);
 
 /* ---- draw.c ---- */
 
