@@ -146,7 +146,7 @@ bool spy_proven(const struct spy *spy, uint64_t from, uint64_t to)
 {
 	size_t low = 0, high = spy->count;
 
-	if (from < spy->lent_to && to > spy->position)
+	if (spy->lent_to > spy->position && from < spy->lent_to && to > spy->position)
 		return false;
 	while (low < high) { /* the first batch that ends after from */
 		size_t middle = (low + high) / 2;
