@@ -307,7 +307,7 @@ static unsigned run_news(struct zcreq_request *request, unsigned due)
 		calls++;
 	}
 	if (due & ZCREQ_DUE_QUARANTINED && ops->quarantined &&
-	    request->state == ZCREQ_STATE_QUARANTINED) {
+	    request->state == ZCREQ_STATE_QUARANTINED && request->sends) {
 		ops->quarantined(id, request->arg);
 		calls++;
 	}

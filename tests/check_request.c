@@ -501,6 +501,27 @@ START_TEST(finish_in_a_quarantined_connection_quarantines)
 }
 END_TEST
 
+/* Proof that comes before the callback leaves only what the caller can know of. */
+START_TEST(quarantined_is_not_told_once_the_kernel_has_let_go)
+{
+	stub.keeps = true;
+	heard_begin(conn, &heard);
+	hold = heard_take(context, &heard);
+	stub_send(conn, heard.id, data, sizeof(data));
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
+	zcreq_tick(context, 1);
+	zcreq_tick(context, 6000000000);
+	finish(0);
+	stub_prove_all(&stub);
+	zcreq_tick(context, 9000000000);
+	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, 0);
+	ck_assert_uint_eq(heard.quarantined, 0);
+	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("request");
@@ -530,6 +551,7 @@ static Suite *suite(void)
 	tcase_add_test(life, quarantine_is_told_and_late_proof_still_releases);
 	tcase_add_test(life, a_hold_of_the_caller_is_never_quarantined);
 	tcase_add_test(life, finish_in_a_quarantined_connection_quarantines);
+	tcase_add_test(life, quarantined_is_not_told_once_the_kernel_has_let_go);
 	suite_add_tcase(s, table);
 	suite_add_tcase(s, calls);
 	suite_add_tcase(s, life);
