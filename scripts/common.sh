@@ -15,6 +15,7 @@ packages_build="gcc g++ make autoconf automake libtool pkg-config liburing-dev"
 packages_test="check libsubunit-dev iproute2 binutils mandoc"
 packages_nvmet="libev-dev libnvme-dev libisal-dev"
 packages_demo="iproute2"
+packages_model="spin"
 packages_bench="valgrind"
 packages_interop="qemu-system-x86 cpio busybox-static kmod xz-utils libjson-c5 libdbus-1-3 python3 iproute2 util-linux tshark"
 
