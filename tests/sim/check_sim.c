@@ -2,60 +2,227 @@
 /**
  * check_sim.c - random lives of connections, each repeatable by its seed
  *
- * ZCREQ_SIM_SEEDS=first:count runs others than the usual ones, ZCREQ_SIM_TRACE=1
- * tells each step. A failure prints the seed and the step.
+ *	check_sim                         what make check runs
+ *	check_sim run [NAME=VALUE...]     REQUESTS= SECONDS= LIVES= FIRST= JOBS=
+ *	check_sim seed N                  one life; told and shrunk if it fails
+ *	check_sim replay FILE             a life that was told, "-" for stdin
+ *
+ * ZCREQ_SIM_SEEDS=first:count gives make check other lives, ZCREQ_SIM_SHRINK_MS
+ * the time that shrinking may take.
  */
 #include <check.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "sim_world.h"
+#include "sim_run.h"
+#include "sim_shrink.h"
 
-#define USUAL_SEEDS 400
+#define USUAL_SECONDS 3
+#define SHRINK_MS 4000
 
-static void run(uint64_t seed)
+static unsigned shrink_ms(void)
 {
-	struct sim_world world;
-	unsigned steps;
+	const char *ms = getenv("ZCREQ_SIM_SHRINK_MS");
 
-	sim_world_init(&world, seed);
-	steps = 50 + (unsigned)sim_random_below(&world.random, 900);
-	for (world.step = 0; world.step < steps; world.step++) {
-		world.nested = 25;
-		sim_action(&world);
-		if (sim_random_chance(&world.random, 1, 2))
-			sim_settle(&world);
-		else if (sim_random_chance(&world.random, 1, 4))
-			sim_check(&world);
-	}
-	sim_finale(&world);
-	sim_world_deinit(&world);
+	return ms ? (unsigned)strtoul(ms, NULL, 10) : SHRINK_MS;
+}
+
+static unsigned processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > 16 ? 16 : (unsigned)n;
 }
 
 START_TEST(any_life_keeps_the_invariants)
 {
-	run((uint64_t)_i);
+	struct sim_plan plan = {
+		.seconds = USUAL_SECONDS,
+		.jobs = processors(),
+		.shrink_ms = shrink_ms(),
+	};
+	const char *seeds = getenv("ZCREQ_SIM_SEEDS");
+
+	if (seeds) {
+		ck_assert_int_eq(sscanf(seeds, "%" SCNu64 ":%" SCNu64, &plan.first_seed,
+					&plan.lives), 2);
+		plan.seconds = 0;
+	}
+	ck_assert_msg(sim_run(&plan), "a life failed; it is told above");
 }
 END_TEST
 
-int main(void)
+static void same_life(const struct sim_outcome *a, const struct sim_outcome *b)
 {
-	const char *seeds = getenv("ZCREQ_SIM_SEEDS");
-	Suite *suite = suite_create("sim");
-	TCase *tcase = tcase_create("seeds");
-	int first = 0, count = USUAL_SEEDS, failed;
-	SRunner *runner;
+	ck_assert_uint_eq(a->requests, b->requests);
+	ck_assert_uint_eq(a->callbacks, b->callbacks);
+	ck_assert_uint_eq(a->calls, b->calls);
+	ck_assert_uint_eq(a->clock_ms, b->clock_ms);
+}
 
-	if (seeds && sscanf(seeds, "%d:%d", &first, &count) != 2) {
-		fprintf(stderr, "ZCREQ_SIM_SEEDS=first:count\n");
-		return EXIT_FAILURE;
-	}
-	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, any_life_keeps_the_invariants, first, first + count);
+/* Twice by its seed, then from the tape of the first. */
+START_TEST(a_life_can_be_repeated)
+{
+	static struct sim_tape first, second, third;
+	struct sim_outcome seen[3] = { 0 };
+	struct sim_life life = { .seed = (uint64_t)_i };
+
+	life.heard = &first, life.outcome = &seen[0];
+	sim_live(&life);
+	life.heard = &second, life.outcome = &seen[1];
+	sim_live(&life);
+	ck_assert(sim_tape_same(&first, &second));
+	same_life(&seen[0], &seen[1]);
+	life.play = &first, life.heard = &third, life.outcome = &seen[2];
+	sim_live(&life);
+	ck_assert(sim_tape_same(&first, &third));
+	same_life(&seen[0], &seen[2]);
+}
+END_TEST
+
+START_TEST(a_tape_reads_as_it_was_written)
+{
+	static struct sim_tape tape, read;
+	struct sim_outcome outcome = { 0 };
+	struct sim_life life = { .seed = 7, .heard = &tape, .outcome = &outcome };
+	FILE *file = tmpfile();
+	uint32_t line;
+
+	ck_assert_ptr_nonnull(file);
+	sim_live(&life);
+	for (line = 0; line < tape.lines; line++)
+		sim_tape_print(&tape, line, file);
+	rewind(file);
+	ck_assert(sim_tape_read(&read, file));
+	ck_assert(sim_tape_same(&tape, &read));
+	fclose(file);
+}
+END_TEST
+
+/* What is left out of a life is still a life: the base of shrinking. */
+START_TEST(any_part_of_a_life_is_a_life)
+{
+	static struct sim_tape whole, part;
+	struct sim_outcome outcome = { 0 };
+	struct sim_life life = { .seed = (uint64_t)_i, .heard = &whole, .outcome = &outcome };
+	uint32_t line, at;
+
+	sim_live(&life);
+	for (line = 0; line < whole.lines; line++)
+		if (line * 2654435761u >> 30)
+			sim_tape_append(&part, &whole, line, line + 1);
+	for (at = 0; at < part.draws; at++)
+		if (at * 2654435761u >> 29 == 0)
+			part.draw[at] /= 2;
+	life.play = &part, life.heard = NULL;
+	sim_live(&life);
+}
+END_TEST
+
+static int suite(void)
+{
+	Suite *suite = suite_create("sim");
+	TCase *tcase = tcase_create("lives");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 600);
+	tcase_add_test(tcase, any_life_keeps_the_invariants);
+	tcase_add_loop_test(tcase, a_life_can_be_repeated, 0, 20);
+	tcase_add_test(tcase, a_tape_reads_as_it_was_written);
+	tcase_add_loop_test(tcase, any_part_of_a_life_is_a_life, 0, 50);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "check_sim [run [REQUESTS=N] [SECONDS=N] [LIVES=N] [FIRST=SEED] [JOBS=N]\n"
+			"          | seed N | replay FILE]\n");
+	return 2;
+}
+
+/* An empty value is none, so that a makefile can hand on what it was not given. */
+static bool set(struct sim_plan *plan, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	size_t len = equals ? (size_t)(equals - word) : 0;
+	uint64_t value;
+	char *end;
+
+	if (!equals)
+		return false;
+	value = strtoull(equals + 1, &end, 0);
+	if (*end)
+		return false;
+	if (!equals[1])
+		return true;
+	if (!strncmp(word, "REQUESTS", len))
+		plan->requests = value;
+	else if (!strncmp(word, "SECONDS", len))
+		plan->seconds = (unsigned)value;
+	else if (!strncmp(word, "LIVES", len))
+		plan->lives = value;
+	else if (!strncmp(word, "FIRST", len))
+		plan->first_seed = value;
+	else if (!strncmp(word, "JOBS", len) && value && value <= 64)
+		plan->jobs = (unsigned)value;
+	else
+		return false;
+	return true;
+}
+
+static int run(char **words)
+{
+	struct sim_plan plan = { .jobs = processors(), .shrink_ms = shrink_ms() };
+
+	for (; *words; words++)
+		if (!set(&plan, *words))
+			return usage();
+	if (!plan.requests && !plan.seconds && !plan.lives)
+		plan.seconds = USUAL_SECONDS;
+	return sim_run(&plan) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int replay(const char *name)
+{
+	static struct sim_tape tape;
+	FILE *file = strcmp(name, "-") ? fopen(name, "r") : stdin;
+	struct sim_end end;
+
+	if (!file) {
+		perror(name);
+		return 2;
+	}
+	if (!sim_tape_read(&tape, file))
+		return 2;
+	end = sim_replay(0, &tape, true);
+	printf("# ");
+	if (end.status)
+		sim_end_print(end, stdout);
+	else
+		printf("no violation");
+	putchar('\n');
+	return end.status ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 1)
+		return suite();
+	if (!strcmp(argv[1], "run"))
+		return run(argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "seed"))
+		return sim_run_seed(strtoull(argv[2], NULL, 0), shrink_ms()) ? EXIT_SUCCESS :
+									       EXIT_FAILURE;
+	if (argc == 3 && !strcmp(argv[1], "replay"))
+		return replay(argv[2]);
+	return usage();
 }

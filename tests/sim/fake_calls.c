@@ -67,6 +67,7 @@ static int planned(struct fake_socket *sock, enum fake_call call)
 static int enter(struct fake_socket *sock, int fd, enum fake_call call)
 {
 	sock->calls[call]++;
+	sock->kernel->calls++;
 	if (sock->closed || fd != sock->fd) {
 		fake_violation(sock->kernel, "fd %d: %s %s", fd, call_names[call],
 			       sock->closed ? "after close" : "on another's descriptor");
@@ -143,21 +144,27 @@ static void tcp_info(const struct fake_socket *sock, struct tcp_info *info)
 	info->tcpi_notsent_bytes = (uint32_t)(sock->total - sock->sent_edge);
 }
 
-static int get_value(struct fake_socket *sock, int level, int name, void *value, socklen_t *len,
-		     const struct tcp_info *info)
+static int get_tcp_info(struct fake_socket *sock, void *value, socklen_t *len)
 {
 	size_t known = sock->knobs.tcp_info_bytes;
+	struct tcp_info info;
+
+	tcp_info(sock, &info);
+	if (!known || known > sizeof(info))
+		known = sizeof(info);
+	if (*len > known)
+		*len = (socklen_t)known;
+	memcpy(value, &info, *len);
+	sock->asked_heard_ms = info.tcpi_last_ack_recv;
+	return 0;
+}
+
+static int get_value(struct fake_socket *sock, int level, int name, void *value, socklen_t *len)
+{
 	int number;
 
-	if (level == IPPROTO_TCP && name == TCP_INFO) {
-		if (!known || known > sizeof(*info))
-			known = sizeof(*info);
-		if (*len > known)
-			*len = (socklen_t)known;
-		memcpy(value, info, *len);
-		sock->asked_heard_ms = info->tcpi_last_ack_recv;
-		return 0;
-	}
+	if (level == IPPROTO_TCP && name == TCP_INFO)
+		return get_tcp_info(sock, value, len);
 	if (level == SOL_SOCKET && name == SO_TYPE) {
 		number = sock->knobs.type;
 	} else if (level == SOL_SOCKET && name == SO_PROTOCOL) {
@@ -180,14 +187,12 @@ static int op_getsockopt(int fd, int level, int name, void *value, socklen_t *le
 {
 	struct fake_socket *sock = arg;
 	int ret = enter(sock, fd, FAKE_GETSOCKOPT);
-	struct tcp_info info;
 
 	if (!ret && sock->knobs.open_error)
 		ret = -sock->knobs.open_error;
 	if (ret)
 		return ret;
-	tcp_info(sock, &info);
-	return get_value(sock, level, name, value, len, &info);
+	return get_value(sock, level, name, value, len);
 }
 
 static int op_setsockopt(int fd, int level, int name, const void *value, socklen_t len, void *arg)
@@ -270,8 +275,8 @@ static int op_close(int fd, void *arg)
 
 	if (sock->closed || fd != sock->fd)
 		return ret;
-	sock->closed_holding_bytes = fake_held_bytes(sock);
-	sock->closed_unproven_bytes = fake_unproven_bytes(sock);
+	sock->closed_holding_bytes = sock->held_bytes;
+	sock->closed_unproven_bytes = sock->held_bytes + sock->told_bytes;
 	sock->closed_unsent_bytes = sock->dead ? 0 : sock->total - sock->acked;
 	sock->shut_send = true;
 	sock->closed = true;

@@ -36,12 +36,13 @@ static struct fake_message *message_new(struct fake_socket *sock, enum fake_mess
 	return message;
 }
 
-static void message_free(struct fake_message *message)
+static void message_free(struct fake_socket *sock, struct fake_message *message)
 {
 	struct fake_record *record, *next;
 
 	for (record = message->records; record; record = next) {
 		next = record->next;
+		sock->told_bytes -= record->bytes;
 		fake_record_free(record);
 	}
 	free(message);
@@ -53,7 +54,7 @@ void fake_messages_purge(struct fake_socket *sock)
 
 	for (message = sock->messages; message; message = next) {
 		next = message->next;
-		message_free(message);
+		message_free(sock, message);
 	}
 	sock->messages = sock->messages_tail = NULL;
 	sock->messages_unread = 0;
@@ -85,6 +86,7 @@ void fake_post_record(struct fake_socket *sock, struct fake_record *record, bool
 	}
 	record->next = message->records;
 	message->records = record;
+	sock->told_bytes += record->bytes;
 	if (sock->knobs.post_twice)
 		fake_socket_post(sock, lo, hi, copied);
 }
@@ -278,6 +280,7 @@ ssize_t fake_recvmsg(struct fake_socket *sock, struct msghdr *to, int flags)
 	to->msg_namelen = 0;
 	if (control.flags & MSG_CTRUNC)
 		sock->messages_cut++;
-	message_free(message);
+	message_free(sock, message);
+	sock->kernel->work++;
 	return ret;
 }

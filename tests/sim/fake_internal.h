@@ -44,6 +44,7 @@ struct fake_record {
 	struct fake_range *ranges;
 	size_t range_count;
 	size_t range_room;
+	uint64_t bytes;    /* of all ranges */
 	uint64_t pages;    /* of locked memory */
 	uint64_t until_ms; /* held by the queueing discipline; 0 if not */
 	unsigned pins;
@@ -116,6 +117,8 @@ struct fake_socket {
 	struct fake_record *held;
 	struct fake_record *held_last;
 	uint64_t held_count;
+	uint64_t held_bytes;
+	uint64_t told_bytes; /* let go of, and the notification is unread */
 	struct fake_message *messages;
 	struct fake_message *messages_tail;
 	uint64_t messages_unread;
@@ -160,6 +163,8 @@ struct fake_kernel {
 	struct fake_socket *sockets;
 	char texts[FAKE_TEXTS][192];
 	unsigned violations;
+	uint64_t calls; /* of all sockets, ever */
+	uint64_t work;  /* messages read and sends accepted, ever */
 };
 
 /* As Linux reckons it: the round trip, and at least 200 ms for its variance. */
@@ -172,9 +177,6 @@ static inline uint64_t fake_rto_ms(const struct fake_socket *sock)
 void *fake_grow(void *memory, size_t *room, size_t need, size_t each);
 void fake_violation(struct fake_kernel *kernel, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-uint64_t fake_record_bytes(const struct fake_record *record);
-uint64_t fake_held_bytes(const struct fake_socket *sock);
-uint64_t fake_unproven_bytes(const struct fake_socket *sock);
 
 /* fake_send.c */
 ssize_t fake_sendmsg(struct fake_socket *sock, const struct msghdr *message, int flags);

@@ -176,18 +176,50 @@ uint64_t fake_kernel_references(const struct fake_kernel *kernel, const void *me
 	return sum;
 }
 
+uint64_t fake_socket_unproven(const struct fake_socket *sock, const void *memory, size_t len)
+{
+	uint64_t sum = overlap_list(sock->held, memory, len);
+	const struct fake_message *message;
+
+	for (message = sock->messages; message; message = message->next)
+		sum += overlap_list(message->records, memory, len);
+	return sum;
+}
+
 uint64_t fake_kernel_unproven(const struct fake_kernel *kernel, const void *memory, size_t len)
 {
-	const struct fake_message *message;
 	const struct fake_socket *sock;
 	uint64_t sum = 0;
 
-	for (sock = kernel->sockets; sock; sock = sock->next) {
-		sum += overlap_list(sock->held, memory, len);
-		for (message = sock->messages; message; message = message->next)
-			sum += overlap_list(message->records, memory, len);
-	}
+	for (sock = kernel->sockets; sock; sock = sock->next)
+		sum += fake_socket_unproven(sock, memory, len);
 	return sum;
+}
+
+static bool any_of(const struct fake_record *record, uint64_t from, uint64_t to)
+{
+	for (; record; record = record->next)
+		if (record->begin < to && from < record->end)
+			return true;
+	return false;
+}
+
+bool fake_socket_unproven_part(const struct fake_socket *sock, uint64_t from, uint64_t to)
+{
+	const struct fake_message *message;
+
+	if (any_of(sock->held, from, to))
+		return true;
+	for (message = sock->messages; message; message = message->next)
+		if (any_of(message->records, from, to))
+			return true;
+	return false;
+}
+
+void fake_kernel_effort(const struct fake_kernel *kernel, uint64_t *calls, uint64_t *work)
+{
+	*calls = kernel->calls;
+	*work = kernel->work;
 }
 
 unsigned fake_kernel_open_sockets(const struct fake_kernel *kernel)
@@ -198,40 +230,6 @@ unsigned fake_kernel_open_sockets(const struct fake_kernel *kernel)
 	for (sock = kernel->sockets; sock; sock = sock->next)
 		n += !sock->closed;
 	return n;
-}
-
-uint64_t fake_record_bytes(const struct fake_record *record)
-{
-	uint64_t sum = 0;
-	size_t i;
-
-	for (i = 0; i < record->range_count; i++)
-		sum += record->ranges[i].len;
-	return sum;
-}
-
-static uint64_t list_bytes(const struct fake_record *record)
-{
-	uint64_t sum = 0;
-
-	for (; record; record = record->next)
-		sum += fake_record_bytes(record);
-	return sum;
-}
-
-uint64_t fake_held_bytes(const struct fake_socket *sock)
-{
-	return list_bytes(sock->held);
-}
-
-uint64_t fake_unproven_bytes(const struct fake_socket *sock)
-{
-	uint64_t sum = list_bytes(sock->held);
-	const struct fake_message *message;
-
-	for (message = sock->messages; message; message = message->next)
-		sum += list_bytes(message->records);
-	return sum;
 }
 
 void fake_socket_knobs_init(struct fake_knobs *knobs)
@@ -311,8 +309,8 @@ void fake_socket_report(const struct fake_socket *sock, struct fake_socket_repor
 	report->copied_sends = sock->copied_sends;
 	report->next_id = sock->next_id;
 	report->records_held = sock->held_count;
-	report->held_bytes = fake_held_bytes(sock);
-	report->unproven_bytes = fake_unproven_bytes(sock);
+	report->held_bytes = sock->held_bytes;
+	report->unproven_bytes = sock->held_bytes + sock->told_bytes;
 	report->messages_unread = sock->messages_unread;
 	report->messages_read = sock->messages_read;
 	report->messages_cut = sock->messages_cut;

@@ -209,6 +209,9 @@ uint64_t fake_kernel_references(const struct fake_kernel *kernel, const void *me
 uint64_t fake_kernel_unproven(const struct fake_kernel *kernel, const void *memory,
 			      size_t len);
 
+/** Calls made so far, and what they achieved: messages read, sends accepted. */
+void fake_kernel_effort(const struct fake_kernel *kernel, uint64_t *calls, uint64_t *work);
+
 /** Sockets that are not closed. */
 unsigned fake_kernel_open_sockets(const struct fake_kernel *kernel);
 
@@ -237,6 +240,12 @@ const uint8_t *fake_socket_received(const struct fake_socket *sock, size_t *len)
  * without having been acknowledged: a request with any of them did not succeed.
  */
 uint64_t fake_socket_lost(const struct fake_socket *sock, uint64_t from, uint64_t to);
+
+/** As fake_kernel_unproven(), for memory that only this socket was given. */
+uint64_t fake_socket_unproven(const struct fake_socket *sock, const void *memory, size_t len);
+
+/** Does a record with any of this part of the stream still lack its proof? */
+bool fake_socket_unproven_part(const struct fake_socket *sock, uint64_t from, uint64_t to);
 
 void fake_socket_set_hook(struct fake_socket *sock, fake_hook *hook, void *arg);
 

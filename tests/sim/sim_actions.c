@@ -1,39 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * sim_actions.c - what a caller does, by chance, also from inside callbacks
+ * sim_actions.c - what a caller does, by choice, also from inside callbacks
  *
  * Every action says beforehand what the library has to answer, from the model
- * alone. What the kernel does by chance is in sim_nature.c.
+ * alone. What the kernel does by itself is in sim_nature.c.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim_engine.h"
 #include "sim_nature.h"
 #include "sim_world.h"
 
+/* Of the released ones, how many are tried again. */
+#define DEAD_TRIED 32
+
 static const int errors[] = { -EIO, -ECANCELED, -ETIMEDOUT, -EINVAL };
 
-static uint64_t below(struct sim_world *world, uint64_t limit)
-{
-	return sim_random_below(&world->random, limit);
-}
-
-static bool chance(struct sim_world *world, unsigned parts, unsigned whole)
-{
-	return sim_random_chance(&world->random, parts, whole);
-}
-
+/* The newest is the plainest choice. */
 static struct sim_conn *any_conn(struct sim_world *world)
 {
+	uint64_t n = sim_choose(world, world->handles);
 	struct sim_conn *conn;
-	unsigned n = 0;
 
-	for (conn = world->conns; conn; conn = conn->next)
-		n += conn->conn != NULL;
-	n = (unsigned)below(world, n);
-	for (conn = world->conns; conn; conn = conn->next)
+	LIST_FOREACH(conn, &world->conns, in_world)
 		if (conn->conn && !n--)
 			return conn;
 	return NULL;
@@ -42,70 +33,59 @@ static struct sim_conn *any_conn(struct sim_world *world)
 /* Mostly one that still lives, sometimes a dead one for the sake of its handle. */
 static struct sim_request *any_request(struct sim_world *world)
 {
+	bool dead = sim_chance(world, 1, 16);
+	unsigned count = dead ? world->dead_count : world->live_count;
+	uint64_t n = sim_choose(world, dead && count > DEAD_TRIED ? DEAD_TRIED : count);
 	struct sim_request *request;
-	bool dead = chance(world, 1, 12);
-	unsigned n = 0;
 
-	for (request = world->requests; request; request = request->next)
-		n += dead || !request->heard_released;
-	n = (unsigned)below(world, n);
-	for (request = world->requests; request; request = request->next)
-		if ((dead || !request->heard_released) && !n--)
+	LIST_FOREACH(request, dead ? &world->dead : &world->live, in_world)
+		if (!n--)
 			return request;
 	return NULL;
 }
 
+/* I7: what ends something needs no memory. */
+static void allocated_nothing(struct sim_world *world, uint64_t calls, const char *call)
+{
+	if (world->fault.calls != calls)
+		sim_fail(world, "I7: %s allocates", call);
+}
+
 static void do_open(struct sim_world *world)
 {
-	struct zcreq_conn_options plain = { .size = sizeof(plain), .hooks = &sim_conn_hooks };
-	struct zcreq_stream_options options = { .size = sizeof(options) };
 	struct sim_conn *conn;
-	unsigned alive = 0;
 	int ret;
 
-	for (conn = world->conns; conn; conn = conn->next)
-		alive += conn->conn != NULL;
-	if (alive >= SIM_CONNS)
+	if (world->handles >= SIM_CONNS)
 		return;
 	conn = calloc(1, sizeof(*conn));
 	if (!conn)
 		abort();
+	TAILQ_INIT(&conn->entries);
 	conn->world = world;
 	conn->number = world->conn_count;
 	conn->lets_go = true;
-	plain.arg = conn;
-	if (chance(world, 1, 8)) {
-		ret = zcreq_conn_open(world->context, &plain, &conn->conn);
-	} else {
-		sim_nature_socket(conn, &options);
-		options.hooks = &sim_conn_hooks;
-		options.arg = conn;
-		ret = zcreq_stream_open(world->context, &options, &conn->conn);
-	}
-	sim_trace(world, "open c%u%s%s: %d", conn->number, conn->sock ? "" : " plain",
-		  conn->lets_go ? "" : " clings", ret);
+	ret = sim_engine_open(conn);
+	sim_trace(world, "open c%u%s%s%s: %d", conn->number, conn->sock ? "" : " bare",
+		  conn->lets_go ? "" : " clings", conn->racy ? " racy" : "", ret);
 	if (ret) {
 		if (ret != -ENOMEM || !world->fault.failed)
 			sim_fail(world, "open says %d", ret);
-		if (conn->sock && fake_socket_ops.close(fake_socket_fd(conn->sock), conn->sock))
-			sim_fail(world, "the descriptor was not left to the caller");
 		free(conn);
 		return;
 	}
-	sim_nature_opened(conn);
-	conn->next = world->conns;
-	world->conns = conn;
+	LIST_INSERT_HEAD(&world->conns, conn, in_world);
 	world->conn_count++;
+	world->active++;
+	world->handles++;
 }
 
-static void do_begin(struct sim_world *world)
+static struct sim_request *begin_one(struct sim_conn *conn)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_world *world = conn->world;
 	struct sim_request *request;
 	int state, ret;
 
-	if (!conn || conn->live >= 40)
-		return;
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		abort();
@@ -119,14 +99,23 @@ static void do_begin(struct sim_world *world)
 					       ret != -ENOMEM || !world->fault.failed)
 			sim_fail(world, "begin says %d in state %d", ret, state);
 		free(request);
-		return;
+		return NULL;
 	}
 	if (state != ZCREQ_CONN_OPEN)
 		sim_fail(world, "begin on a connection in state %d", state);
-	request->next = world->requests;
-	world->requests = request;
+	LIST_INSERT_HEAD(&world->live, request, in_world);
+	world->live_count++;
 	world->request_count++;
 	conn->live++;
+	return request;
+}
+
+static void do_begin(struct sim_world *world)
+{
+	struct sim_conn *conn = any_conn(world);
+
+	if (conn && conn->live < SIM_LIVE)
+		begin_one(conn);
 }
 
 /* What a use of the request must answer, 0 if it may go on. */
@@ -141,18 +130,18 @@ static int expected_use(const struct sim_request *request)
 
 static size_t some_size(struct sim_world *world)
 {
-	static const unsigned sizes[] = { 4, 64, 600, 5000, 40000 };
+	static const unsigned sizes[] = { 4, 4, 64, 64, 600, 600, 600, 5000, 5000, SIM_SEND_MOST };
 
-	return 1 + below(world, sizes[below(world, 5)]);
+	return 1 + sim_choose(world, sizes[sim_choose(world, 10)]);
 }
 
 static int make_iovecs(struct sim_world *world, struct iovec *iov, uint8_t *memory, size_t len)
 {
-	int n = 0;
+	int n = 0, most = (int)sim_choose(world, 8);
 	size_t part;
 
-	while (len && n < 7) {
-		part = below(world, len + 1);
+	while (len && n < most) {
+		part = sim_choose(world, len + 1);
 		iov[n].iov_base = memory;
 		iov[n++].iov_len = part;
 		memory += part;
@@ -163,61 +152,79 @@ static int make_iovecs(struct sim_world *world, struct iovec *iov, uint8_t *memo
 	return n;
 }
 
-static void do_send(struct sim_world *world)
+/* Expects 0 or an error of those that a full house gives. */
+static void send_answer(struct sim_request *request, int expected, int ret)
 {
-	struct sim_request *request = any_request(world);
-	int expected, ret, n;
-	struct iovec iov[8];
-	uint8_t *memory;
-	size_t i, len;
+	struct sim_world *world = request->conn->world;
 
-	if (!request || !request->conn->conn || request->buffer_count == SIM_BUFFERS)
-		return;
-	if (!request->conn->sock)
-		return;
-	len = some_size(world);
-	memory = malloc(len);
-	if (!memory)
-		abort();
-	for (i = 0; i < len; i++)
-		memory[i] = (uint8_t)(request->number * 31 + request->buffer_count * 7 + i);
-	n = make_iovecs(world, iov, memory, len);
-	expected = expected_use(request);
-	world->stale += expected == -ESTALE;
-	ret = zcreq_send(request->conn->conn, request->id, iov, n, 0);
-	sim_trace(world, "send r%u c%u %zu bytes in %d: %d", request->number,
-		  request->conn->number, len, n, ret);
-	memset(iov, 0xee, sizeof(iov));
 	if (expected ? ret != expected : ret && ret != -EAGAIN && ret != -ENOMEM)
 		sim_fail(world, "send says %d, should be %d", ret, expected);
 	if (ret == -ENOMEM && !world->fault.failed)
 		sim_fail(world, "send has no memory");
+	request->conn->wants_room |= ret == -EAGAIN;
+}
+
+static void send_one(struct sim_request *request)
+{
+	struct sim_conn *conn = request->conn;
+	struct sim_world *world = conn->world;
+	struct sim_send *send = &request->sends[request->send_count];
+	const uint8_t *bytes = sim_pattern_at(request->number, request->send_count);
+	size_t len = some_size(world);
+	int expected, ret, n;
+	struct iovec iov[8];
+	uint8_t *memory;
+
+	memory = malloc(len);
+	if (!memory)
+		abort();
+	memcpy(memory, bytes, len);
+	n = make_iovecs(world, iov, memory, len);
+	expected = expected_use(request);
+	world->stale += expected == -ESTALE;
+	ret = zcreq_send(conn->conn, request->id, iov, n, 0);
+	sim_trace(world, "send r%u c%u %zu bytes in %d: %d", request->number, conn->number, len,
+		  n, ret);
+	memset(iov, 0xee, sizeof(iov));
+	send_answer(request, expected, ret);
 	if (ret) {
-		request->conn->wants_room |= ret == -EAGAIN;
 		free(memory);
 		return;
 	}
-	sim_entry_add(request->conn, request, memory, len);
-	request->buffers[request->buffer_count].memory = memory;
-	request->buffers[request->buffer_count++].len = len;
+	if (sim_chance(world, 1, 400)) {
+		sim_trace(world, "  it cannot be read");
+		fake_socket_unreadable(conn->sock, memory + len / 2, 1);
+	}
+	*send = (struct sim_send){ sim_entry_add(conn, request, bytes, len), memory, len };
+	request->send_count++;
+}
+
+static void do_send(struct sim_world *world)
+{
+	struct sim_request *request = any_request(world);
+
+	if (request && request->conn->conn && request->conn->sock &&
+	    request->send_count < SIM_SENDS)
+		send_one(request);
 }
 
 static void write_one(struct sim_world *world, struct sim_conn *conn)
 {
 	uint8_t bytes[300];
-	bool lives;
-	size_t len;
+	size_t len = 1 + sim_choose(world, sizeof(bytes));
+	const uint8_t *from = sim_pattern + sim_choose(world, 4096);
+	bool lives = sim_conn_lives(conn);
 	int ret;
 
-	len = 1 + below(world, sizeof(bytes));
-	memset(bytes, 'w' + (int)len, len);
-	lives = sim_conn_lives(conn);
+	memcpy(bytes, from, len);
 	ret = zcreq_write(conn->conn, bytes, len);
 	sim_trace(world, "write c%u %zu: %d", conn->number, len, ret);
 	if (!lives ? ret != -ESHUTDOWN : ret && ret != -EAGAIN && ret != -ENOMEM)
 		sim_fail(world, "write says %d, alive %d", ret, lives);
+	if (ret == -ENOMEM && !world->fault.failed)
+		sim_fail(world, "write has no memory");
 	if (!ret)
-		sim_entry_add(conn, NULL, bytes, len);
+		sim_entry_add(conn, NULL, from, len);
 	conn->wants_room |= ret == -EAGAIN;
 	memset(bytes, 0xcc, sizeof(bytes));
 }
@@ -225,7 +232,7 @@ static void write_one(struct sim_world *world, struct sim_conn *conn)
 static void do_write(struct sim_world *world)
 {
 	struct sim_conn *conn = any_conn(world);
-	uint64_t count = 1 + below(world, chance(world, 1, 3) ? 12 : 1);
+	uint64_t count = 1 + sim_choose(world, sim_chance(world, 1, 3) ? 12 : 1);
 
 	while (conn && conn->sock && count--)
 		write_one(world, conn);
@@ -243,10 +250,12 @@ static void do_take(struct sim_world *world)
 	world->stale += expected == -ESTALE;
 	ret = zcreq_take(world->context, request->id, &hold);
 	sim_trace(world, "take r%u: %d", request->number, ret);
-	if (expected ? ret != expected : ret && ret != -ENOMEM)
+	if (expected ? ret != expected : ret && (ret != -ENOMEM || !world->fault.failed))
 		sim_fail(world, "take says %d, should be %d", ret, expected);
-	if (!ret)
-		request->holds[request->hold_count++] = hold;
+	if (ret)
+		return;
+	request->holds[request->hold_count++] = hold;
+	world->holds++;
 }
 
 /* An error of the owner's is the first that the request meets, or comes too late. */
@@ -259,16 +268,19 @@ static void own_error(struct sim_request *request, int status)
 void sim_drop_one(struct sim_request *request, unsigned n, int status)
 {
 	struct sim_world *world = request->conn->world;
+	uint64_t calls = world->fault.calls;
 	zcreq_hold hold = request->holds[n];
 	int ret;
 
 	own_error(request, status);
 	request->holds[n] = request->holds[--request->hold_count];
+	world->holds--;
 	ret = zcreq_drop(world->context, hold, status);
 	sim_trace(world, "drop of r%u %d: %d", request->number, status, ret);
 	if (ret)
 		sim_fail(world, "drop says %d", ret);
-	if (!chance(world, 1, 4))
+	allocated_nothing(world, calls, "drop");
+	if (!sim_chance(world, 1, 4))
 		return;
 	world->stale++;
 	if (zcreq_drop(world->context, hold, -EIO) != -ESTALE)
@@ -280,13 +292,14 @@ static void do_drop(struct sim_world *world)
 	struct sim_request *request = any_request(world);
 
 	if (request && request->hold_count)
-		sim_drop_one(request, (unsigned)below(world, request->hold_count),
-			     chance(world, 1, 6) ? errors[below(world, 4)] : 0);
+		sim_drop_one(request, (unsigned)sim_choose(world, request->hold_count),
+			     sim_chance(world, 1, 6) ? errors[sim_choose(world, 4)] : 0);
 }
 
 void sim_finish_request(struct sim_request *request, int status)
 {
 	struct sim_world *world = request->conn->world;
+	uint64_t calls = world->fault.calls;
 	int expected = request->finished ? -ESTALE : 0;
 	int ret;
 
@@ -298,7 +311,8 @@ void sim_finish_request(struct sim_request *request, int status)
 	ret = zcreq_finish(world->context, request->id, status);
 	sim_trace(world, "finish r%u %d: %d", request->number, status, ret);
 	if (ret != expected)
-		sim_fail(world, "finish says %d, should be %d", ret, expected);
+		sim_fail(world, "I3: finish says %d, should be %d", ret, expected);
+	allocated_nothing(world, calls, "finish");
 }
 
 static void do_finish(struct sim_world *world)
@@ -306,13 +320,34 @@ static void do_finish(struct sim_world *world)
 	struct sim_request *request = any_request(world);
 
 	if (request)
-		sim_finish_request(request, chance(world, 1, 10) ? errors[below(world, 4)] : 0);
+		sim_finish_request(request,
+				   sim_chance(world, 1, 10) ? errors[sim_choose(world, 4)] : 0);
+}
+
+/* A turn of a busy loop: several answers, one after the other, and out with them. */
+static void do_burst(struct sim_world *world)
+{
+	struct sim_conn *conn = any_conn(world);
+	uint64_t count = 1 + sim_choose(world, 12);
+	struct sim_request *request;
+
+	while (conn && conn->sock && conn->live < SIM_LIVE && count--) {
+		request = begin_one(conn);
+		if (!request)
+			return;
+		send_one(request);
+		if (sim_chance(world, 1, 4))
+			send_one(request);
+		sim_finish_request(request, 0);
+	}
+	if (conn && conn->sock && zcreq_flush(conn->conn))
+		sim_fail(world, "flush failed");
 }
 
 static void do_abort_request(struct sim_world *world)
 {
 	struct sim_request *request = any_request(world);
-	int status = errors[below(world, 4)];
+	int status = errors[sim_choose(world, 4)];
 	uint64_t accepted;
 	int state, ret;
 	bool lives;
@@ -353,11 +388,11 @@ static void do_abort_request(struct sim_world *world)
 static void do_conn_abort(struct sim_world *world)
 {
 	struct sim_conn *conn = any_conn(world);
-	int status = errors[below(world, 4)];
+	int status = errors[sim_choose(world, 4)];
 	bool lives;
 	int ret;
 
-	if (!conn || !chance(world, 1, 3))
+	if (!conn || !sim_choose(world, 3))
 		return;
 	lives = sim_conn_lives(conn);
 	if (lives) {
@@ -373,18 +408,19 @@ static void do_conn_abort(struct sim_world *world)
 static void do_drain(struct sim_world *world)
 {
 	struct sim_conn *conn = any_conn(world);
-	uint64_t deadline = ZCREQ_NEVER;
+	uint64_t deadline = ZCREQ_NEVER, calls = world->fault.calls;
 	int state, ret;
 
-	if (!conn || !chance(world, 1, 3))
+	if (!conn || !sim_chance(world, 1, 3))
 		return;
-	if (chance(world, 1, 2))
-		deadline = sim_now_ns(world) + below(world, 5000) * 1000000;
+	if (sim_chance(world, 1, 2))
+		deadline = sim_now_ns(world) + sim_choose(world, 5000) * 1000000;
 	state = zcreq_conn_state(conn->conn);
 	ret = zcreq_conn_drain(conn->conn, deadline);
 	sim_trace(world, "drain c%u: %d", conn->number, ret);
 	if (ret != (state == ZCREQ_CONN_OPEN ? 0 : -EALREADY))
 		sim_fail(world, "drain says %d in state %d", ret, state);
+	allocated_nothing(world, calls, "drain");
 	conn->drained |= !ret;
 }
 
@@ -393,7 +429,7 @@ static void do_free(struct sim_world *world)
 	struct sim_conn *conn = any_conn(world);
 	struct zcreq_conn *handle;
 
-	if (!conn || !chance(world, 1, 6))
+	if (!conn || !sim_chance(world, 1, 6))
 		return;
 	if (sim_conn_lives(conn))
 		sim_conn_error(conn, -ECANCELED);
@@ -401,61 +437,44 @@ static void do_free(struct sim_world *world)
 	sim_trace(world, "free c%u", conn->number);
 	handle = conn->conn;
 	conn->conn = NULL;
+	world->handles--;
 	zcreq_conn_free(handle);
 }
 
 /* Handles that were never given, and the text of those that were. */
 static void do_forge(struct sim_world *world)
 {
-	zcreq_id id = { sim_random_next(&world->random) };
-	zcreq_hold hold = { sim_random_next(&world->random) };
+	zcreq_id id = { sim_choose(world, UINT64_MAX) };
+	zcreq_hold hold = { sim_choose(world, UINT64_MAX) };
 	struct sim_request *request = any_request(world);
 	struct sim_conn *conn = any_conn(world);
 	char text[200];
 
-	if (chance(world, 1, 3))
-		id.bits = hold.bits = 0;
 	world->stale += 2;
 	if (zcreq_finish(world->context, id, 0) != -ESTALE ||
 	    zcreq_drop(world->context, hold, 0) != -ESTALE)
 		sim_fail(world, "I3: a forged handle was taken");
-	if (request)
-		(void)zcreq_explain(world->context, request->id, text, below(world, 200));
+	/* A request's handle is no hold's, and the other way round. */
+	if (request) {
+		world->stale++;
+		if (zcreq_drop(world->context, (zcreq_hold){ request->id.bits }, 0) != -ESTALE)
+			sim_fail(world, "I3: a request was taken for a hold");
+		(void)zcreq_explain(world->context, request->id, text, sim_choose(world, 200));
+	}
 	if (conn && zcreq_conn_explain(conn->conn, text, sizeof(text)) <= 0)
 		sim_fail(world, "a connection without explanation");
-}
-
-/* One turn of an event loop for one connection. */
-void sim_drive(struct sim_conn *conn)
-{
-	short events = zcreq_events(conn->conn);
-	short bits;
-
-	if (!conn->sock || !events)
-		return;
-	bits = fake_socket_poll(conn->sock, events);
-	if (!bits)
-		return;
-	sim_trace(conn->world, "process c%u 0x%x", conn->number, (unsigned)bits);
-	if (zcreq_process(conn->conn, bits))
-		sim_fail(conn->world, "process failed");
 }
 
 static void do_process(struct sim_world *world)
 {
 	struct sim_conn *conn = any_conn(world);
-	short bits;
 
-	if (!conn || !conn->sock)
+	if (!conn)
 		return;
-	if (!chance(world, 1, 8)) {
-		sim_drive(conn);
-		return;
-	}
-	bits = (short)(below(world, 256) & ~(uint64_t)POLLHUP & ~(uint64_t)POLLNVAL);
-	sim_trace(world, "process c%u by mistake 0x%x", conn->number, (unsigned)bits);
-	if (zcreq_process(conn->conn, bits))
-		sim_fail(world, "process failed");
+	if (sim_chance(world, 1, 8))
+		sim_engine_mistake(conn);
+	else
+		sim_engine_turn(conn);
 }
 
 static void do_flush(struct sim_world *world)
@@ -488,48 +507,56 @@ static void do_dispatch(struct sim_world *world)
 
 static void do_starve(struct sim_world *world)
 {
-	if (chance(world, 1, 3))
-		alloc_fault_arm(&world->fault, 1 + below(world, 6), 1 + below(world, 3));
+	if (sim_chance(world, 1, 3))
+		alloc_fault_arm(&world->fault, 1 + sim_choose(world, 6),
+				1 + sim_choose(world, 3));
 }
 
-struct choice {
-	void (*act)(struct sim_world *world);
-	unsigned weight;
+const struct sim_verb sim_verbs[] = {
+	{ "dispatch", do_dispatch, 2 },   { "open", do_open, 3 },
+	{ "begin", do_begin, 14 },        { "send", do_send, 22 },
+	{ "finish", do_finish, 12 },      { "process", do_process, 22 },
+	{ "flush", do_flush, 6 },         { "burst", do_burst, 8 },
+	{ "tick", do_tick, 4 },           { "write", do_write, 4 },
+	{ "take", do_take, 4 },           { "drop", do_drop, 5 },
+	{ "abort", do_abort_request, 3 }, { "conn_abort", do_conn_abort, 1 },
+	{ "drain", do_drain, 1 },         { "free", do_free, 2 },
+	{ "forge", do_forge, 1 },         { "starve", do_starve, 1 },
+	{ "nature", sim_nature_act, 28 }, { "finale", sim_finale, 0 },
+	{ NULL, NULL, 0 },
 };
 
-static const struct choice choices[] = {
-	{ do_open, 3 },    { do_begin, 14 },     { do_send, 24 },      { do_write, 5 },
-	{ do_take, 5 },    { do_drop, 6 },       { do_finish, 12 },    { do_abort_request, 4 },
-	{ do_drain, 1 },   { do_conn_abort, 2 }, { do_free, 2 },       { do_forge, 1 },
-	{ do_process, 20 }, { do_flush, 6 },     { do_tick, 4 },       { do_starve, 1 },
-	{ do_dispatch, 2 }, { sim_nature_act, 30 },
-};
-
-void sim_action(struct sim_world *world)
+unsigned sim_verbs_weight(void)
 {
-	size_t i, count = sizeof(choices) / sizeof(choices[0]);
-	unsigned total = 0, pick;
+	unsigned verb, sum = 0;
 
-	for (i = 0; i < count; i++)
-		total += choices[i].weight;
-	pick = (unsigned)below(world, total);
-	for (i = 0; pick >= choices[i].weight; i++)
-		pick -= choices[i].weight;
-	choices[i].act(world);
+	for (verb = 0; sim_verbs[verb].name; verb++)
+		sum += sim_verbs[verb].weight;
+	return sum;
 }
 
-/* A callback may call anything; so that a run ends, only so often. */
+unsigned sim_verb_pick(uint64_t value)
+{
+	unsigned verb;
+
+	for (verb = 0; value >= sim_verbs[verb].weight; verb++)
+		value -= sim_verbs[verb].weight;
+	return verb;
+}
+
+/* A callback may call anything; so that a life ends, only so often. */
 void sim_callback_action(struct sim_world *world)
 {
-	unsigned count = (unsigned)below(world, 4);
 	bool inside = world->inside;
+	uint64_t count;
 
-	if (!chance(world, 1, 2))
+	if (!world->nested || !sim_chance(world, 1, 3))
 		return;
 	world->inside = true;
-	for (; count && world->nested; count--) {
+	for (count = 1 + sim_choose(world, 3); count && world->nested; count--) {
 		world->nested--;
-		sim_action(world);
+		world->acted++;
+		sim_verbs[sim_verb_pick(sim_choose(world, sim_verbs_weight()))].act(world);
 	}
 	world->inside = inside;
 }

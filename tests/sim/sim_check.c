@@ -1,60 +1,85 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * sim_check.c - what must hold at any time, and what after a dispatch
+ * sim_check.c - what must hold after every step, and when nothing is due
  */
-#include <stdio.h>
-
 #include "sim_world.h"
 
-static void check_sockets(struct sim_world *world)
-{
-	struct fake_socket_report report;
-	struct sim_conn *conn;
+/* System calls that one action may make beside those that achieved something: a few
+ * for each connection, and the failures that were planned. */
+#define CALLS_LEAST 200
 
-	for (conn = world->conns; conn; conn = conn->next) {
-		if (!conn->sock)
-			continue;
-		sim_stream_check(conn);
-		fake_socket_report(conn->sock, &report);
-		if (report.closed_holding_bytes || report.closed_unproven_bytes)
-			sim_fail(world, "I9: c%u: descriptor closed over %llu bytes held, %llu unproven",
-				 conn->number, (unsigned long long)report.closed_holding_bytes,
-				 (unsigned long long)report.closed_unproven_bytes);
-		if (report.foreign_bytes)
-			sim_fail(world, "c%u: %llu foreign bytes at the peer", conn->number,
-				 (unsigned long long)report.foreign_bytes);
-		if (report.messages_cut)
-			sim_fail(world, "c%u: a control message was cut", conn->number);
-	}
+static unsigned long long ull(uint64_t number)
+{
+	return number;
 }
 
-static void check_stats(struct sim_world *world)
+static void check_socket(const struct sim_conn *conn)
+{
+	struct fake_socket_report report;
+
+	fake_socket_report(conn->sock, &report);
+	if (report.closed_holding_bytes || report.closed_unproven_bytes)
+		sim_fail(conn->world, "I9: c%u: descriptor closed over %llu bytes held, %llu unproven",
+			 conn->number, ull(report.closed_holding_bytes),
+			 ull(report.closed_unproven_bytes));
+	if (report.foreign_bytes)
+		sim_fail(conn->world, "c%u: %llu foreign bytes at the peer", conn->number,
+			 ull(report.foreign_bytes));
+	if (report.messages_cut)
+		sim_fail(conn->world, "c%u: a control message was cut", conn->number);
+}
+
+static void check_stats(const struct sim_world *world)
 {
 	struct zcreq_stats stats;
 
 	if (zcreq_context_stats(world->context, &stats, sizeof(stats)))
 		sim_fail(world, "no statistics");
 	if (stats.begun != world->request_count)
-		sim_fail(world, "%llu begun, should be %u", (unsigned long long)stats.begun,
-			 world->request_count);
-	if (stats.begun - stats.released != stats.requests_now)
-		sim_fail(world, "begun %llu - released %llu is not %llu now",
-			 (unsigned long long)stats.begun, (unsigned long long)stats.released,
-			 (unsigned long long)stats.requests_now);
+		sim_fail(world, "%llu begun, should be %u", ull(stats.begun), world->request_count);
+	if (stats.requests_now != world->live_count || stats.released != world->dead_count)
+		sim_fail(world, "I1: %llu now and %llu released, should be %u and %u",
+			 ull(stats.requests_now), ull(stats.released), world->live_count,
+			 world->dead_count);
+	if (stats.holds_now != world->holds)
+		sim_fail(world, "%llu holds, should be %u", ull(stats.holds_now), world->holds);
 	if (stats.stale_handles != world->stale)
 		sim_fail(world, "I3: %llu stale handles counted, should be %llu",
-			 (unsigned long long)stats.stale_handles, (unsigned long long)world->stale);
+			 ull(stats.stale_handles), ull(world->stale));
+}
+
+/* I8: calls are made for what there is to do, not over and over. */
+static void check_work(struct sim_world *world)
+{
+	uint64_t calls, work;
+
+	fake_kernel_effort(world->kernel, &calls, &work);
+	if (calls - world->calls_seen > CALLS_LEAST * (1 + world->acted) +
+						4 * (work - world->work_seen))
+		sim_fail(world, "I8: %llu system calls for %llu messages and sends",
+			 ull(calls - world->calls_seen), ull(work - world->work_seen));
+	world->calls_seen = calls;
+	world->work_seen = work;
+	world->acted = 0;
 }
 
 void sim_check(struct sim_world *world)
 {
+	struct sim_conn *conn;
+
 	fake_kernel_audit(world->kernel);
 	if (fake_kernel_violations(world->kernel))
 		sim_fail(world, "%s", fake_kernel_violation(world->kernel, 0));
 	if (world->fault.bad_frees)
 		sim_fail(world, "free of what is not allocated");
-	check_sockets(world);
+	LIST_FOREACH(conn, &world->conns, in_world) {
+		if (!conn->sock)
+			continue;
+		sim_stream_check(conn);
+		check_socket(conn);
+	}
 	check_stats(world);
+	check_work(world);
 }
 
 static uint64_t held_of(const struct sim_request *request)
@@ -62,60 +87,121 @@ static uint64_t held_of(const struct sim_request *request)
 	uint64_t sum = 0;
 	unsigned i;
 
-	for (i = 0; i < request->buffer_count; i++)
+	for (i = 0; i < request->send_count; i++)
 		sum += fake_kernel_references(request->conn->world->kernel,
-					      request->buffers[i].memory, request->buffers[i].len);
+					      request->sends[i].memory, request->sends[i].len);
 	return sum;
 }
 
-/* Nothing is due: every request must have heard what is known about it. */
-static void check_settled(struct sim_world *world)
+/* The kernel has taken all of it, and given all of it back, and the library has read
+ * that. */
+static bool is_proven(const struct sim_request *request)
 {
-	struct sim_request *request;
-	struct sim_conn *conn;
+	unsigned i;
 
-	for (request = world->requests; request; request = request->next) {
-		conn = request->conn;
-		if (request->heard_released)
-			continue;
-		if ((request->error || conn->ended) && !request->heard_settled)
-			sim_fail(world, "I4: r%u of c%u has no outcome after a dispatch",
-				 request->number, conn->number);
-		if ((conn->ended || request->withdrawn) && !request->finished && !request->heard_aborting)
-			sim_fail(world, "r%u of c%u heard no aborting", request->number,
-				 conn->number);
-		if (!request->finished || request->hold_count)
-			continue;
-		if (!request->buffer_count || request->withdrawn)
-			sim_fail(world, "I1: r%u has nothing to wait for", request->number);
-		if (conn->ended && conn->lets_go)
-			sim_fail(world, "I5: r%u of c%u not released, held %llu", request->number,
-				 conn->number, (unsigned long long)held_of(request));
+	for (i = 0; i < request->send_count; i++) {
+		const struct sim_entry *entry = request->sends[i].entry;
+
+		if (entry && (entry->done < entry->len ||
+			      fake_socket_unproven_part(request->conn->sock, entry->offset,
+							entry->offset + entry->len)))
+			return false;
 	}
+	return true;
 }
 
-static void check_closed(struct sim_world *world)
+/* Nothing is due: a request must have heard what is known about it. */
+static void check_request(const struct sim_request *request)
 {
-	struct fake_socket_report report;
-	struct sim_conn *conn;
+	const struct sim_world *world = request->conn->world;
+	const struct sim_conn *conn = request->conn;
 
-	for (conn = world->conns; conn; conn = conn->next) {
-		if (!conn->ended || !conn->lets_go || conn->live)
-			continue;
-		if (conn->conn && !conn->heard_closed)
-			sim_fail(world, "c%u has nothing left and is not closed", conn->number);
-		if (!conn->sock)
-			continue;
+	if ((request->error || conn->ended) && !request->heard_settled)
+		sim_fail(world, "I4: r%u of c%u has no outcome after a dispatch", request->number,
+			 conn->number);
+	if ((conn->ended || request->withdrawn) && !request->finished && !request->heard_aborting)
+		sim_fail(world, "r%u of c%u heard no aborting", request->number, conn->number);
+	if (!request->finished || request->hold_count)
+		return;
+	if (conn->ended && conn->lets_go)
+		sim_fail(world, "I5: r%u of c%u not released, held %llu", request->number,
+			 conn->number, ull(held_of(request)));
+	if (request->withdrawn || is_proven(request))
+		sim_fail(world, "I1: r%u of c%u is lost, it has nothing to wait for",
+			 request->number, conn->number);
+}
+
+/* Nothing is due: a connection that has nothing left is closed. */
+static bool check_conn(const struct sim_conn *conn)
+{
+	struct fake_socket_report report = { .closed = true };
+	bool over;
+
+	if (conn->sock)
 		fake_socket_report(conn->sock, &report);
+	if (conn->ended && conn->lets_go && !conn->live) {
+		if (conn->conn && !conn->heard_closed)
+			sim_fail(conn->world, "c%u has nothing left and is not closed", conn->number);
 		if (!report.closed)
-			sim_fail(world, "c%u has nothing left, its descriptor is open",
+			sim_fail(conn->world, "c%u has nothing left, its descriptor is open",
 				 conn->number);
 	}
+	over = conn->conn ? conn->heard_closed : report.closed && !conn->live;
+	if (conn->sock && over != report.closed)
+		sim_fail(conn->world, "I9: c%u: descriptor closed %d, connection %d", conn->number,
+			 report.closed, over);
+	return over;
+}
+
+/* The sends of a request in quarantine of which the kernel may hold anything. */
+static uint64_t quarantined_bytes(const struct sim_request *request)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < request->send_count; i++) {
+		const struct sim_entry *entry = request->sends[i].entry;
+
+		if (entry && entry->done &&
+		    fake_socket_unproven_part(request->conn->sock, entry->offset,
+					      entry->offset + entry->done))
+			sum += entry->len;
+	}
+	return sum;
+}
+
+static void check_gauges(const struct sim_world *world, unsigned open)
+{
+	const struct sim_request *request;
+	struct zcreq_stats stats;
+	uint64_t bytes = 0;
+
+	if (zcreq_context_stats(world->context, &stats, sizeof(stats)))
+		sim_fail(world, "no statistics");
+	if (stats.connections_now != open)
+		sim_fail(world, "%llu connections, should be %u", ull(stats.connections_now), open);
+	if (world->quarantined)
+		LIST_FOREACH(request, &world->live, in_world)
+			bytes += request->heard_quarantined ? quarantined_bytes(request) : 0;
+	if (stats.quarantined_now != world->quarantined || stats.quarantined_bytes_now != bytes)
+		sim_fail(world, "I1: %llu requests and %llu bytes in quarantine, should be %u and %llu",
+			 ull(stats.quarantined_now), ull(stats.quarantined_bytes_now),
+			 world->quarantined, ull(bytes));
+}
+
+/* Of a connection that is over and freed nothing is looked at again. */
+static void retire(struct sim_conn *conn)
+{
+	LIST_REMOVE(conn, in_world);
+	LIST_INSERT_HEAD(&conn->world->gone, conn, in_world);
+	conn->world->active--;
 }
 
 void sim_settle(struct sim_world *world)
 {
-	unsigned round;
+	struct sim_request *request;
+	struct sim_conn *conn, *next;
+	unsigned round, open = 0;
 	int ran;
 
 	for (round = 0; round < 1000; round++) {
@@ -126,8 +212,16 @@ void sim_settle(struct sim_world *world)
 			break;
 	}
 	if (round == 1000)
-		sim_fail(world, "dispatch never ends");
+		sim_fail(world, "I6: dispatch never ends");
 	sim_check(world);
-	check_settled(world);
-	check_closed(world);
+	LIST_FOREACH(request, &world->live, in_world)
+		check_request(request);
+	for (conn = LIST_FIRST(&world->conns); conn; conn = next) {
+		next = LIST_NEXT(conn, in_world);
+		if (!check_conn(conn))
+			open++;
+		else if (!conn->conn)
+			retire(conn);
+	}
+	check_gauges(world, open);
 }

@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "sim_engine.h"
 #include "sim_world.h"
 
 static void make_kind(struct sim_conn *conn)
@@ -30,7 +31,7 @@ static uint64_t progress_of(const struct sim_world *world)
 	const struct sim_conn *conn;
 	uint64_t sum = world->callbacks;
 
-	for (conn = world->conns; conn; conn = conn->next) {
+	LIST_FOREACH(conn, &world->conns, in_world) {
 		if (!conn->sock)
 			continue;
 		fake_socket_report(conn->sock, &report);
@@ -49,12 +50,12 @@ static void calm(struct sim_world *world)
 
 	for (turn = 0; still < 25; turn++) {
 		before = progress_of(world);
-		for (conn = world->conns; conn; conn = conn->next) {
+		LIST_FOREACH(conn, &world->conns, in_world) {
 			if (!conn->sock)
 				continue;
 			fake_socket_ack(conn->sock, FAKE_NEVER);
 			if (conn->conn)
-				sim_drive(conn);
+				sim_engine_turn(conn);
 		}
 		fake_kernel_advance_ms(world->kernel, 5);
 		sim_tick(world);
@@ -71,17 +72,17 @@ static void check_calm(struct sim_world *world)
 	struct sim_request *request;
 	struct sim_conn *conn;
 
-	for (request = world->requests; request; request = request->next)
+	LIST_FOREACH(request, &world->live, in_world)
 		if (!request->conn->ended && request->finished && !request->hold_count &&
 		    !request->heard_released)
 			sim_fail(world, "I1: r%u is stuck on a healthy connection c%u",
 				 request->number, request->conn->number);
-	for (conn = world->conns; conn; conn = conn->next) {
+	LIST_FOREACH(conn, &world->conns, in_world) {
 		if (!conn->sock || !sim_conn_lives(conn))
 			continue;
 		if (conn->wants_room)
 			sim_fail(world, "c%u was refused room and never told of it", conn->number);
-		if (conn->entries_tail && conn->entries_tail->done < conn->entries_tail->len)
+		if (conn->next_entry)
 			sim_fail(world, "c%u does not send what is queued", conn->number);
 		fake_socket_report(conn->sock, &report);
 		if (report.unproven_bytes)
@@ -94,8 +95,8 @@ static void end_connections(struct sim_world *world)
 	struct sim_conn *conn;
 	unsigned how;
 
-	for (conn = world->conns; conn; conn = conn->next) {
-		how = (unsigned)sim_random_below(&world->random, 3);
+	LIST_FOREACH(conn, &world->conns, in_world) {
+		how = (unsigned)sim_choose(world, 3);
 		if (!conn->conn || !sim_conn_lives(conn))
 			continue;
 		sim_trace(world, "end c%u by %u", conn->number, how);
@@ -112,6 +113,7 @@ static void end_connections(struct sim_world *world)
 		if (how == 2) {
 			zcreq_conn_free(conn->conn);
 			conn->conn = NULL;
+			world->handles--;
 		}
 	}
 }
@@ -120,7 +122,7 @@ static void end_requests(struct sim_world *world)
 {
 	struct sim_request *request;
 
-	for (request = world->requests; request; request = request->next) {
+	LIST_FOREACH(request, &world->live, in_world) {
 		if (!request->finished)
 			sim_finish_request(request, 0);
 		while (request->hold_count)
@@ -132,7 +134,7 @@ static bool waits_for_kernel(const struct sim_world *world)
 {
 	const struct sim_conn *conn;
 
-	for (conn = world->conns; conn; conn = conn->next)
+	LIST_FOREACH(conn, &world->conns, in_world)
 		if (conn->ended && conn->live)
 			return true;
 	return false;
@@ -152,7 +154,7 @@ static void sit_out(struct sim_world *world)
 	}
 	sim_tick(world);
 	sim_settle(world);
-	for (request = world->requests; request; request = request->next)
+	LIST_FOREACH(request, &world->live, in_world)
 		if (!request->heard_released && request->conn->ended &&
 		    request->conn->ended_ms + request->conn->linger_ms + 1000 <
 			    fake_kernel_now_ms(world->kernel) &&
@@ -165,7 +167,7 @@ static void let_go(struct sim_world *world)
 {
 	struct sim_conn *conn;
 
-	for (conn = world->conns; conn; conn = conn->next) {
+	LIST_FOREACH(conn, &world->conns, in_world) {
 		if (!conn->sock || !conn->ended)
 			continue;
 		fake_socket_knobs(conn->sock)->qdisc_bytes = 0;
@@ -185,11 +187,11 @@ static void run_out(struct sim_world *world)
 	for (turn = 0; turn < 2000; turn++) {
 		/* Also of what only now ends, by a deadline of its drain. */
 		let_go(world);
-		for (conn = world->conns; conn; conn = conn->next) {
+		LIST_FOREACH(conn, &world->conns, in_world) {
 			if (conn->sock)
 				fake_socket_ack(conn->sock, FAKE_NEVER);
 			if (conn->sock && conn->conn)
-				sim_drive(conn);
+				sim_engine_turn(conn);
 		}
 		now = sim_now_ns(world);
 		deadline = sim_tick(world);
@@ -217,17 +219,18 @@ static void check_all_gone(struct sim_world *world)
 	int ret;
 
 	sim_settle(world);
-	for (request = world->requests; request; request = request->next)
+	if (world->live_count)
+		sim_fail(world, "I1: %u requests were never released", world->live_count);
+	LIST_FOREACH(request, &world->dead, in_world)
 		if (request->heard_released != 1 || request->heard_settled != 1)
 			sim_fail(world, "I1: r%u was released %u times, settled %u",
 				 request->number, request->heard_released,
 				 request->heard_settled);
-	for (conn = world->conns; conn; conn = conn->next) {
+	LIST_FOREACH(conn, &world->conns, in_world) {
 		if (conn->conn && conn->heard_closed != 1)
 			sim_fail(world, "c%u heard closed %u times", conn->number,
 				 conn->heard_closed);
 		zcreq_conn_free(conn->conn);
-		conn->conn = NULL;
 	}
 	if (fake_kernel_open_sockets(world->kernel))
 		sim_fail(world, "%u descriptors leak", fake_kernel_open_sockets(world->kernel));
@@ -242,6 +245,7 @@ static void check_all_gone(struct sim_world *world)
 	if (deadline != ZCREQ_NEVER && zcreq_tick(world->context, deadline) != ZCREQ_NEVER)
 		sim_fail(world, "an empty context waits for something");
 	ret = zcreq_context_free(world->context);
+	world->context = NULL;
 	if (ret)
 		sim_fail(world, "context_free says %d", ret);
 	if (world->fault.live_blocks)
@@ -254,8 +258,8 @@ void sim_finale(struct sim_world *world)
 
 	world->nested = 0;
 	alloc_fault_arm(&world->fault, 0, 0);
-	if (sim_random_chance(&world->random, 2, 3)) {
-		for (conn = world->conns; conn; conn = conn->next)
+	if (!sim_chance(world, 1, 3)) {
+		LIST_FOREACH(conn, &world->conns, in_world)
 			if (conn->sock && sim_conn_lives(conn))
 				make_kind(conn);
 		sim_trace(world, "calm");
@@ -266,7 +270,7 @@ void sim_finale(struct sim_world *world)
 	sim_settle(world);
 	end_requests(world);
 	sim_settle(world);
-	for (conn = world->conns; conn; conn = conn->next)
+	LIST_FOREACH(conn, &world->conns, in_world)
 		if (conn->sock && sim_conn_lives(conn))
 			make_kind(conn);
 	sim_trace(world, "sit out");

@@ -14,45 +14,47 @@
 
 #include "sim_nature.h"
 
-static uint64_t below(struct sim_world *world, uint64_t limit)
+/* All of them, or some. */
+static uint64_t some_bytes(struct sim_world *world, uint64_t limit)
 {
-	return sim_random_below(&world->random, limit);
-}
-
-static bool chance(struct sim_world *world, unsigned parts, unsigned whole)
-{
-	return sim_random_chance(&world->random, parts, whole);
+	return sim_chance(world, 1, 2) ? sim_choose(world, limit) : FAKE_NEVER;
 }
 
 static void peer_event(struct sim_conn *conn)
 {
+	static const int deaths[] = { ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED };
 	struct sim_world *world = conn->world;
+	uint64_t what = sim_choose(world, 8);
 
-	switch (below(world, 8)) {
+	sim_trace(world, "c%u's peer: %u", conn->number, (unsigned)what);
+	switch (what) {
 	case 0:
 	case 1:
 	case 2:
-		fake_socket_ack(conn->sock, below(world, 2) ? FAKE_NEVER : below(world, 5000));
+		fake_socket_ack(conn->sock, some_bytes(world, 5000));
 		break;
 	case 3:
-		fake_socket_window(conn->sock, chance(world, 1, 3) ? below(world, 2000) :
-								     FAKE_NEVER);
+		fake_socket_window(conn->sock, sim_chance(world, 1, 3) ? sim_choose(world, 2000) :
+									 FAKE_NEVER);
 		break;
 	case 4:
-		fake_socket_copy_out(conn->sock, below(world, 9000));
+		fake_socket_copy_out(conn->sock, sim_choose(world, 9000));
 		break;
 	case 5:
-		if (chance(world, 1, 12))
-			fake_socket_kill(conn->sock, chance(world, 1, 2) ? ECONNRESET : EPIPE);
+		if (sim_chance(world, 1, 16))
+			fake_socket_kill(conn->sock, deaths[sim_choose(world, 4)]);
 		break;
 	case 6:
-		if (chance(world, 1, 6))
+		if (sim_chance(world, 1, 6))
 			fake_socket_vanish(conn->sock);
 		else
 			fake_socket_return(conn->sock);
 		break;
 	default:
-		fake_socket_hear(conn->sock);
+		if (sim_chance(world, 1, 12))
+			fake_socket_peer_fin(conn->sock);
+		else
+			fake_socket_hear(conn->sock);
 	}
 }
 
@@ -61,40 +63,42 @@ static void hook(struct fake_socket *sock, enum fake_call call, void *arg)
 	struct sim_conn *conn = arg;
 
 	(void)sock;
-	if (call != FAKE_CLOSE && call != FAKE_GETSOCKOPT && chance(conn->world, 1, 6))
+	if (call != FAKE_CLOSE && call != FAKE_GETSOCKOPT && sim_chance(conn->world, 1, 6))
 		peer_event(conn);
 }
 
 static void knobs_by_chance(struct sim_world *world, struct fake_knobs *knobs)
 {
-	static const uint32_t ids[] = { 0, 0, UINT32_MAX - 2, UINT32_MAX, 1u << 31 };
+	static const uint32_t ids[] = { 0, UINT32_MAX, UINT32_MAX - 2, UINT32_MAX - 40 };
 
 	fake_socket_knobs_init(knobs);
-	knobs->family = (enum fake_family)below(world, 3);
-	knobs->seed = sim_random_next(&world->random);
-	knobs->first_id = ids[below(world, 5)];
-	knobs->sndbuf_bytes = 1 + below(world, chance(world, 1, 3) ? 300 : 200000);
-	if (chance(world, 1, 4))
-		knobs->accept_bytes = 1 + below(world, 700);
-	if (chance(world, 1, 2))
-		knobs->record_bytes = below(world, 2) ? 524288 : 3000;
-	if (chance(world, 1, 10))
+	knobs->family = (enum fake_family)sim_choose(world, 3);
+	knobs->seed = sim_choose(world, UINT32_MAX);
+	knobs->first_id = sim_chance(world, 1, 4) ? (uint32_t)sim_choose(world, UINT32_MAX) :
+						    ids[sim_choose(world, 4)];
+	knobs->sndbuf_bytes = sim_chance(world, 1, 6) ? 1 + sim_choose(world, 300) :
+							 300000 - sim_choose(world, 299999);
+	if (sim_chance(world, 1, 8))
+		knobs->accept_bytes = 1 + sim_choose(world, 700);
+	if (sim_chance(world, 1, 2))
+		knobs->record_bytes = sim_chance(world, 1, 2) ? 3000 : 524288;
+	if (sim_chance(world, 1, 10))
 		knobs->zerocopy_refused = EOPNOTSUPP;
-	if (chance(world, 1, 10))
+	if (sim_chance(world, 1, 10))
 		knobs->zerocopy_error = ENOBUFS;
-	if (chance(world, 1, 6))
-		knobs->locked_pages = 3 + below(world, 16);
-	if (chance(world, 1, 6))
-		knobs->optmem_bytes = 832 * (1 + below(world, 6));
-	knobs->copies = chance(world, 1, 10);
-	knobs->auto_ack = chance(world, 1, 10);
-	if (chance(world, 1, 2))
-		knobs->cwnd_bytes = 1 + below(world, 20000);
-	knobs->rtt_ms = below(world, 2) ? 0 : below(world, 200);
-	knobs->probe_limit_ms = below(world, 2) ? 0 : 500;
-	knobs->coalesce = !chance(world, 1, 5);
-	knobs->post_twice = chance(world, 1, 12);
-	knobs->death_order = (enum fake_death_order)below(world, 4);
+	if (sim_chance(world, 1, 6))
+		knobs->locked_pages = 3 + sim_choose(world, 16);
+	if (sim_chance(world, 1, 6))
+		knobs->optmem_bytes = 832 * (1 + sim_choose(world, 6));
+	knobs->copies = sim_chance(world, 1, 10);
+	knobs->auto_ack = sim_chance(world, 1, 10);
+	if (sim_chance(world, 1, 2))
+		knobs->cwnd_bytes = 1 + sim_choose(world, 20000);
+	knobs->rtt_ms = sim_chance(world, 1, 2) ? sim_choose(world, 200) : 0;
+	knobs->probe_limit_ms = sim_chance(world, 1, 2) ? 500 : 0;
+	knobs->coalesce = !sim_chance(world, 1, 5);
+	knobs->post_twice = sim_chance(world, 1, 12);
+	knobs->death_order = (enum fake_death_order)sim_choose(world, 4);
 }
 
 /* A kernel that keeps pages for a while, or for ever. */
@@ -103,16 +107,17 @@ static void make_clinging(struct sim_conn *conn, struct fake_knobs *knobs)
 	struct sim_world *world = conn->world;
 
 	conn->lets_go = false;
-	switch (below(world, 4)) {
+	switch (sim_choose(world, 4)) {
 	case 0:
-		knobs->disconnect_error = chance(world, 1, 2) ? EBUSY : EOPNOTSUPP;
+		knobs->disconnect_error = sim_chance(world, 1, 2) ? EBUSY : EOPNOTSUPP;
 		break;
 	case 1:
-		knobs->disconnect_busy = 1 + (unsigned)below(world, 5);
+		knobs->disconnect_busy = 1 + (unsigned)sim_choose(world, 5);
 		break;
 	default:
-		knobs->qdisc_bytes = below(world, 2) ? FAKE_NEVER : below(world, 3000);
-		knobs->qdisc_ms = below(world, 3) ? 1 + below(world, 9000) : FAKE_NEVER;
+		knobs->qdisc_bytes = some_bytes(world, 3000);
+		knobs->qdisc_ms = sim_chance(world, 1, 3) ? FAKE_NEVER :
+							    1 + sim_choose(world, 9000);
 	}
 }
 
@@ -122,27 +127,27 @@ void sim_nature_socket(struct sim_conn *conn, struct zcreq_stream_options *optio
 	struct fake_knobs knobs;
 
 	knobs_by_chance(world, &knobs);
-	if (chance(world, 2, 5))
+	if (sim_chance(world, 2, 5))
 		make_clinging(conn, &knobs);
 	conn->sock = fake_socket_new(world->kernel, &knobs);
-	conn->racy = chance(world, 1, 4);
+	conn->racy = sim_chance(world, 1, 4);
 	options->fd = fake_socket_fd(conn->sock);
 	options->socket_ops = &fake_socket_ops;
 	options->socket_arg = conn->sock;
-	options->mode = (enum zcreq_mode)below(world, 3);
+	options->mode = (enum zcreq_mode)sim_choose(world, 3);
 	if (options->mode == ZCREQ_MODE_ALWAYS && knobs.zerocopy_refused)
 		options->mode = ZCREQ_MODE_AUTO;
-	options->threshold_bytes = 1 + (uint32_t)below(world, 4000);
-	if (chance(world, 1, 3))
-		options->limit_bytes = 1 + below(world, 60000);
-	if (chance(world, 1, 2)) {
-		options->stall_ms = 500 + (uint32_t)below(world, 3000);
-		if (chance(world, 1, 2))
-			options->not_reading_ms = options->stall_ms + (uint32_t)below(world, 9000);
+	options->threshold_bytes = 1 + (uint32_t)sim_choose(world, 4000);
+	if (sim_chance(world, 1, 3))
+		options->limit_bytes = 1 + sim_choose(world, 60000);
+	if (sim_chance(world, 1, 2)) {
+		options->stall_ms = 500 + (uint32_t)sim_choose(world, 3000);
+		if (sim_chance(world, 1, 2))
+			options->not_reading_ms = options->stall_ms + (uint32_t)sim_choose(world, 9000);
 	}
-	if (chance(world, 1, 5))
-		options->user_timeout_ms = 1000 + (uint32_t)below(world, 5000);
-	options->linger_ms = chance(world, 1, 2) ? 1 + (uint32_t)below(world, 4000) : 0;
+	if (sim_chance(world, 1, 5))
+		options->user_timeout_ms = 1000 + (uint32_t)sim_choose(world, 5000);
+	options->linger_ms = sim_chance(world, 1, 2) ? 1 + (uint32_t)sim_choose(world, 4000) : 0;
 	options->first_id = knobs.first_id;
 	conn->stall_ms = options->stall_ms;
 	conn->linger_ms = options->linger_ms ? options->linger_ms : 5000;
@@ -159,13 +164,13 @@ static void plan_failure(struct sim_conn *conn)
 {
 	static const int send_errors[] = { EINTR, EAGAIN, ENOBUFS, ENOMEM, EINTR };
 	struct sim_world *world = conn->world;
-	unsigned nth = 1 + (unsigned)below(world, 4);
-	unsigned times = 1 + (unsigned)below(world, 3);
+	unsigned nth = 1 + (unsigned)sim_choose(world, 4);
+	unsigned times = 1 + (unsigned)sim_choose(world, 3);
 
-	switch (below(world, 7)) {
+	switch (sim_choose(world, 7)) {
 	case 0:
 	case 1:
-		fake_socket_fail(conn->sock, FAKE_SENDMSG, nth, times, send_errors[below(world, 5)]);
+		fake_socket_fail(conn->sock, FAKE_SENDMSG, nth, times, send_errors[sim_choose(world, 5)]);
 		break;
 	case 2:
 		fake_socket_fail(conn->sock, FAKE_RECVMSG, nth, times, EINTR);
@@ -179,50 +184,48 @@ static void plan_failure(struct sim_conn *conn)
 	default:
 		if (conn->lets_go)
 			break;
-		fake_socket_fail(conn->sock, chance(world, 1, 2) ? FAKE_DISCONNECT : FAKE_SHUTDOWN,
-				 nth, times, chance(world, 1, 2) ? EBUSY : EINTR);
+		fake_socket_fail(conn->sock, sim_chance(world, 1, 2) ? FAKE_DISCONNECT : FAKE_SHUTDOWN,
+				 nth, times, sim_chance(world, 1, 2) ? EBUSY : EINTR);
 	}
 }
 
 static void foreign_message(struct sim_conn *conn)
 {
 	struct sim_world *world = conn->world;
-	uint32_t id = (uint32_t)sim_random_next(&world->random);
+	uint32_t id = (uint32_t)sim_choose(world, UINT32_MAX);
 	struct fake_socket_report report;
 
 	fake_socket_report(conn->sock, &report);
-	switch (below(world, 5)) {
+	switch (sim_choose(world, 5)) {
 	case 0:
-		fake_socket_post_timestamp(conn->sock, below(world, 400));
+		fake_socket_post_timestamp(conn->sock, sim_choose(world, 400));
 		break;
 	case 1:
-		fake_socket_post_icmp(conn->sock, below(world, 400), 0);
+		fake_socket_post_icmp(conn->sock, sim_choose(world, 400),
+				      sim_chance(world, 1, 16) ? EHOSTUNREACH : 0);
 		break;
 	case 2:
 		/* Far beyond what is given before this is read: proof of nothing. */
 		id = report.next_id + (1u << 30) + id % 1000;
-		fake_socket_post(conn->sock, id, id + (uint32_t)below(world, 1u << 28), false);
+		fake_socket_post(conn->sock, id, id + (uint32_t)sim_choose(world, 1u << 28), false);
 		break;
 	case 3:
 		/* Everything in flight and all the rest of the circle: refused as a whole. */
 		fake_socket_post(conn->sock, report.next_id + 1000, report.next_id + 998, false);
 		break;
 	default:
-		fake_socket_post_raw(conn->sock, &id, below(world, 2) ? sizeof(id) : 0);
+		fake_socket_post_raw(conn->sock, &id, sim_choose(world, sizeof(id) + 1));
 	}
 }
 
 static struct sim_conn *any_socket(struct sim_world *world)
 {
+	uint64_t n = sim_choose(world, world->active);
 	struct sim_conn *conn;
-	unsigned n = 0;
 
-	for (conn = world->conns; conn; conn = conn->next)
-		n += conn->sock != NULL;
-	n = (unsigned)below(world, n);
-	for (conn = world->conns; conn; conn = conn->next)
-		if (conn->sock && !n--)
-			return conn;
+	LIST_FOREACH(conn, &world->conns, in_world)
+		if (!n--)
+			return conn->sock ? conn : NULL;
 	return NULL;
 }
 
@@ -233,29 +236,43 @@ static void pin_something(struct sim_conn *conn)
 	if (conn->lets_go)
 		return;
 	fake_socket_report(conn->sock, &report);
-	if (chance(conn->world, 1, 2))
+	if (sim_chance(conn->world, 1, 2))
 		fake_socket_let_go(conn->sock, 2);
 	else
-		fake_socket_pin(conn->sock, report.next_id - 1 - (uint32_t)below(conn->world, 5));
+		fake_socket_pin(conn->sock, report.next_id - 1 - (uint32_t)sim_choose(conn->world, 5));
+}
+
+static void time_passes(struct sim_world *world)
+{
+	uint64_t ms = sim_choose(world, sim_chance(world, 1, 2) ? 1500 : 40);
+
+	sim_trace(world, "%llu ms pass", (unsigned long long)ms);
+	fake_kernel_advance_ms(world->kernel, ms);
 }
 
 void sim_nature_act(struct sim_world *world)
 {
 	struct sim_conn *conn = any_socket(world);
-	unsigned pick = (unsigned)below(world, 12);
+	unsigned pick = (unsigned)sim_choose(world, 12);
 
-	if (!conn || pick < 2) {
-		fake_kernel_advance_ms(world->kernel, below(world, pick ? 40 : 1500));
+	if (!conn || pick > 9) {
+		time_passes(world);
 		return;
 	}
-	if (pick == 2)
+	switch (pick) {
+	case 6:
 		plan_failure(conn);
-	else if (pick == 3)
+		break;
+	case 7:
 		foreign_message(conn);
-	else if (pick == 4)
+		break;
+	case 8:
 		pin_something(conn);
-	else if (pick == 5)
-		fake_socket_knobs(conn->sock)->accept_once_bytes = below(world, 200);
-	else
+		break;
+	case 9:
+		fake_socket_knobs(conn->sock)->accept_once_bytes = sim_choose(world, 200);
+		break;
+	default:
 		peer_event(conn);
+	}
 }

@@ -8,7 +8,6 @@
 #ifndef ZCREQ_SIM_RANDOM_H
 #define ZCREQ_SIM_RANDOM_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct sim_random {
@@ -28,12 +27,6 @@ static inline uint64_t sim_random_next(struct sim_random *random)
 static inline uint64_t sim_random_below(struct sim_random *random, uint64_t limit)
 {
 	return limit ? sim_random_next(random) % limit : 0;
-}
-
-/** True in @parts of @whole cases. */
-static inline bool sim_random_chance(struct sim_random *random, unsigned parts, unsigned whole)
-{
-	return sim_random_below(random, whole) < parts;
 }
 
 #endif

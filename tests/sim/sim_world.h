@@ -3,17 +3,27 @@
  * sim_world.h - a small world of connections and requests, and what must hold in it
  *
  * The world is one context on one fake kernel. sim_actions.c does things to it by
- * chance; sim_world.c hears the callbacks and keeps a model of its own of what
+ * choice; sim_hear.c hears the callbacks; both keep a model of their own of what
  * was asked for: per connection the bytes that must appear, in order, and per
  * request which buffers are borrowed, which holds are out and which error came
  * first. The model never asks the library what it believes, except for the state
  * of a connection, which the library may end by itself.
+ *
+ *	sim_life.c      one life: by seed or from a tape
+ *	sim_world.c     the model
+ *	sim_hear.c      callbacks and hooks
+ *	sim_check.c     what must hold after every step
+ *	sim_actions.c   what a caller does
+ *	sim_engine.c    what opens a connection and lets the kernel speak
+ *	sim_nature.c    what kernel, network and peer do
+ *	sim_finale.c    how every life ends
  */
 #ifndef ZCREQ_SIM_WORLD_H
 #define ZCREQ_SIM_WORLD_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <zcreq/conn.h>
 #include <zcreq/request.h>
@@ -22,37 +32,40 @@
 #include "alloc_fault.h"
 #include "fake_kernel.h"
 #include "sim_random.h"
+#include "sim_tape.h"
 
 #define SIM_CONNS 6
 #define SIM_HOLDS 6
-#define SIM_BUFFERS 24
+#define SIM_SENDS 24
+#define SIM_LIVE 40      /* requests of one connection */
+#define SIM_SEND_MOST 40000
 
 struct sim_world;
-struct sim_request;
 
-/* A run of bytes that must appear in the stream; kept as they were when queued. */
+/** A run of bytes that must appear in the stream: part of sim_pattern. */
 struct sim_entry {
-	struct sim_entry *next;
-	struct sim_request *request; /* NULL for a write */
-	uint8_t *bytes;
+	TAILQ_ENTRY(sim_entry) in_conn;
+	const struct sim_request *request; /* NULL for a write */
+	const uint8_t *bytes;
 	size_t len;
 	size_t done;      /* accepted by the kernel */
 	uint64_t offset;  /* in the stream, once done is not 0 */
 };
 
-struct sim_buffer {
+struct sim_send {
+	struct sim_entry *entry;
 	uint8_t *memory;
 	size_t len;
 };
 
-/* A connection, also after it was freed: until the world ends. */
+/** A connection, also after it was freed: until the world ends. */
 struct sim_conn {
-	struct sim_conn *next;
+	LIST_ENTRY(sim_conn) in_world; /* conns, or gone */
 	struct sim_world *world;
 	struct zcreq_conn *conn;  /* NULL once it was freed */
 	struct fake_socket *sock; /* NULL for one without a socket */
-	struct sim_entry *entries;
-	struct sim_entry *entries_tail;
+	TAILQ_HEAD(sim_entries, sim_entry) entries;
+	struct sim_entry *next_entry; /* the first that is not done; NULL: all are */
 	uint64_t checked;         /* bytes of the stream that were compared */
 	unsigned number;
 	unsigned live;            /* requests not released */
@@ -68,17 +81,15 @@ struct sim_conn {
 	uint32_t stall_ms;
 };
 
-/* A request, also after it was released: until the world ends. */
+/** A request, also after it was released: until the world ends. */
 struct sim_request {
-	struct sim_request *next;
+	LIST_ENTRY(sim_request) in_world; /* live, or dead */
 	struct sim_conn *conn;
 	zcreq_id id;
 	zcreq_hold holds[SIM_HOLDS];
-	struct sim_buffer buffers[SIM_BUFFERS];
-	struct sim_entry *entries[SIM_BUFFERS];
+	struct sim_send sends[SIM_SENDS];
 	unsigned hold_count;
-	unsigned buffer_count;
-	unsigned entry_count;
+	unsigned send_count;
 	unsigned number;
 	bool finished;
 	bool withdrawn;
@@ -90,43 +101,84 @@ struct sim_request {
 	unsigned heard_quarantined;
 };
 
+LIST_HEAD(sim_conns, sim_conn);
+LIST_HEAD(sim_requests, sim_request);
+
+/** Where choices come from: a seed, or a tape; and who listens. */
+struct sim_choices {
+	struct sim_random random;
+	const struct sim_tape *play; /* NULL: by seed */
+	struct sim_tape *heard;      /* NULL: nobody listens */
+	uint32_t at, end;            /* of the draws of the line that is played */
+};
+
 struct sim_world {
 	uint64_t seed;
 	unsigned step;
-	struct sim_random random;
+	struct sim_choices choices;
+	struct sim_outcome *outcome;
 	struct alloc_fault fault;
 	struct fake_kernel *kernel;
 	struct zcreq_context *context;
-	struct sim_conn *conns;
-	struct sim_request *requests;
-	unsigned conn_count;
-	unsigned request_count;
+	struct sim_conns conns, gone;
+	struct sim_requests live, dead;
+	unsigned conn_count;      /* ever */
+	unsigned active;          /* in conns */
+	unsigned handles;         /* of these, not freed by the caller */
+	unsigned request_count;   /* ever */
+	unsigned live_count;
+	unsigned dead_count;
+	unsigned holds;           /* out */
+	unsigned quarantined;     /* heard so, and not released */
 	unsigned nested;          /* actions that callbacks may still do */
-	bool inside;              /* a callback is running */
-	bool trace;
+	unsigned acted;           /* actions in this step */
+	bool inside;              /* an action of a callback */
 	bool in_callback;
+	bool trace;
+	uint64_t calls_seen;      /* system calls at the begin of the step */
+	uint64_t work_seen;       /* what they achieved */
 	uint64_t stale;           /* calls that had to be refused as stale */
 	uint64_t callbacks;
 	uint64_t tick_ms;         /* what the library was last told */
 };
 
-/** Says what is wrong, with the seed, and ends the process. */
+/** All bytes of all worlds are runs of this, at a place that hardly repeats. */
+extern uint8_t sim_pattern[];
+const uint8_t *sim_pattern_at(unsigned request, unsigned send);
+
+/* Choices: 0 is always the plainest. */
+
+/** A number from 0 to @limit - 1. */
+uint64_t sim_choose(struct sim_world *world, uint64_t limit);
+
+/** True in @parts of @whole cases. */
+static inline bool sim_chance(struct sim_world *world, unsigned parts, unsigned whole)
+{
+	return sim_choose(world, whole) >= whole - parts;
+}
+
+/** Says what is wrong and ends the process. */
 __attribute__((noreturn, format(printf, 2, 3)))
 void sim_fail(const struct sim_world *world, const char *format, ...);
 
+/** What happens, for a reader. */
 __attribute__((format(printf, 2, 3)))
-void sim_trace(const struct sim_world *world, const char *format, ...);
+void sim_tell(const struct sim_world *world, const char *format, ...);
+
+#define sim_trace(world, ...) \
+	do { \
+		if ((world)->trace) \
+			sim_tell(world, __VA_ARGS__); \
+	} while (0)
 
 /* sim_world.c */
 void sim_world_init(struct sim_world *world, uint64_t seed);
 void sim_world_deinit(struct sim_world *world);
 uint64_t sim_now_ns(const struct sim_world *world);
 uint64_t sim_tick(struct sim_world *world);
-extern const struct zcreq_ops sim_request_ops;
-extern const struct zcreq_conn_hooks sim_conn_hooks;
 
-void sim_entry_add(struct sim_conn *conn, struct sim_request *request, const uint8_t *bytes,
-		   size_t len);
+struct sim_entry *sim_entry_add(struct sim_conn *conn, const struct sim_request *request,
+				const uint8_t *bytes, size_t len);
 void sim_entries_drop(struct sim_conn *conn, struct sim_request *request);
 uint64_t sim_accepted_of(const struct sim_request *request);
 void sim_stream_check(struct sim_conn *conn);
@@ -138,20 +190,36 @@ bool sim_conn_lives(const struct sim_conn *conn);
 void sim_conn_error(struct sim_conn *conn, int status);
 void sim_conn_ended(struct sim_conn *conn);
 
-/** Dispatch until nothing is due, then check what must hold at such a moment. */
-void sim_settle(struct sim_world *world);
+/* sim_hear.c */
+extern const struct zcreq_ops sim_request_ops;
+extern const struct zcreq_conn_hooks sim_conn_hooks;
+
+/* sim_check.c */
 
 /** What must hold at any time. */
 void sim_check(struct sim_world *world);
 
+/** Dispatch until nothing is due, then check what must hold at such a moment. */
+void sim_settle(struct sim_world *world);
+
 /* sim_actions.c */
-void sim_action(struct sim_world *world);
-void sim_drive(struct sim_conn *conn);
+struct sim_verb {
+	const char *name;
+	void (*act)(struct sim_world *world);
+	unsigned weight; /* 0: not by chance */
+};
+
+extern const struct sim_verb sim_verbs[]; /* ends with a NULL */
+
+/** A verb by its weight: a number below sim_verbs_weight(). */
+unsigned sim_verb_pick(uint64_t value);
+unsigned sim_verbs_weight(void);
+
 void sim_callback_action(struct sim_world *world);
 void sim_finish_request(struct sim_request *request, int status);
 void sim_drop_one(struct sim_request *request, unsigned n, int status);
 
-/** Bring the world to its end: everything released, everything freed. */
+/* sim_finale.c: bring the world to its end, everything released and freed */
 void sim_finale(struct sim_world *world);
 
 #endif

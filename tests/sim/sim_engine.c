@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * sim_engine.c - connections without a socket, and streams by sendmsg and poll
+ */
+#include <poll.h>
+
+#include "sim_engine.h"
+#include "sim_nature.h"
+
+static int open_bare(struct sim_conn *conn)
+{
+	struct zcreq_conn_options options = {
+		.size = sizeof(options),
+		.hooks = &sim_conn_hooks,
+		.arg = conn,
+	};
+
+	return zcreq_conn_open(conn->world->context, &options, &conn->conn);
+}
+
+static int open_stream(struct sim_conn *conn)
+{
+	struct zcreq_stream_options options = {
+		.size = sizeof(options),
+		.hooks = &sim_conn_hooks,
+		.arg = conn,
+	};
+	int ret;
+
+	sim_nature_socket(conn, &options);
+	ret = zcreq_stream_open(conn->world->context, &options, &conn->conn);
+	if (ret && fake_socket_ops.close(options.fd, conn->sock))
+		sim_fail(conn->world, "the descriptor was not left to the caller");
+	if (!ret)
+		sim_nature_opened(conn);
+	return ret;
+}
+
+int sim_engine_open(struct sim_conn *conn)
+{
+	return sim_chance(conn->world, 1, 12) ? open_bare(conn) : open_stream(conn);
+}
+
+static void process(struct sim_conn *conn, short bits)
+{
+	sim_trace(conn->world, "process c%u 0x%x", conn->number, (unsigned)bits);
+	if (zcreq_process(conn->conn, bits))
+		sim_fail(conn->world, "process failed");
+}
+
+void sim_engine_turn(struct sim_conn *conn)
+{
+	short events, bits;
+
+	if (!conn->sock)
+		return;
+	events = zcreq_events(conn->conn);
+	bits = events ? fake_socket_poll(conn->sock, events) : 0;
+	if (bits)
+		process(conn, bits);
+}
+
+void sim_engine_mistake(struct sim_conn *conn)
+{
+	uint64_t bits = sim_choose(conn->world, 256) & ~(uint64_t)(POLLHUP | POLLNVAL);
+
+	if (conn->sock)
+		process(conn, (short)bits);
+}

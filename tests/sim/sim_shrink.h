@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * sim_shrink.h - a life that fails, cut down to the few lines that it takes
+ */
+#ifndef ZCREQ_SIM_SHRINK_H
+#define ZCREQ_SIM_SHRINK_H
+
+#include "sim_life.h"
+
+/** How a process that lived ended: its wait status, and the kind of its failure. */
+struct sim_end {
+	int status;
+	const char *format;
+};
+
+/** Memory that a process and those that it forks have in common; zero. */
+void *sim_share(size_t size);
+
+/** A life ends by itself within so much processor time, or is ended by SIGVTALRM. */
+void sim_limit_ms(unsigned ms);
+
+/** Live this seed in a process of its own and write down what is chosen. */
+struct sim_end sim_record(uint64_t seed, struct sim_tape *tape);
+
+/** Live a tape in a process of its own; tell what happens on stdout, or nothing. */
+struct sim_end sim_replay(uint64_t seed, const struct sim_tape *tape, bool tell);
+
+/**
+ * Find a shorter tape that ends as @tape does, as long as @ms allow. Lines are left
+ * out, then numbers, then numbers are made smaller; what still fails alike stays.
+ */
+void sim_shrink(uint64_t seed, struct sim_tape *tape, struct sim_end end, unsigned ms);
+
+/** In words. */
+void sim_end_print(struct sim_end end, FILE *to);
+
+#endif
