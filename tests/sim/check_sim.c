@@ -206,7 +206,7 @@ static int replay(const char *name)
 	end = sim_replay(0, &tape, true);
 	printf("# ");
 	if (end.status)
-		sim_end_print(end, stdout);
+		sim_end_print(&end, stdout);
 	else
 		printf("no violation");
 	putchar('\n');

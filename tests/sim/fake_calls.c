@@ -332,3 +332,15 @@ void fake_socket_unreadable(struct fake_socket *sock, const void *memory, size_t
 	sock->unreadable[sock->unreadable_count].base = memory;
 	sock->unreadable[sock->unreadable_count++].len = len;
 }
+
+void fake_socket_readable(struct fake_socket *sock, const void *memory, size_t len)
+{
+	const uint8_t *from = memory;
+	unsigned i = 0;
+
+	while (i < sock->unreadable_count)
+		if (sock->unreadable[i].base >= from && sock->unreadable[i].base < from + len)
+			sock->unreadable[i] = sock->unreadable[--sock->unreadable_count];
+		else
+			i++;
+}

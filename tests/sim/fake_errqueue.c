@@ -78,7 +78,7 @@ void fake_post_record(struct fake_socket *sock, struct fake_record *record, bool
 	uint32_t lo = record->lo, hi = record->lo + record->count - 1;
 	struct fake_message *message = sock->messages_tail;
 
-	if (!sock->knobs.coalesce || !extend(message, lo, hi)) {
+	if (!sock->knobs.coalesce || sock->knobs.post_twice || !extend(message, lo, hi)) {
 		message = message_new(sock, FAKE_MESSAGE_NOTIFICATION);
 		message->lo = lo;
 		message->hi = hi;

@@ -112,7 +112,6 @@ struct fake_socket {
 	uint32_t next_id;
 	uint64_t zerocopy_sends;
 	uint64_t copied_sends;
-	uint64_t locked;
 
 	struct fake_record *held;
 	struct fake_record *held_last;
@@ -164,6 +163,7 @@ struct fake_kernel {
 	char texts[FAKE_TEXTS][192];
 	unsigned violations;
 	uint64_t calls; /* of all sockets, ever */
+	uint64_t locked; /* pages; of one user, as all sockets are */
 	uint64_t work;  /* messages read and sends accepted, ever */
 };
 

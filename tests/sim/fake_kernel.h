@@ -85,7 +85,8 @@ enum fake_death_order {
  *                      this size (Linux: 524288); 0 gives each its own
  * @zerocopy_error:     if not 0, how every MSG_ZEROCOPY send fails, plain ones pass
  * @locked_pages:       locked-memory limit: ENOBUFS when size / 4096 + 2 more do not
- *                      fit, also with nothing in flight; FAKE_NEVER is no limit
+ *                      fit, also with nothing in flight; FAKE_NEVER is no limit.
+ *                      What all sockets of the kernel hold counts, as of one user
  * @optmem_bytes:       option memory: ENOBUFS when 832 more do not fit; each record
  *                      in flight and each unread notification takes so much
  * @copies:             the kernel copies when it transmits and notifies COPIED at
@@ -105,7 +106,7 @@ enum fake_death_order {
  *
  * The error queue:
  * @coalesce:           notifications extend a contiguous one at the queue's tail
- * @post_twice:         each notification is posted twice
+ * @post_twice:         each notification is posted twice, and none is extended
  * @control_lies:       the control message claims to be longer than it is
  *
  * The end:
@@ -259,6 +260,9 @@ void fake_socket_fail(struct fake_socket *sock, enum fake_call call, unsigned nt
 
 /** Reading this memory gives EFAULT; a send that meets it later on is cut there. */
 void fake_socket_unreadable(struct fake_socket *sock, const void *memory, size_t len);
+
+/** All of this can be read again: what was there is somebody else's now. */
+void fake_socket_readable(struct fake_socket *sock, const void *memory, size_t len);
 
 /* The peer. */
 

@@ -106,7 +106,7 @@ static void record_release(struct fake_socket *sock, struct fake_record *record,
 		note_lost(sock, record);
 	held_remove(sock, record);
 	sock->held_bytes -= record->bytes;
-	sock->locked -= record->pages;
+	sock->kernel->locked -= record->pages;
 	if (sock->closed)
 		fake_record_free(record);
 	else
@@ -167,13 +167,13 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 	if (sock->knobs.zerocopy_error)
 		return -sock->knobs.zerocopy_error;
 	if (sock->knobs.locked_pages != FAKE_NEVER &&
-	    sock->locked + pages > sock->knobs.locked_pages)
+	    sock->kernel->locked + pages > sock->knobs.locked_pages)
 		return -ENOBUFS;
 	if (tail && tail->queued && tail->end == sock->total && tail->end > sock->sent_edge &&
 	    tail->lo + tail->count == sock->next_id &&
 	    tail->end - tail->begin + size < sock->knobs.record_bytes) {
 		tail->pages += pages;
-		sock->locked += pages;
+		sock->kernel->locked += pages;
 		*out = tail;
 		return 0;
 	}
@@ -188,7 +188,7 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 	tail->begin = tail->end = sock->total;
 	tail->pages = pages;
 	tail->queued = true;
-	sock->locked += pages;
+	sock->kernel->locked += pages;
 	held_add(sock, tail);
 	*out = tail;
 	return 0;
@@ -198,7 +198,7 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 static void record_unget(struct fake_socket *sock, struct fake_record *record, size_t size)
 {
 	record->pages -= size / 4096 + 2;
-	sock->locked -= size / 4096 + 2;
+	sock->kernel->locked -= size / 4096 + 2;
 	if (record->count)
 		return;
 	held_remove(sock, record);

@@ -64,6 +64,7 @@ static void do_open(struct sim_world *world)
 	TAILQ_INIT(&conn->entries);
 	conn->world = world;
 	conn->number = world->conn_count;
+	conn->alive_ms = world->tick_ms;
 	conn->lets_go = true;
 	ret = sim_engine_open(conn);
 	sim_trace(world, "open c%u%s%s%s: %d", conn->number, conn->sock ? "" : " bare",
@@ -499,10 +500,7 @@ static void do_tick(struct sim_world *world)
 
 static void do_dispatch(struct sim_world *world)
 {
-	int ran = zcreq_dispatch(world->context);
-
-	if (ran < 0 || (world->in_callback && ran))
-		sim_fail(world, "I6: dispatch says %d, in a callback %d", ran, world->in_callback);
+	sim_dispatch(world);
 }
 
 static void do_starve(struct sim_world *world)

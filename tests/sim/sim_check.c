@@ -202,15 +202,9 @@ void sim_settle(struct sim_world *world)
 	struct sim_request *request;
 	struct sim_conn *conn, *next;
 	unsigned round, open = 0;
-	int ran;
 
-	for (round = 0; round < 1000; round++) {
-		ran = zcreq_dispatch(world->context);
-		if (ran < 0)
-			sim_fail(world, "dispatch says %d", ran);
-		if (!ran)
-			break;
-	}
+	for (round = 0; round < 1000 && sim_dispatch(world); round++)
+		continue;
 	if (round == 1000)
 		sim_fail(world, "I6: dispatch never ends");
 	sim_check(world);

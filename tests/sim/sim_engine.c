@@ -43,9 +43,12 @@ int sim_engine_open(struct sim_conn *conn)
 
 static void process(struct sim_conn *conn, short bits)
 {
+	bool listened = sim_listen(conn->world, true);
+
 	sim_trace(conn->world, "process c%u 0x%x", conn->number, (unsigned)bits);
 	if (zcreq_process(conn->conn, bits))
 		sim_fail(conn->world, "process failed");
+	sim_listen(conn->world, listened);
 }
 
 void sim_engine_turn(struct sim_conn *conn)

@@ -23,10 +23,13 @@ static uint64_t some_bytes(struct sim_world *world, uint64_t limit)
 static void peer_event(struct sim_conn *conn)
 {
 	static const int deaths[] = { ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED };
+	static const char *const names[] = { "acknowledges", "acknowledges", "acknowledges",
+					     "window", "copy", "death?", "vanishes, or is back",
+					     "is heard" };
 	struct sim_world *world = conn->world;
 	uint64_t what = sim_choose(world, 8);
 
-	sim_trace(world, "c%u's peer: %u", conn->number, (unsigned)what);
+	sim_trace(world, "peer of c%u: %s", conn->number, names[what]);
 	switch (what) {
 	case 0:
 	case 1:
@@ -79,7 +82,7 @@ static void knobs_by_chance(struct sim_world *world, struct fake_knobs *knobs)
 	knobs->sndbuf_bytes = sim_chance(world, 1, 6) ? 1 + sim_choose(world, 300) :
 							 300000 - sim_choose(world, 299999);
 	if (sim_chance(world, 1, 8))
-		knobs->accept_bytes = 1 + sim_choose(world, 700);
+		knobs->accept_bytes = 100 + sim_choose(world, 700);
 	if (sim_chance(world, 1, 2))
 		knobs->record_bytes = sim_chance(world, 1, 2) ? 3000 : 524288;
 	if (sim_chance(world, 1, 10))
@@ -163,11 +166,14 @@ void sim_nature_opened(struct sim_conn *conn)
 static void plan_failure(struct sim_conn *conn)
 {
 	static const int send_errors[] = { EINTR, EAGAIN, ENOBUFS, ENOMEM, EINTR };
+	static const enum fake_call last_calls[] = { FAKE_DISCONNECT, FAKE_SHUTDOWN, FAKE_RECVMSG };
+	static const int last_errors[] = { EBUSY, EINTR, ENOMEM };
 	struct sim_world *world = conn->world;
 	unsigned nth = 1 + (unsigned)sim_choose(world, 4);
 	unsigned times = 1 + (unsigned)sim_choose(world, 3);
 
-	switch (sim_choose(world, 7)) {
+	sim_trace(world, "calls on c%u will fail", conn->number);
+	switch (sim_choose(world, 8)) {
 	case 0:
 	case 1:
 		fake_socket_fail(conn->sock, FAKE_SENDMSG, nth, times, send_errors[sim_choose(world, 5)]);
@@ -181,11 +187,13 @@ static void plan_failure(struct sim_conn *conn)
 	case 4:
 		fake_socket_fail(conn->sock, FAKE_CLOSE, 1, 1, EINTR);
 		break;
+	case 5:
+		fake_socket_fail(conn->sock, FAKE_SETSOCKOPT, nth, times, EINVAL);
+		break;
 	default:
-		if (conn->lets_go)
-			break;
-		fake_socket_fail(conn->sock, sim_chance(world, 1, 2) ? FAKE_DISCONNECT : FAKE_SHUTDOWN,
-				 nth, times, sim_chance(world, 1, 2) ? EBUSY : EINTR);
+		if (!conn->lets_go)
+			fake_socket_fail(conn->sock, last_calls[sim_choose(world, 3)], nth, times,
+					 last_errors[sim_choose(world, 3)]);
 	}
 }
 
@@ -195,6 +203,7 @@ static void foreign_message(struct sim_conn *conn)
 	uint32_t id = (uint32_t)sim_choose(world, UINT32_MAX);
 	struct fake_socket_report report;
 
+	sim_trace(world, "a foreign message for c%u", conn->number);
 	fake_socket_report(conn->sock, &report);
 	switch (sim_choose(world, 5)) {
 	case 0:
@@ -235,6 +244,7 @@ static void pin_something(struct sim_conn *conn)
 
 	if (conn->lets_go)
 		return;
+	sim_trace(conn->world, "a page of c%u held elsewhere, or let go", conn->number);
 	fake_socket_report(conn->sock, &report);
 	if (sim_chance(conn->world, 1, 2))
 		fake_socket_let_go(conn->sock, 2);
@@ -270,6 +280,7 @@ void sim_nature_act(struct sim_world *world)
 		pin_something(conn);
 		break;
 	case 9:
+		sim_trace(world, "c%u accepts little, once", conn->number);
 		fake_socket_knobs(conn->sock)->accept_once_bytes = sim_choose(world, 200);
 		break;
 	default:

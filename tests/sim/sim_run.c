@@ -18,7 +18,6 @@
 #include "sim_shrink.h"
 
 #define JOBS_MOST 64
-#define LIFE_MS 3000
 
 static double now_s(void)
 {
@@ -43,7 +42,7 @@ static void work(const struct sim_plan *plan, unsigned job, struct sim_outcome *
 	for (; !enough(plan, outcome, start_s); life.seed += plan->jobs) {
 		if (plan->lives && life.seed - plan->first_seed >= plan->lives)
 			break;
-		sim_limit_ms(LIFE_MS);
+		sim_limit_ms(SIM_LIFE_MS);
 		sim_live(&life);
 	}
 	sim_limit_ms(0);
@@ -83,10 +82,10 @@ bool sim_run_seed(uint64_t seed, unsigned shrink_ms)
 	if (!end.status)
 		return true;
 	printf("# seed %" PRIu64 " fails: ", seed);
-	sim_end_print(end, stdout);
+	sim_end_print(&end, stdout);
 	putchar('\n');
 	if (shrink_ms) {
-		sim_shrink(seed, tape, end, shrink_ms);
+		sim_shrink(seed, tape, &end, shrink_ms);
 		printf("# shrunk from %" PRIu32 " lines to %" PRIu32 "\n", lines, tape->lines);
 	}
 	printf("# to repeat: check_sim replay FILE, with what follows in FILE\n");
@@ -128,7 +127,7 @@ bool sim_run(const struct sim_plan *plan)
 	if (failed < 0)
 		return true;
 	if (sim_run_seed(outcomes[failed].seed, plan->shrink_ms))
-		printf("# seed %" PRIu64 " fails only after those before it: a defect of the simulator\n",
-		       outcomes[failed].seed);
+		printf("# seed %" PRIu64 " fails only after those before it, a defect of the simulator: %s\n",
+		       outcomes[failed].seed, outcomes[failed].text);
 	return false;
 }

@@ -18,9 +18,8 @@
 
 #include "sim_shrink.h"
 
-/* Processor time of a life: usual ones take 1 ms, those under valgrind 100 ms. */
-#define LIFE_MS 3000
-#define TRY_LEAST_MS 50
+/* Processor time of a try, beside what the whole life took: usual lives take 2 ms. */
+#define TRY_LEAST_MS 20
 
 struct shared {
 	struct sim_outcome outcome;
@@ -97,6 +96,8 @@ static struct sim_end live(struct sim_life *life, struct shared *shared, unsigne
 	if (waitpid(pid, &end.status, 0) != pid)
 		abort();
 	end.format = shared->outcome.format;
+	if (end.format)
+		memcpy(end.text, shared->outcome.text, sizeof(end.text));
 	return end;
 }
 
@@ -104,7 +105,7 @@ struct sim_end sim_record(uint64_t seed, struct sim_tape *tape)
 {
 	struct shared *shared = sim_share(sizeof(*shared));
 	struct sim_life life = { .seed = seed, .heard = &shared->heard };
-	struct sim_end end = live(&life, shared, LIFE_MS);
+	struct sim_end end = live(&life, shared, SIM_LIFE_MS);
 
 	sim_tape_clear(tape);
 	sim_tape_append(tape, &shared->heard, 0, shared->heard.lines);
@@ -116,13 +117,25 @@ struct sim_end sim_replay(uint64_t seed, const struct sim_tape *tape, bool tell)
 {
 	struct shared *shared = sim_share(sizeof(*shared));
 	struct sim_life life = { .seed = seed, .play = tape, .trace = tell };
-	struct sim_end end = live(&life, shared, LIFE_MS);
+	struct sim_end end = live(&life, shared, SIM_LIFE_MS);
 
 	munmap(shared, sizeof(*shared));
 	return end;
 }
 
-/* Does @next end alike? Then what was heard of it is the best so far. */
+/* Fewer lines, then fewer numbers, then smaller ones. */
+static bool is_smaller(const struct sim_tape *a, const struct sim_tape *b)
+{
+	uint32_t at = 0;
+
+	if (a->lines != b->lines || a->draws != b->draws)
+		return a->lines != b->lines ? a->lines < b->lines : a->draws < b->draws;
+	while (at < a->draws && a->draw[at] == b->draw[at])
+		at++;
+	return at < a->draws && a->draw[at] < b->draw[at];
+}
+
+/* Does @next end alike, and is what was heard of it smaller? Then that is the best. */
 static bool attempt(struct shrink *shrink)
 {
 	struct sim_life life = {
@@ -137,8 +150,12 @@ static bool attempt(struct shrink *shrink)
 	end = live(&life, shrink->shared, shrink->try_ms);
 	if (end.status != shrink->end.status || end.format != shrink->end.format)
 		return false;
+	sim_tape_clear(shrink->next);
+	sim_tape_append(shrink->next, &shrink->shared->heard, 0, shrink->shared->heard.lines);
+	if (!is_smaller(shrink->next, shrink->best))
+		return false;
 	sim_tape_clear(shrink->best);
-	sim_tape_append(shrink->best, &shrink->shared->heard, 0, shrink->shared->heard.lines);
+	sim_tape_append(shrink->best, shrink->next, 0, shrink->next->lines);
 	return true;
 }
 
@@ -224,41 +241,68 @@ static bool make_numbers_smaller(struct shrink *shrink)
 	return better;
 }
 
-void sim_shrink(uint64_t seed, struct sim_tape *tape, struct sim_end end, unsigned ms)
+static bool hangs(const struct sim_end *end)
+{
+	return WIFSIGNALED(end->status) && WTERMSIG(end->status) == SIGVTALRM;
+}
+
+static void shrink_all(struct shrink *shrink)
+{
+	while (leave_out_lines(shrink) | leave_out_numbers(shrink) | make_numbers_smaller(shrink))
+		continue;
+}
+
+/*
+ * One that hangs would take all the time there is, so it is given up early: most of
+ * what is tried ends at once. That it still hangs is made sure of in the end.
+ */
+static void shrink_hanging(struct shrink *shrink)
+{
+	struct sim_tape *whole = sim_share(sizeof(*whole));
+	struct sim_end end;
+
+	sim_tape_append(whole, shrink->best, 0, shrink->best->lines);
+	for (; shrink->try_ms < SIM_LIFE_MS; shrink->try_ms *= 4) {
+		shrink_all(shrink);
+		end = sim_replay(shrink->seed, shrink->best, false);
+		if (end.status == shrink->end.status)
+			break;
+		sim_tape_clear(shrink->best);
+		sim_tape_append(shrink->best, whole, 0, whole->lines);
+	}
+	munmap(whole, sizeof(*whole));
+}
+
+void sim_shrink(uint64_t seed, struct sim_tape *tape, const struct sim_end *end, unsigned ms)
 {
 	struct shrink shrink = {
 		.seed = seed,
-		.end = end,
+		.end = *end,
 		.best = tape,
 		.shared = sim_share(sizeof(*shrink.shared)),
 		.next = sim_share(sizeof(*shrink.next)),
-		.try_ms = LIFE_MS,
+		.try_ms = TRY_LEAST_MS,
 	};
 	uint64_t start_ms = now_ms();
 
 	shrink.stop_ms = start_ms + ms;
-	sim_tape_append(shrink.next, tape, 0, tape->lines);
-	if (attempt(&shrink)) {
-		/* one that hangs is given up early: most of what is tried ends at once */
-		shrink.try_ms = TRY_LEAST_MS;
-		if (!WIFSIGNALED(end.status) || WTERMSIG(end.status) != SIGVTALRM)
-			shrink.try_ms += 4 * (unsigned)(now_ms() - start_ms);
-		while (now_ms() < shrink.stop_ms &&
-		       leave_out_lines(&shrink) | leave_out_numbers(&shrink) |
-			       make_numbers_smaller(&shrink))
-			continue;
+	if (hangs(end)) {
+		shrink_hanging(&shrink);
+	} else {
+		sim_replay(seed, tape, false);
+		shrink.try_ms += 4 * (unsigned)(now_ms() - start_ms);
+		shrink_all(&shrink);
 	}
 	munmap(shrink.shared, sizeof(*shrink.shared));
 	munmap(shrink.next, sizeof(*shrink.next));
 }
 
-void sim_end_print(struct sim_end end, FILE *to)
+void sim_end_print(const struct sim_end *end, FILE *to)
 {
-	if (WIFSIGNALED(end.status))
-		fprintf(to, "%s", WTERMSIG(end.status) == SIGVTALRM ?
-					  "it never ends" : strsignal(WTERMSIG(end.status)));
-	else if (end.format)
-		fprintf(to, "%s", end.format);
+	if (WIFSIGNALED(end->status))
+		fprintf(to, "%s", hangs(end) ? "it never ends" : strsignal(WTERMSIG(end->status)));
+	else if (end->format)
+		fprintf(to, "%s", end->text);
 	else
-		fprintf(to, "exit status %d", WEXITSTATUS(end.status));
+		fprintf(to, "exit status %d", WEXITSTATUS(end->status));
 }

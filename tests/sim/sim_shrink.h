@@ -7,10 +7,14 @@
 
 #include "sim_life.h"
 
-/** How a process that lived ended: its wait status, and the kind of its failure. */
+/** Processor time after which a life is taken to hang; under valgrind one takes 200. */
+#define SIM_LIFE_MS 1000
+
+/** How a process that lived ended. */
 struct sim_end {
-	int status;
-	const char *format;
+	int status;         /* as wait(2) has it */
+	const char *format; /* the kind of its failure; NULL if it did not say */
+	char text[256];     /* the failure */
 };
 
 /** Memory that a process and those that it forks have in common; zero. */
@@ -29,9 +33,9 @@ struct sim_end sim_replay(uint64_t seed, const struct sim_tape *tape, bool tell)
  * Find a shorter tape that ends as @tape does, as long as @ms allow. Lines are left
  * out, then numbers, then numbers are made smaller; what still fails alike stays.
  */
-void sim_shrink(uint64_t seed, struct sim_tape *tape, struct sim_end end, unsigned ms);
+void sim_shrink(uint64_t seed, struct sim_tape *tape, const struct sim_end *end, unsigned ms);
 
 /** In words. */
-void sim_end_print(struct sim_end end, FILE *to);
+void sim_end_print(const struct sim_end *end, FILE *to);
 
 #endif

@@ -58,6 +58,7 @@ void sim_tell(const struct sim_world *world, const char *format, ...)
 	vprintf(format, args);
 	va_end(args);
 	putchar('\n');
+	fflush(stdout); /* it may not come to an end */
 }
 
 uint64_t sim_choose(struct sim_world *world, uint64_t limit)
@@ -84,10 +85,28 @@ uint64_t sim_now_ns(const struct sim_world *world)
 /* The time is noted first: callbacks may let more of it pass. */
 uint64_t sim_tick(struct sim_world *world)
 {
-	uint64_t now_ns = sim_now_ns(world);
+	uint64_t now_ns = sim_now_ns(world), deadline_ns;
+	bool listened = sim_listen(world, true);
+	struct sim_conn *conn;
 
 	world->tick_ms = fake_kernel_now_ms(world->kernel);
-	return zcreq_tick(world->context, now_ns);
+	LIST_FOREACH(conn, &world->conns, in_world)
+		if (sim_conn_lives(conn))
+			conn->alive_ms = world->tick_ms;
+	deadline_ns = zcreq_tick(world->context, now_ns);
+	sim_listen(world, listened);
+	return deadline_ns;
+}
+
+int sim_dispatch(struct sim_world *world)
+{
+	bool listened = sim_listen(world, true);
+	int ran = zcreq_dispatch(world->context);
+
+	if (ran < 0 || (world->in_callback && ran))
+		sim_fail(world, "I6: dispatch says %d, in a callback %d", ran, world->in_callback);
+	sim_listen(world, listened);
+	return ran;
 }
 
 void sim_world_init(struct sim_world *world, uint64_t seed)

@@ -76,7 +76,8 @@ struct sim_conn {
 	bool racy;                /* it may die in the middle of a call */
 	unsigned heard_abort;
 	unsigned heard_closed;
-	uint64_t ended_ms;
+	uint64_t alive_ms;        /* the last tick that found it alive */
+	uint64_t ended_ms;        /* linger counts from here, or later */
 	uint32_t linger_ms;
 	uint32_t stall_ms;
 };
@@ -134,6 +135,7 @@ struct sim_world {
 	unsigned acted;           /* actions in this step */
 	bool inside;              /* an action of a callback */
 	bool in_callback;
+	bool listens;             /* a call is made from which callbacks may come */
 	bool trace;
 	uint64_t calls_seen;      /* system calls at the begin of the step */
 	uint64_t work_seen;       /* what they achieved */
@@ -176,6 +178,16 @@ void sim_world_init(struct sim_world *world, uint64_t seed);
 void sim_world_deinit(struct sim_world *world);
 uint64_t sim_now_ns(const struct sim_world *world);
 uint64_t sim_tick(struct sim_world *world);
+int sim_dispatch(struct sim_world *world);
+
+/** From now on callbacks may come, or not; what was before. */
+static inline bool sim_listen(struct sim_world *world, bool listens)
+{
+	bool before = world->listens;
+
+	world->listens = listens;
+	return before;
+}
 
 struct sim_entry *sim_entry_add(struct sim_conn *conn, const struct sim_request *request,
 				const uint8_t *bytes, size_t len);

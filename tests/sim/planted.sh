@@ -1,0 +1,121 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# planted.sh - the simulator is tested: it finds each of these bugs within 10 s
+#
+# One line of one file of the library is changed, that file is compiled and linked
+# with the simulator in place of the real one. Then random lives have to fail, with
+# a failure of the expected kind, and the short life that is told has to fail alike
+# when it is replayed, and to pass with the library as it is. A line that is no
+# longer there, or there twice, is an error: the bug has to be planted anew.
+#
+# Run by make check from the build tree. Uses: srcdir PLANTED_CC PLANTED_OBJECTS
+# PLANTED_LIBS (how the simulator is compiled, and what it is linked from)
+set -u
+export LC_ALL=C
+srcdir=${srcdir:-.}
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+planted=0
+
+fail() {
+	echo "FAIL: $name: $*"
+	failed=$((failed + 1))
+}
+
+# changed FILE OLD NEW: FILE with the one line that has OLD changed
+changed() {
+	OLD=$2 NEW=$3 awk '
+		BEGIN { old = ENVIRON["OLD"]; new = ENVIRON["NEW"] }
+		(at = index($0, old)) {
+			found++
+			$0 = substr($0, 1, at - 1) new substr($0, at + length(old))
+		}
+		{ print }
+		END { exit found != 1 }' "$1"
+}
+
+# kind: a failure without the numbers in it, but with that of the invariant
+kind() {
+	sed 's/\([^I0-9]\)[0-9][0-9]*/\1N/g'
+}
+
+# build FILE OLD NEW: a simulator over a library with this bug
+build() {
+	if ! changed "$srcdir/lib/$1" "$2" "$3" >"$tmp/$1"; then
+		fail "lib/$1 has not one line with: $2"
+		return 1
+	fi
+	# shellcheck disable=SC2086  # lists of words
+	$PLANTED_CC -c -o "$tmp/$1.o" "$tmp/$1" &&
+		$PLANTED_CC -o "$tmp/sim" "$tmp/$1.o" $PLANTED_OBJECTS $PLANTED_LIBS && return 0
+	fail "cannot be built"
+	return 1
+}
+
+# plant NAME FILE OLD NEW KIND: has to be found, and to fail with KIND
+plant() {
+	name=$1
+	planted=$((planted + 1))
+	build "$2" "$3" "$4" || return
+	before=$(date +%s%N)
+	if ZCREQ_SIM_SHRINK_MS=1500 timeout 60 "$tmp/sim" run SECONDS=10 \
+		>"$tmp/told" 2>"$tmp/errors"; then
+		fail "not found in 10 s"
+		return
+	fi
+	took_ms=$((($(date +%s%N) - before) / 1000000))
+	said=$(sed -n 's/^# seed [0-9]* fails: //p' "$tmp/told")
+	lines=$(grep -vc '^#' "$tmp/told")
+	echo "$name: found, shrunk to $lines lines, $took_ms ms in all: $said"
+	case $(echo "$said" | kind) in
+	$5) ;;
+	*) fail "expected to be told: $5"; cat "$tmp/told" "$tmp/errors" ;;
+	esac
+	"$tmp/sim" replay "$tmp/told" >"$tmp/again" 2>&1 && fail "does not fail when it is replayed"
+	[ "$(tail -n 1 "$tmp/again" | kind)" = "# $(echo "$said" | kind)" ] || fail "fails differently when it is replayed"
+	tests/sim/check_sim replay "$tmp/told" >"$tmp/clean" 2>&1 || {
+		fail "what is told fails without the bug as well"
+		cat "$tmp/clean"
+	}
+}
+
+# a send is given back with the first of its batches
+plant release-early sendq.c \
+	'if (!--send->batches && !send->left_bytes)' \
+	'if (send->batches--, !send->left_bytes)' \
+	'I2: rN released, the kernel holds*'
+
+# the way of an error and the usual way both report the end
+plant release-twice request.c \
+	'ops->released(id, request->status, request->arg);' \
+	'for (int n = request->status ? 2 : 1; n; n--) ops->released(id, request->status, request->arg);' \
+	'I1: rN released twice'
+
+# of several sends in one batch the last is forgotten
+plant lose-one sendq.c \
+	'for (uint32_t number = first; number != last + 1; number++) {' \
+	'for (uint32_t number = first; number != last + (first == last); number++) {' \
+	'I1: rN of cN is lost*'
+
+# the loop over a range of ids that every second project had
+plant loop-on-wrap transfer.c \
+	'} while (id++ != hi);' \
+	'} while (id++ != hi || hi == UINT32_MAX);' \
+	'it never ends'
+
+# what is notified, is notified up to there
+plant trust-order transfer.c \
+	'uint32_t id = lo, ids = hi - lo + 1;' \
+	'uint32_t id = stream->window.oldest, ids = hi - lo + 1;' \
+	'I2: rN released, the kernel holds*'
+
+# the kernel copies here, so nothing waits for it any more
+plant trust-copied transfer.c \
+	'range = zcreq_sendq_accept(&stream->queue, ret, true);' \
+	'if (stats->notified_copied) { zcreq_sendq_accept(&stream->queue, ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, ret, true);' \
+	'I2: rN released, the kernel holds*'
+
+echo "100%: Checks: $planted, Failures: $failed, Errors: 0"
+[ "$failed" = 0 ]
