@@ -231,6 +231,7 @@ static void check_all_gone(struct sim_world *world)
 			sim_fail(world, "c%u heard closed %u times", conn->number,
 				 conn->heard_closed);
 		zcreq_conn_free(conn->conn);
+		conn->conn = NULL;
 	}
 	if (fake_kernel_open_sockets(world->kernel))
 		sim_fail(world, "%u descriptors leak", fake_kernel_open_sockets(world->kernel));

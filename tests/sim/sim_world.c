@@ -82,14 +82,18 @@ uint64_t sim_now_ns(const struct sim_world *world)
 	return fake_kernel_now_ms(world->kernel) * 1000000;
 }
 
-/* The time is noted first: callbacks may let more of it pass. */
+/*
+ * The time is noted first: callbacks may let more of it pass. The outermost tick
+ * counts, because it goes on with its own time after one inside a callback.
+ */
 uint64_t sim_tick(struct sim_world *world)
 {
 	uint64_t now_ns = sim_now_ns(world), deadline_ns;
 	bool listened = sim_listen(world, true);
 	struct sim_conn *conn;
 
-	world->tick_ms = fake_kernel_now_ms(world->kernel);
+	if (!world->in_callback)
+		world->tick_ms = fake_kernel_now_ms(world->kernel);
 	LIST_FOREACH(conn, &world->conns, in_world)
 		if (sim_conn_lives(conn))
 			conn->alive_ms = world->tick_ms;

@@ -141,7 +141,7 @@ struct sim_world {
 	uint64_t work_seen;       /* what they achieved */
 	uint64_t stale;           /* calls that had to be refused as stale */
 	uint64_t callbacks;
-	uint64_t tick_ms;         /* what the library was last told */
+	uint64_t tick_ms;         /* what the last outermost tick said */
 };
 
 /** All bytes of all worlds are runs of this, at a place that hardly repeats. */
