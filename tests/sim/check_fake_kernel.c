@@ -274,6 +274,54 @@ START_TEST(limits_give_no_buffers)
 }
 END_TEST
 
+/* The limit is a user's, and all sockets are of one. */
+START_TEST(locked_memory_is_counted_over_all_sockets)
+{
+	struct fake_socket *first;
+
+	knobs.locked_pages = 16;
+	open_socket();
+	ck_assert_int_eq(send_bytes(0, 40 * 1024, ZC_FLAGS), 40 * 1024);
+	first = sock;
+	open_socket();
+	ck_assert_int_eq(send_bytes(0, 20 * 1024, ZC_FLAGS), -ENOBUFS);
+	fake_socket_ack(first, FAKE_NEVER);
+	ck_assert_int_eq(send_bytes(0, 20 * 1024, ZC_FLAGS), 20 * 1024);
+}
+END_TEST
+
+START_TEST(a_part_of_the_stream_is_unproven_until_it_is_read)
+{
+	open_socket();
+	ck_assert_int_eq(send_bytes(0, 10, ZC_FLAGS), 10);
+	ck_assert_int_eq(send_bytes(10, 10, SEND_FLAGS), 10);
+	ck_assert_int_eq(send_bytes(20, 10, ZC_FLAGS), 10);
+	ck_assert(fake_socket_unproven_part(sock, 9, 11));
+	ck_assert(!fake_socket_unproven_part(sock, 10, 20));
+	ck_assert(fake_socket_unproven_part(sock, 29, 30));
+	ck_assert(!fake_socket_unproven_part(sock, 30, 40));
+	fake_socket_ack(sock, FAKE_NEVER);
+	ck_assert_uint_eq(fake_socket_unproven(sock, memory, 30), 20);
+	ck_assert(fake_socket_unproven_part(sock, 0, 1));
+	expect(0, 1);
+	ck_assert(!fake_socket_unproven_part(sock, 0, 30));
+	ck_assert_uint_eq(fake_socket_unproven(sock, memory, 30), 0);
+}
+END_TEST
+
+START_TEST(memory_is_unreadable_until_it_is_somebody_elses)
+{
+	open_socket();
+	fake_socket_unreadable(sock, memory + 5, 1);
+	ck_assert_int_eq(send_bytes(0, 10, ZC_FLAGS), 5);
+	ck_assert_int_eq(send_bytes(5, 10, ZC_FLAGS), -EFAULT);
+	fake_socket_readable(sock, memory, 5);
+	ck_assert_int_eq(send_bytes(5, 10, ZC_FLAGS), -EFAULT);
+	fake_socket_readable(sock, memory, 6);
+	ck_assert_int_eq(send_bytes(5, 10, ZC_FLAGS), 10);
+}
+END_TEST
+
 START_TEST(queueing_discipline_lets_go_late)
 {
 	knobs.qdisc_bytes = 15;
@@ -422,6 +470,9 @@ int main(void)
 	tcase_add_test(tcase, copied_memory_is_free_at_once);
 	tcase_add_loop_test(tcase, control_message_has_48_or_60_bytes, 0, 3);
 	tcase_add_test(tcase, limits_give_no_buffers);
+	tcase_add_test(tcase, locked_memory_is_counted_over_all_sockets);
+	tcase_add_test(tcase, a_part_of_the_stream_is_unproven_until_it_is_read);
+	tcase_add_test(tcase, memory_is_unreadable_until_it_is_somebody_elses);
 	tcase_add_test(tcase, queueing_discipline_lets_go_late);
 	tcase_add_test(tcase, tcp_info_tells_vanished_from_not_reading);
 	tcase_add_loop_test(tcase, user_timeout_kills_both, 0, 2);
