@@ -54,13 +54,13 @@ build() {
 	return 1
 }
 
-# plant NAME FILE OLD NEW KIND: has to be found, and to fail with KIND
+# plant NAME FILE OLD NEW KIND: has to be found, and to fail with a KIND (an ERE)
 plant() {
 	name=$1
 	planted=$((planted + 1))
 	build "$2" "$3" "$4" || return
 	before=$(date +%s%N)
-	if ZCREQ_SIM_SHRINK_MS=1500 timeout 60 "$tmp/sim" run SECONDS=10 \
+	if ZCREQ_SIM_SHRINK_MS=1500 timeout 60 "$tmp/sim" run SECONDS=10 JOBS=1 \
 		>"$tmp/told" 2>"$tmp/errors"; then
 		fail "not found in 10 s"
 		return
@@ -69,10 +69,10 @@ plant() {
 	said=$(sed -n 's/^# seed [0-9]* fails: //p' "$tmp/told")
 	lines=$(grep -vc '^#' "$tmp/told")
 	echo "$name: found, shrunk to $lines lines, $took_ms ms in all: $said"
-	case $(echo "$said" | kind) in
-	$5) ;;
-	*) fail "expected to be told: $5"; cat "$tmp/told" "$tmp/errors" ;;
-	esac
+	echo "$said" | kind | grep -Eq "$5" || {
+		fail "expected to be told: $5"
+		cat "$tmp/told" "$tmp/errors"
+	}
 	"$tmp/sim" replay "$tmp/told" >"$tmp/again" 2>&1 && fail "does not fail when it is replayed"
 	[ "$(tail -n 1 "$tmp/again" | kind)" = "# $(echo "$said" | kind)" ] || fail "fails differently when it is replayed"
 	tests/sim/check_sim replay "$tmp/told" >"$tmp/clean" 2>&1 || {
@@ -81,41 +81,45 @@ plant() {
 	}
 }
 
+# what comes too early shows in the callback, or, if it is a copy that the library
+# holds for a write, when that memory is written again
+early='^I2: rN released, the kernel holds|memory of id N changed while referenced'
+
 # a send is given back with the first of its batches
 plant release-early sendq.c \
 	'if (!--send->batches && !send->left_bytes)' \
 	'if (send->batches--, !send->left_bytes)' \
-	'I2: rN released, the kernel holds*'
+	"$early"
 
 # the way of an error and the usual way both report the end
 plant release-twice request.c \
 	'ops->released(id, request->status, request->arg);' \
 	'for (int n = request->status ? 2 : 1; n; n--) ops->released(id, request->status, request->arg);' \
-	'I1: rN released twice'
+	'^I1: rN released twice'
 
 # of several sends in one batch the last is forgotten
 plant lose-one sendq.c \
 	'for (uint32_t number = first; number != last + 1; number++) {' \
 	'for (uint32_t number = first; number != last + (first == last); number++) {' \
-	'I1: rN of cN is lost*'
+	'^I1: rN of cN is lost'
 
 # the loop over a range of ids that every second project had
 plant loop-on-wrap transfer.c \
 	'} while (id++ != hi);' \
 	'} while (id++ != hi || hi == UINT32_MAX);' \
-	'it never ends'
+	'^it never ends$'
 
 # what is notified, is notified up to there
 plant trust-order transfer.c \
 	'uint32_t id = lo, ids = hi - lo + 1;' \
 	'uint32_t id = stream->window.oldest, ids = hi - lo + 1;' \
-	'I2: rN released, the kernel holds*'
+	"$early"
 
 # the kernel copies here, so nothing waits for it any more
 plant trust-copied transfer.c \
 	'range = zcreq_sendq_accept(&stream->queue, ret, true);' \
 	'if (stats->notified_copied) { zcreq_sendq_accept(&stream->queue, ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, ret, true);' \
-	'I2: rN released, the kernel holds*'
+	"$early"
 
 echo "100%: Checks: $planted, Failures: $failed, Errors: 0"
 [ "$failed" = 0 ]
