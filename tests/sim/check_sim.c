@@ -68,16 +68,15 @@ START_TEST(a_life_can_be_repeated)
 {
 	static struct sim_tape first, second, third;
 	struct sim_outcome seen[3] = { 0 };
-	struct sim_life life = { .seed = (uint64_t)_i };
 
-	life.heard = &first, life.outcome = &seen[0];
-	sim_live(&life);
-	life.heard = &second, life.outcome = &seen[1];
-	sim_live(&life);
+	sim_tape_clear(&first);
+	sim_tape_clear(&second);
+	sim_tape_clear(&third);
+	sim_live(&(struct sim_life){ (uint64_t)_i, NULL, &first, &seen[0], false });
+	sim_live(&(struct sim_life){ (uint64_t)_i, NULL, &second, &seen[1], false });
 	ck_assert(sim_tape_same(&first, &second));
 	same_life(&seen[0], &seen[1]);
-	life.play = &first, life.heard = &third, life.outcome = &seen[2];
-	sim_live(&life);
+	sim_live(&(struct sim_life){ (uint64_t)_i, &first, &third, &seen[2], false });
 	ck_assert(sim_tape_same(&first, &third));
 	same_life(&seen[0], &seen[2]);
 }
@@ -110,6 +109,8 @@ START_TEST(any_part_of_a_life_is_a_life)
 	struct sim_life life = { .seed = (uint64_t)_i, .heard = &whole, .outcome = &outcome };
 	uint32_t line, at;
 
+	sim_tape_clear(&whole);
+	sim_tape_clear(&part);
 	sim_live(&life);
 	for (line = 0; line < whole.lines; line++)
 		if (line * 2654435761u >> 30)
@@ -119,6 +120,33 @@ START_TEST(any_part_of_a_life_is_a_life)
 			part.draw[at] /= 2;
 	life.play = &part, life.heard = NULL;
 	sim_live(&life);
+}
+END_TEST
+
+/* A simulator in which nothing happens finds nothing. */
+START_TEST(every_accident_happens)
+{
+	struct sim_outcome seen = { 0 };
+	struct sim_life life = { .outcome = &seen };
+	unsigned event;
+
+	for (life.seed = 0; life.seed < 400; life.seed++)
+		sim_live(&life);
+	for (event = 0; event < FAKE_EVENTS; event++) {
+		printf("# %8" PRIu64 " %s\n", seen.happened[event],
+		       fake_event_name((enum fake_event)event));
+		ck_assert_msg(seen.happened[event] >= 10, "%s: never, or hardly ever",
+			      fake_event_name((enum fake_event)event));
+	}
+	ck_assert_uint_gt(seen.quarantined, 0);
+	ck_assert_uint_gt(seen.stats.aborted, 0);
+	ck_assert_uint_gt(seen.stats.stale_handles, 0);
+	ck_assert_uint_gt(seen.stats.bogus_ranges, 0);
+	ck_assert_uint_gt(seen.stats.duplicate_ids, 0);
+	ck_assert_uint_gt(seen.stats.no_buffers, 0);
+	ck_assert_uint_gt(seen.stats.stalled_vanished, 0);
+	ck_assert_uint_gt(seen.stats.stalled_not_reading, 0);
+	ck_assert_uint_gt(seen.stats.stalled_congested, 0);
 }
 END_TEST
 
@@ -134,6 +162,7 @@ static int suite(void)
 	tcase_add_loop_test(tcase, a_life_can_be_repeated, 0, 20);
 	tcase_add_test(tcase, a_tape_reads_as_it_was_written);
 	tcase_add_loop_test(tcase, any_part_of_a_life_is_a_life, 0, 50);
+	tcase_add_test(tcase, every_accident_happens);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

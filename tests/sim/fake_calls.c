@@ -66,6 +66,8 @@ static int planned(struct fake_socket *sock, enum fake_call call)
 
 static int enter(struct fake_socket *sock, int fd, enum fake_call call)
 {
+	int error;
+
 	sock->calls[call]++;
 	sock->kernel->calls++;
 	if (sock->closed || fd != sock->fd) {
@@ -75,7 +77,10 @@ static int enter(struct fake_socket *sock, int fd, enum fake_call call)
 	}
 	if (sock->hook)
 		sock->hook(sock, call, sock->hook_arg);
-	return -planned(sock, call);
+	error = planned(sock, call);
+	if (error == EINTR)
+		fake_happens(sock, FAKE_INTERRUPTED);
+	return -error;
 }
 
 static ssize_t op_sendmsg(int fd, const struct msghdr *message, int flags, void *arg)
@@ -239,10 +244,13 @@ static int op_disconnect(int fd, void *arg)
 		return ret;
 	if (sock->knobs.disconnect_busy) {
 		sock->knobs.disconnect_busy--;
+		fake_happens(sock, FAKE_BUSY);
 		return -EBUSY;
 	}
-	if (sock->knobs.disconnect_error)
+	if (sock->knobs.disconnect_error) {
+		fake_happens(sock, FAKE_BUSY);
 		return -sock->knobs.disconnect_error;
+	}
 	if (!sock->dead) {
 		sock->reset_sent = true;
 		sock->so_error = ECONNRESET;

@@ -49,10 +49,18 @@ static void order(struct fake_socket *sock, struct fake_record **records, size_t
 	free(copy);
 }
 
+static void hold_on(struct fake_socket *sock, struct fake_record *record)
+{
+	uint64_t ms = sock->knobs.qdisc_ms;
+
+	record->until_ms = ms == FAKE_NEVER ? FAKE_NEVER : sock->kernel->now_ms + ms;
+	fake_happens(sock, FAKE_HELD_ON);
+}
+
 void fake_die(struct fake_socket *sock)
 {
 	struct fake_record **records, *record;
-	uint64_t elsewhere, now = sock->kernel->now_ms;
+	uint64_t elsewhere;
 	size_t i, n = 0;
 
 	if (sock->dead)
@@ -63,6 +71,8 @@ void fake_die(struct fake_socket *sock)
 	if (elsewhere > sock->sent_edge - sock->acked)
 		elsewhere = sock->sent_edge - sock->acked;
 	elsewhere += sock->acked;
+	if (sock->held)
+		fake_happens(sock, FAKE_DIED_HOLDING);
 	records = calloc(sock->held_count + 1, sizeof(*records));
 	if (!records)
 		abort();
@@ -72,8 +82,7 @@ void fake_die(struct fake_socket *sock)
 	for (i = 0; i < n; i++) {
 		record = records[i];
 		if (record->queued && elsewhere > sock->acked && record->begin < elsewhere)
-			record->until_ms = sock->knobs.qdisc_ms == FAKE_NEVER ?
-						   FAKE_NEVER : now + sock->knobs.qdisc_ms;
+			hold_on(sock, record);
 		record->queued = false;
 		fake_record_settle(sock, record);
 	}
@@ -178,6 +187,7 @@ void fake_timer(struct fake_socket *sock)
 
 	if (sock->user_timeout_ms && (sock->vanished || !flying) &&
 	    now >= sock->stalled_ms + sock->user_timeout_ms) {
+		fake_happens(sock, FAKE_TIMED_OUT);
 		fake_socket_kill(sock, ETIMEDOUT);
 		return;
 	}
@@ -185,6 +195,7 @@ void fake_timer(struct fake_socket *sock)
 		sock->timer_ms = now + fake_rto_ms(sock);
 		return;
 	}
+	fake_happens(sock, flying ? FAKE_RETRANSMITTED : FAKE_WINDOW_CLOSED);
 	if (flying) {
 		sock->retransmits++;
 		sock->total_retrans++;
@@ -194,6 +205,7 @@ void fake_timer(struct fake_socket *sock)
 	if (sock->backoff < FAKE_RETRIES)
 		sock->backoff++;
 	if (sock->retransmits > FAKE_RETRIES || sock->probes > FAKE_RETRIES) {
+		fake_happens(sock, FAKE_TIMED_OUT);
 		fake_socket_kill(sock, ETIMEDOUT);
 		return;
 	}

@@ -83,6 +83,8 @@ void fake_post_record(struct fake_socket *sock, struct fake_record *record, bool
 		message->lo = lo;
 		message->hi = hi;
 		message->copied = copied;
+	} else {
+		fake_happens(sock, FAKE_COALESCED);
 	}
 	record->next = message->records;
 	message->records = record;
@@ -248,6 +250,16 @@ static ssize_t put_payload(const struct fake_message *message, struct msghdr *to
 	return (ssize_t)(message->payload - left);
 }
 
+static void note_read(struct fake_socket *sock, const struct fake_message *message)
+{
+	if (message->kind != FAKE_MESSAGE_NOTIFICATION)
+		fake_happens(sock, FAKE_FOREIGN);
+	else if (message->records && message->lo > message->hi)
+		fake_happens(sock, FAKE_WRAPPED);
+	else if (message->records && message->hi == UINT32_MAX)
+		fake_happens(sock, FAKE_TO_THE_WRAP);
+}
+
 ssize_t fake_recvmsg(struct fake_socket *sock, struct msghdr *to, int flags)
 {
 	struct fake_message *message = sock->messages;
@@ -263,6 +275,7 @@ ssize_t fake_recvmsg(struct fake_socket *sock, struct msghdr *to, int flags)
 		sock->messages_tail = NULL;
 	sock->messages_unread--;
 	sock->messages_read++;
+	note_read(sock, message);
 
 	memset(&control, 0, sizeof(control));
 	control.at = to->msg_control;

@@ -162,10 +162,16 @@ struct fake_kernel {
 	struct fake_socket *sockets;
 	char texts[FAKE_TEXTS][192];
 	unsigned violations;
+	uint64_t happened[FAKE_EVENTS];
 	uint64_t calls; /* of all sockets, ever */
 	uint64_t locked; /* pages; of one user, as all sockets are */
 	uint64_t work;  /* messages read and sends accepted, ever */
 };
+
+static inline void fake_happens(struct fake_socket *sock, enum fake_event event)
+{
+	sock->kernel->happened[event]++;
+}
 
 /* As Linux reckons it: the round trip, and at least 200 ms for its variance. */
 static inline uint64_t fake_rto_ms(const struct fake_socket *sock)

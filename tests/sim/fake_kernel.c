@@ -222,6 +222,40 @@ void fake_kernel_effort(const struct fake_kernel *kernel, uint64_t *calls, uint6
 	*work = kernel->work;
 }
 
+uint64_t fake_kernel_happened(const struct fake_kernel *kernel, enum fake_event event)
+{
+	return kernel->happened[event];
+}
+
+const char *fake_event_name(enum fake_event event)
+{
+	static const char *const names[FAKE_EVENTS] = {
+		[FAKE_PARTIAL] = "partial send",
+		[FAKE_FULL] = "EAGAIN",
+		[FAKE_INTERRUPTED] = "EINTR",
+		[FAKE_LOCKED] = "ENOBUFS, locked memory",
+		[FAKE_OPTMEM] = "ENOBUFS, option memory",
+		[FAKE_CUT] = "EFAULT",
+		[FAKE_SHARED] = "shared record",
+		[FAKE_EARLY] = "told before sendmsg returned",
+		[FAKE_COALESCED] = "coalesced notification",
+		[FAKE_WRAPPED] = "range across 2^32",
+		[FAKE_TO_THE_WRAP] = "range up to 2^32 - 1",
+		[FAKE_COPIED] = "COPIED",
+		[FAKE_OUT_OF_ORDER] = "out of order",
+		[FAKE_FOREIGN] = "foreign message",
+		[FAKE_WINDOW_CLOSED] = "probe of a closed window",
+		[FAKE_RETRANSMITTED] = "retransmission to nobody",
+		[FAKE_TIMED_OUT] = "ETIMEDOUT",
+		[FAKE_DIED_HOLDING] = "death with pages held",
+		[FAKE_HELD_ON] = "held by a queueing discipline",
+		[FAKE_BUSY] = "disconnect refused",
+		[FAKE_ORPHAN] = "acknowledged after close",
+	};
+
+	return names[event];
+}
+
 unsigned fake_kernel_open_sockets(const struct fake_kernel *kernel)
 {
 	const struct fake_socket *sock;

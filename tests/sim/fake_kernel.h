@@ -181,6 +181,32 @@ struct fake_socket_report {
 	bool zerocopy_on;           /**< SO_ZEROCOPY was set */
 };
 
+/** What a kernel does that a library may get wrong; see fake_kernel_happened(). */
+enum fake_event {
+	FAKE_PARTIAL,       /**< a send was taken in part */
+	FAKE_FULL,          /**< EAGAIN */
+	FAKE_INTERRUPTED,   /**< EINTR */
+	FAKE_LOCKED,        /**< ENOBUFS: locked memory */
+	FAKE_OPTMEM,        /**< ENOBUFS: option memory */
+	FAKE_CUT,           /**< EFAULT, at the first byte or later */
+	FAKE_SHARED,        /**< a send joined the record of the one before */
+	FAKE_EARLY,         /**< told before sendmsg returned */
+	FAKE_COALESCED,     /**< a notification was extended */
+	FAKE_WRAPPED,       /**< it went across 2^32, lo > hi */
+	FAKE_TO_THE_WRAP,   /**< it ended with 2^32 - 1 */
+	FAKE_COPIED,
+	FAKE_OUT_OF_ORDER,  /**< a record was let go before an older one */
+	FAKE_FOREIGN,       /**< a message that is no notification was read */
+	FAKE_WINDOW_CLOSED, /**< a probe was sent */
+	FAKE_RETRANSMITTED, /**< to a peer that has vanished */
+	FAKE_TIMED_OUT,     /**< TCP_USER_TIMEOUT, or too many of either */
+	FAKE_DIED_HOLDING,  /**< dead with pages in the queues */
+	FAKE_HELD_ON,       /**< by a queueing discipline, after the death */
+	FAKE_BUSY,          /**< a disconnect was refused */
+	FAKE_ORPHAN,        /**< acknowledged after close */
+	FAKE_EVENTS,
+};
+
 /** Called before each call does its work; may use every function below. */
 typedef void fake_hook(struct fake_socket *sock, enum fake_call call, void *arg);
 
@@ -212,6 +238,10 @@ uint64_t fake_kernel_unproven(const struct fake_kernel *kernel, const void *memo
 
 /** Calls made so far, and what they achieved: messages read, sends accepted. */
 void fake_kernel_effort(const struct fake_kernel *kernel, uint64_t *calls, uint64_t *work);
+
+/** How often, since the kernel was made; and the name of it. */
+uint64_t fake_kernel_happened(const struct fake_kernel *kernel, enum fake_event event);
+const char *fake_event_name(enum fake_event event);
 
 /** Sockets that are not closed. */
 unsigned fake_kernel_open_sockets(const struct fake_kernel *kernel);

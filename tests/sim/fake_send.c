@@ -102,8 +102,12 @@ uint64_t fake_socket_lost(const struct fake_socket *sock, uint64_t from, uint64_
 static void record_release(struct fake_socket *sock, struct fake_record *record, bool copied)
 {
 	fake_record_audit(sock, record);
-	if (!copied)
+	if (copied)
+		fake_happens(sock, FAKE_COPIED);
+	else
 		note_lost(sock, record);
+	if (record->prev)
+		fake_happens(sock, FAKE_OUT_OF_ORDER);
 	held_remove(sock, record);
 	sock->held_bytes -= record->bytes;
 	sock->kernel->locked -= record->pages;
@@ -167,20 +171,25 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 	if (sock->knobs.zerocopy_error)
 		return -sock->knobs.zerocopy_error;
 	if (sock->knobs.locked_pages != FAKE_NEVER &&
-	    sock->kernel->locked + pages > sock->knobs.locked_pages)
+	    sock->kernel->locked + pages > sock->knobs.locked_pages) {
+		fake_happens(sock, FAKE_LOCKED);
 		return -ENOBUFS;
+	}
 	if (tail && tail->queued && tail->end == sock->total && tail->end > sock->sent_edge &&
 	    tail->lo + tail->count == sock->next_id &&
 	    tail->end - tail->begin + size < sock->knobs.record_bytes) {
 		tail->pages += pages;
 		sock->kernel->locked += pages;
+		fake_happens(sock, FAKE_SHARED);
 		*out = tail;
 		return 0;
 	}
 	if (sock->knobs.optmem_bytes != FAKE_NEVER &&
 	    (sock->held_count + sock->messages_unread + 1) * FAKE_NOTIFICATION_BYTES >
-		    sock->knobs.optmem_bytes)
+		    sock->knobs.optmem_bytes) {
+		fake_happens(sock, FAKE_OPTMEM);
 		return -ENOBUFS;
+	}
 	tail = calloc(1, sizeof(*tail));
 	if (!tail)
 		abort();
@@ -242,8 +251,10 @@ static ssize_t take(struct fake_socket *sock, struct fake_record *record,
 			take_bytes(sock, record, message->msg_iov[i].iov_base, part);
 		taken += part;
 		limit -= part;
-		if (part < want)
+		if (part < want) {
+			fake_happens(sock, FAKE_CUT);
 			return taken ? taken : -EFAULT;
+		}
 	}
 	return taken;
 }
@@ -299,11 +310,15 @@ ssize_t fake_sendmsg(struct fake_socket *sock, const struct msghdr *message, int
 		limit = accept_limit(sock);
 		ret = limit ? take(sock, record, message, limit) : -EAGAIN;
 	}
+	if (ret == -EAGAIN)
+		fake_happens(sock, FAKE_FULL);
 	if (ret <= 0) {
 		if (record)
 			record_unget(sock, record, size);
 		return ret;
 	}
+	if ((uint64_t)ret < size)
+		fake_happens(sock, FAKE_PARTIAL);
 	if (record) {
 		record->count++;
 		sock->next_id++;
@@ -313,8 +328,8 @@ ssize_t fake_sendmsg(struct fake_socket *sock, const struct msghdr *message, int
 	}
 	sock->kernel->work++;
 	fake_push(sock);
-	if (sock->knobs.auto_ack)
-		fake_socket_ack(sock, FAKE_NEVER);
+	if (sock->knobs.auto_ack && fake_socket_ack(sock, FAKE_NEVER) && sock->messages)
+		fake_happens(sock, FAKE_EARLY);
 	return ret;
 }
 
@@ -396,6 +411,8 @@ uint64_t fake_socket_ack(struct fake_socket *sock, uint64_t bytes)
 		fake_push(sock);
 	}
 	if (done) {
+		if (sock->closed)
+			fake_happens(sock, FAKE_ORPHAN);
 		heard(sock);
 		sock->backoff = sock->retransmits = 0;
 		sock->timer_ms = 0;

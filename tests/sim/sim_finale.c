@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "sim_engine.h"
+#include "sim_life.h"
 #include "sim_world.h"
 
 static void make_kind(struct sim_conn *conn)
@@ -210,6 +211,19 @@ static void run_out(struct sim_world *world)
 		 (unsigned long long)stats.requests_now);
 }
 
+/* The counters of all lives, for the one who asks whether anything happened. */
+static void add_stats(struct sim_outcome *outcome, const struct zcreq_stats *stats)
+{
+	outcome->stats.aborted += stats->aborted;
+	outcome->stats.stale_handles += stats->stale_handles;
+	outcome->stats.bogus_ranges += stats->bogus_ranges;
+	outcome->stats.duplicate_ids += stats->duplicate_ids;
+	outcome->stats.no_buffers += stats->no_buffers;
+	outcome->stats.stalled_vanished += stats->stalled_vanished;
+	outcome->stats.stalled_not_reading += stats->stalled_not_reading;
+	outcome->stats.stalled_congested += stats->stalled_congested;
+}
+
 static void check_all_gone(struct sim_world *world)
 {
 	struct sim_request *request;
@@ -241,6 +255,7 @@ static void check_all_gone(struct sim_world *world)
 			 (unsigned long long)stats.holds_now,
 			 (unsigned long long)stats.quarantined_now,
 			 (unsigned long long)stats.quarantined_bytes_now);
+	add_stats(world->outcome, &stats);
 	/* One alarm may be left of what is gone; it must not come back. */
 	deadline = sim_tick(world);
 	if (deadline != ZCREQ_NEVER && zcreq_tick(world->context, deadline) != ZCREQ_NEVER)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim_life.h"
 #include "sim_world.h"
 
 static uint64_t memory_unproven(const struct sim_request *request)
@@ -145,6 +146,7 @@ static void on_quarantined(zcreq_id id, void *arg)
 	if (!memory_unproven(request))
 		sim_fail(world, "r%u quarantined, all of it was proven", request->number);
 	world->quarantined++;
+	world->outcome->quarantined++;
 	leave(world);
 }
 

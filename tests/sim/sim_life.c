@@ -71,7 +71,11 @@ static void live_by_tape(struct sim_world *world, const struct sim_tape *tape)
 static void sum_up(const struct sim_world *world, struct sim_outcome *outcome)
 {
 	uint64_t calls, work;
+	unsigned event;
 
+	for (event = 0; event < FAKE_EVENTS; event++)
+		outcome->happened[event] +=
+			fake_kernel_happened(world->kernel, (enum fake_event)event);
 	fake_kernel_effort(world->kernel, &calls, &work);
 	outcome->lives++;
 	outcome->requests += world->request_count;

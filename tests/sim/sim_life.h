@@ -5,6 +5,9 @@
 #ifndef ZCREQ_SIM_LIFE_H
 #define ZCREQ_SIM_LIFE_H
 
+#include <zcreq/context.h>
+
+#include "fake_kernel.h"
 #include "sim_tape.h"
 
 /** What sim_fail() exits with; anything else is a crash or a sanitizer. */
@@ -18,6 +21,9 @@ struct sim_outcome {
 	uint64_t callbacks; /* "; with what follows a fingerprint of a life */
 	uint64_t calls;     /* "; system calls */
 	uint64_t clock_ms;  /* " */
+	uint64_t happened[FAKE_EVENTS]; /* to the kernel */
+	struct zcreq_stats stats; /* of the library, summed up */
+	uint64_t quarantined;
 	const char *format; /* of the failure: the kind of it */
 	char text[256];     /* the failure */
 };

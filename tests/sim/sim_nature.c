@@ -20,6 +20,14 @@ static uint64_t some_bytes(struct sim_world *world, uint64_t limit)
 	return sim_chance(world, 1, 2) ? sim_choose(world, limit) : FAKE_NEVER;
 }
 
+/* Open, closed, or small. */
+static uint64_t some_window(struct sim_world *world)
+{
+	if (!sim_chance(world, 1, 3))
+		return FAKE_NEVER;
+	return sim_chance(world, 1, 2) ? sim_choose(world, 2000) : 0;
+}
+
 static void peer_event(struct sim_conn *conn)
 {
 	static const int deaths[] = { ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED };
@@ -37,8 +45,7 @@ static void peer_event(struct sim_conn *conn)
 		fake_socket_ack(conn->sock, some_bytes(world, 5000));
 		break;
 	case 3:
-		fake_socket_window(conn->sock, sim_chance(world, 1, 3) ? sim_choose(world, 2000) :
-									 FAKE_NEVER);
+		fake_socket_window(conn->sock, some_window(world));
 		break;
 	case 4:
 		fake_socket_copy_out(conn->sock, sim_choose(world, 9000));
