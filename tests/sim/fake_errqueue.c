@@ -252,6 +252,10 @@ static ssize_t put_payload(const struct fake_message *message, struct msghdr *to
 
 static void note_read(struct fake_socket *sock, const struct fake_message *message)
 {
+	const struct fake_record *record;
+
+	for (record = message->records; record; record = record->next)
+		sock->ids_told += record->count;
 	if (message->kind != FAKE_MESSAGE_NOTIFICATION)
 		fake_happens(sock, FAKE_FOREIGN);
 	else if (message->records && message->lo > message->hi)

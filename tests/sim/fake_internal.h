@@ -111,6 +111,7 @@ struct fake_socket {
 	size_t lost_room;
 	uint32_t next_id;
 	uint64_t zerocopy_sends;
+	uint64_t ids_told; /* of these, in notifications that were read */
 	uint64_t copied_sends;
 
 	struct fake_record *held;

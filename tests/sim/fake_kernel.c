@@ -340,6 +340,7 @@ void fake_socket_report(const struct fake_socket *sock, struct fake_socket_repor
 	report->acked_bytes = sock->acked;
 	report->sent_bytes = sock->sent_edge;
 	report->zerocopy_sends = sock->zerocopy_sends;
+	report->ids_unproven = sock->zerocopy_sends - sock->ids_told;
 	report->copied_sends = sock->copied_sends;
 	report->next_id = sock->next_id;
 	report->records_held = sock->held_count;

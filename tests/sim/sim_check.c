@@ -2,6 +2,7 @@
 /**
  * sim_check.c - what must hold after every step, and when nothing is due
  */
+#include "sim_engine.h"
 #include "sim_world.h"
 
 /* System calls that one action may make beside those that achieved something: a few
@@ -77,6 +78,8 @@ void sim_check(struct sim_world *world)
 			continue;
 		sim_stream_check(conn);
 		check_socket(conn);
+		if (conn->conn)
+			sim_engine_check(conn);
 	}
 	check_stats(world);
 	check_work(world);

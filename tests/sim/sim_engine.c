@@ -4,6 +4,7 @@
  */
 #include <poll.h>
 
+#include "engine.h"
 #include "sim_engine.h"
 #include "sim_nature.h"
 
@@ -69,4 +70,30 @@ void sim_engine_mistake(struct sim_conn *conn)
 
 	if (conn->sock)
 		process(conn, (short)bits);
+}
+
+/*
+ * The one place that looks inside: these sums are asserted by the library when a
+ * connection closes, and would be wrong long before.
+ */
+void sim_engine_check(const struct sim_conn *conn)
+{
+	uint64_t unsent = sim_conn_lives(conn) ? conn->queued - conn->checked : 0;
+	const struct zcreq_stream *stream = zcreq_stream_of(conn->conn);
+	struct fake_socket_report report;
+
+	if (!zcreq_is_stream(conn->conn) || conn->heard_closed)
+		return;
+	fake_socket_report(conn->sock, &report);
+	if (stream->queue.unsent_bytes != unsent)
+		sim_fail(conn->world, "c%u: %llu bytes unsent, should be %llu", conn->number,
+			 (unsigned long long)stream->queue.unsent_bytes, (unsigned long long)unsent);
+	if (stream->window.pending != report.ids_unproven)
+		sim_fail(conn->world, "I2: c%u waits for %u ids, should be for %llu", conn->number,
+			 stream->window.pending, (unsigned long long)report.ids_unproven);
+	if (stream->queue.held_bytes < unsent ||
+	    (!stream->queue.held_bytes != (stream->queue.head == stream->queue.tail)))
+		sim_fail(conn->world, "c%u: %llu bytes held by %u sends, %llu unsent", conn->number,
+			 (unsigned long long)stream->queue.held_bytes,
+			 stream->queue.tail - stream->queue.head, (unsigned long long)unsent);
 }

@@ -20,4 +20,7 @@ void sim_engine_turn(struct sim_conn *conn);
 /** The same, when nothing came, or not this. */
 void sim_engine_mistake(struct sim_conn *conn);
 
+/** What the engine believes is outstanding is what the model and the kernel know. */
+void sim_engine_check(const struct sim_conn *conn);
+
 #endif

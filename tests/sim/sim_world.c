@@ -174,6 +174,7 @@ struct sim_entry *sim_entry_add(struct sim_conn *conn, const struct sim_request 
 	entry->request = request;
 	entry->bytes = bytes;
 	entry->len = len;
+	conn->queued += len;
 	TAILQ_INSERT_TAIL(&conn->entries, entry, in_conn);
 	if (!conn->next_entry)
 		conn->next_entry = entry;
@@ -193,6 +194,7 @@ void sim_entries_drop(struct sim_conn *conn, struct sim_request *request)
 		if (conn->next_entry == entry)
 			conn->next_entry = next;
 		TAILQ_REMOVE(&conn->entries, entry, in_conn);
+		conn->queued -= entry->len;
 		free(entry);
 	}
 	for (i = 0; i < request->send_count; i++)

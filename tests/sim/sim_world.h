@@ -66,6 +66,7 @@ struct sim_conn {
 	struct fake_socket *sock; /* NULL for one without a socket */
 	TAILQ_HEAD(sim_entries, sim_entry) entries;
 	struct sim_entry *next_entry; /* the first that is not done; NULL: all are */
+	uint64_t queued;          /* bytes, less what was withdrawn */
 	uint64_t checked;         /* bytes of the stream that were compared */
 	unsigned number;
 	unsigned live;            /* requests not released */
