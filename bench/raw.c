@@ -2,23 +2,23 @@
 /*
  * raw.c - what the library costs next to a loop written by hand
  *
- * Four senders take turns on the same kind of loopback connection, in one run,
- * several rounds each:
+ * Senders take turns on the same kind of loopback connection, in one run, several
+ * rounds each:
  *
  *	send        send(2), which copies
  *	zerocopy    MSG_ZEROCOPY by hand: counts notifications, tracks nothing
  *	zcreq       the library, mode always: what its tracking costs
  *	auto        the library, mode auto: what a user gets
+ *	send_zc     io_uring's SEND_ZC by hand
+ *	uring       the library through a ring, mode always
  *
  * Each keeps at most WINDOW buffers in flight and never waits but in poll(2). The
  * medians of throughput and of processor time for each byte are compared.
  *
  *	raw [ROUNDS]
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,23 +26,22 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <linux/errqueue.h> /* after time.h: uses struct timespec */
 #include <unistd.h>
 
 #include <zcreq/zcreq.h>
 
-#define WINDOW 64
+#include "senders.h"
+
 #define ROUND_NS 250000000
 #define ROUNDS_MOST 99
 
-static void die(const char *what)
+void die(const char *what)
 {
 	perror(what);
 	exit(1);
 }
 
-static void check(int ret)
+void check(int ret)
 {
 	if (ret < 0) {
 		fprintf(stderr, "raw: %s\n", strerror(-ret));
@@ -92,163 +91,19 @@ static void pair_end(struct pair pair)
 	waitpid(pair.reader, NULL, 0);
 }
 
-static char *buffers;
+char *buffers;
 
-/* Each of these sends for as long as a round lasts and returns the bytes. */
-
-static uint64_t run_send(int fd, size_t size, uint64_t end_ns)
-{
-	uint64_t bytes = 0;
-	size_t at = 0;
-	unsigned n = 0;
-
-	while (n % 16 || zcreq_now_ns() < end_ns) {
-		ssize_t ret = send(fd, buffers + (n % WINDOW) * size + at, size - at,
-				   MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (ret < 0) {
-			struct pollfd p = {fd, POLLOUT, 0};
-
-			poll(&p, 1, -1);
-			continue;
-		}
-		bytes += ret;
-		at += ret;
-		if (at == size) {
-			at = 0;
-			n++;
-		}
-	}
-	return bytes;
-}
-
-/* The ids that have been notified, in the order in which a healthy socket does. */
-static uint32_t reap_by_hand(int fd)
-{
-	char control[128];
-	struct msghdr m = {.msg_control = control, .msg_controllen = sizeof(control)};
-	uint32_t ids = 0;
-
-	while (recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0) {
-		const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&m);
-		const struct sock_extended_err *err = (const void *)CMSG_DATA(cmsg);
-
-		ids += err->ee_data - err->ee_info + 1;
-		m.msg_controllen = sizeof(control);
-	}
-	return ids;
-}
-
-static uint64_t run_zerocopy(int fd, size_t size, uint64_t end_ns)
-{
-	uint32_t inflight = 0;
-	uint64_t bytes = 0;
-	size_t at = 0;
-	unsigned n = 0;
-	int one = 1;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)))
-		die("raw: SO_ZEROCOPY");
-	while (n % 16 || zcreq_now_ns() < end_ns) {
-		ssize_t ret = -1;
-
-		if (inflight < WINDOW)
-			ret = send(fd, buffers + (n % WINDOW) * size + at, size - at,
-				   MSG_DONTWAIT | MSG_NOSIGNAL | MSG_ZEROCOPY);
-		if (ret < 0) {
-			struct pollfd p = {fd, inflight < WINDOW ? POLLOUT : 0, 0};
-
-			if (inflight < WINDOW && errno != EAGAIN)
-				die("raw: send");
-			poll(&p, 1, -1);
-			if (p.revents & POLLERR)
-				inflight -= reap_by_hand(fd);
-			continue;
-		}
-		inflight++;
-		bytes += ret;
-		at += ret;
-		if (at == size) {
-			at = 0;
-			n++;
-		}
-	}
-	while (inflight) {
-		struct pollfd p = {fd, 0, 0};
-
-		poll(&p, 1, -1);
-		inflight -= reap_by_hand(fd);
-	}
-	return bytes;
-}
-
-static unsigned requests_inflight;
-
-static void released(zcreq_id id, int status, void *arg)
-{
-	(void)id;
-	(void)arg;
-	check(status);
-	requests_inflight--;
-}
-
-static const struct zcreq_ops ops = {.released = released};
-
-static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode mode)
-{
-	struct zcreq_stream_options o = {.size = sizeof(o), .fd = dup(fd), .mode = mode};
-	struct zcreq_context *context;
-	struct zcreq_conn *conn;
-	uint64_t bytes = 0;
-	unsigned n = 0;
-
-	check(zcreq_context_new(NULL, &context));
-	check(zcreq_stream_open(context, &o, &conn));
-	while (zcreq_now_ns() < end_ns) {
-		struct pollfd p = {o.fd, 0, 0};
-
-		while (requests_inflight < WINDOW) {
-			struct iovec iov = {buffers + (n++ % WINDOW) * size, size};
-			zcreq_id id;
-
-			check(zcreq_begin(conn, &ops, NULL, &id));
-			check(zcreq_send(conn, id, &iov, 1, 0));
-			check(zcreq_finish(context, id, 0));
-			requests_inflight++;
-			bytes += size;
-		}
-		check(zcreq_flush(conn));
-		check(zcreq_dispatch(context));
-		if (requests_inflight < WINDOW)
-			continue;
-		p.events = zcreq_events(conn);
-		poll(&p, 1, -1);
-		check(zcreq_process(conn, p.revents));
-	}
-	check(zcreq_conn_drain(conn, ZCREQ_NEVER));
-	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED) {
-		struct pollfd p = {o.fd, zcreq_events(conn), 0};
-
-		poll(&p, 1, -1);
-		check(zcreq_process(conn, p.revents));
-	}
-	zcreq_conn_free(conn);
-	check(zcreq_dispatch(context));
-	check(zcreq_context_free(context));
-	return bytes;
-}
-
-static uint64_t run_always(int fd, size_t size, uint64_t end_ns)
-{
-	return run_zcreq(fd, size, end_ns, ZCREQ_MODE_ALWAYS);
-}
-
-static uint64_t run_auto(int fd, size_t size, uint64_t end_ns)
-{
-	return run_zcreq(fd, size, end_ns, ZCREQ_MODE_AUTO);
-}
-
-enum { SEND, ZEROCOPY, ZCREQ, AUTO, WAYS };
+enum {
+	SEND,
+	ZEROCOPY,
+	ZCREQ,
+	AUTO,
+#ifdef BENCH_RING
+	SEND_ZC,
+	URING,
+#endif
+	WAYS,
+};
 
 static const struct {
 	const char *name;
@@ -258,6 +113,10 @@ static const struct {
 	[ZEROCOPY] = {"zerocopy", run_zerocopy},
 	[ZCREQ] = {"zcreq", run_always},
 	[AUTO] = {"auto", run_auto},
+#ifdef BENCH_RING
+	[SEND_ZC] = {"send_zc", run_ring_by_hand},
+	[URING] = {"uring", run_uring},
+#endif
 };
 
 static uint64_t cpu_ns(void)
@@ -311,6 +170,13 @@ static double ratio(const double *a, const double *b, int n)
 	return median(ratios, n);
 }
 
+static void compare(const struct result *r, int a, int b, size_t size, int rounds)
+{
+	printf("bench=raw ratio=%s/%s bytes=%zu throughput=%.3f cpu=%.3f\n", ways[a].name,
+	       ways[b].name, size, ratio(r[a].mbps, r[b].mbps, rounds),
+	       ratio(r[a].cpu, r[b].cpu, rounds));
+}
+
 int main(int argc, char **argv)
 {
 	static const size_t sizes[] = {4096, 65536, 1048576};
@@ -335,12 +201,12 @@ int main(int argc, char **argv)
 			printf("bench=raw way=%s bytes=%zu mbps=%.0f cpu_ns_per_kib=%.1f\n",
 			       ways[way].name, sizes[s], median(r[way].mbps, rounds),
 			       median(r[way].cpu, rounds));
-		printf("bench=raw ratio=zcreq/zerocopy bytes=%zu throughput=%.3f cpu=%.3f\n",
-		       sizes[s], ratio(r[ZCREQ].mbps, r[ZEROCOPY].mbps, rounds),
-		       ratio(r[ZCREQ].cpu, r[ZEROCOPY].cpu, rounds));
-		printf("bench=raw ratio=auto/send bytes=%zu throughput=%.3f cpu=%.3f\n", sizes[s],
-		       ratio(r[AUTO].mbps, r[SEND].mbps, rounds),
-		       ratio(r[AUTO].cpu, r[SEND].cpu, rounds));
+		compare(r, ZCREQ, ZEROCOPY, sizes[s], rounds);
+		compare(r, AUTO, SEND, sizes[s], rounds);
+#ifdef BENCH_RING
+		compare(r, URING, SEND_ZC, sizes[s], rounds);
+		compare(r, URING, ZCREQ, sizes[s], rounds);
+#endif
 		fflush(stdout);
 	}
 	return 0;
