@@ -19,6 +19,7 @@
 #define FAKE_RTO_MAX_MS 120000
 #define FAKE_RETRIES 15
 #define FAKE_NOTIFICATION_BYTES 832
+#define FAKE_NOTIFICATION_LEAST 576 /* of which so much must be free */
 #define FAKE_PLANS 16
 #define FAKE_TEXTS 32
 

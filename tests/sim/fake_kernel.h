@@ -87,8 +87,8 @@ enum fake_death_order {
  * @locked_pages:       locked-memory limit: ENOBUFS when size / 4096 + 2 more do not
  *                      fit, also with nothing in flight; FAKE_NEVER is no limit.
  *                      What all sockets of the kernel hold counts, as of one user
- * @optmem_bytes:       option memory: ENOBUFS when 832 more do not fit; each record
- *                      in flight and each unread notification takes so much
+ * @optmem_bytes:       option memory: each record in flight and each unread notification
+ *                      takes 832; ENOBUFS when less than 576 is left
  * @copies:             the kernel copies when it transmits and notifies COPIED at
  *                      once, before any acknowledgement (loopback, veth)
  *

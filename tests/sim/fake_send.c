@@ -185,8 +185,8 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 		return 0;
 	}
 	if (sock->knobs.optmem_bytes != FAKE_NEVER &&
-	    (sock->held_count + sock->messages_unread + 1) * FAKE_NOTIFICATION_BYTES >
-		    sock->knobs.optmem_bytes) {
+	    (sock->held_count + sock->messages_unread) * FAKE_NOTIFICATION_BYTES +
+			    FAKE_NOTIFICATION_LEAST > sock->knobs.optmem_bytes) {
 		fake_happens(sock, FAKE_OPTMEM);
 		return -ENOBUFS;
 	}
