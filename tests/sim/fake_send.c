@@ -177,7 +177,7 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 	}
 	if (tail && tail->queued && tail->end == sock->total && tail->end > sock->sent_edge &&
 	    tail->lo + tail->count == sock->next_id &&
-	    tail->end - tail->begin + size < sock->knobs.record_bytes) {
+	    tail->end - tail->begin + size <= sock->knobs.record_bytes) {
 		tail->pages += pages;
 		sock->kernel->locked += pages;
 		fake_happens(sock, FAKE_SHARED);
