@@ -256,6 +256,7 @@ static int op_disconnect(int fd, void *arg)
 		sock->so_error = ECONNRESET;
 	}
 	sock->disconnects++;
+	sock->shut_send = sock->shut_receive = sock->peer_fin = false;
 	fake_die(sock);
 	return 0;
 }
@@ -315,7 +316,7 @@ short fake_socket_poll(const struct fake_socket *sock, short events)
 		return POLLNVAL;
 	if (sock->dead || (sock->shut_send && (sock->shut_receive || sock->peer_fin)))
 		bits |= POLLHUP;
-	if (sock->dead || sock->peer_fin || sock->shut_receive)
+	if ((sock->dead && !sock->disconnects) || sock->peer_fin || sock->shut_receive)
 		bits |= POLLIN | POLLRDHUP;
 	if (sock->dead || sock->shut_send ||
 	    (used < sock->knobs.sndbuf_bytes && sock->knobs.sndbuf_bytes - used >= used / 2))
