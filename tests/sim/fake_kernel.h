@@ -317,7 +317,7 @@ void fake_socket_return(struct fake_socket *sock);
 /** Something was heard of the peer that acknowledges nothing new. */
 void fake_socket_hear(struct fake_socket *sock);
 
-/** The connection dies: SO_ERROR is @error (ECONNRESET: an RST came). */
+/** The connection dies: SO_ERROR is @error (ECONNRESET: an RST came; EPIPE after a FIN). */
 void fake_socket_kill(struct fake_socket *sock, int error);
 
 /** The peer ends its direction; sends go on. */

@@ -463,7 +463,7 @@ void fake_socket_kill(struct fake_socket *sock, int error)
 {
 	if (sock->dead)
 		return;
-	sock->so_error = error;
+	sock->so_error = error == ECONNRESET && sock->peer_fin ? EPIPE : error;
 	fake_die(sock);
 }
 
