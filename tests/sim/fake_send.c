@@ -259,6 +259,26 @@ static ssize_t take(struct fake_socket *sock, struct fake_record *record,
 	return taken;
 }
 
+/* How far a zero-copy call gets: packets with an unreadable byte are taken back whole. */
+static uint64_t readable_packets(const struct fake_socket *sock, const struct msghdr *message,
+				 uint64_t limit)
+{
+	uint64_t sum = 0;
+	size_t i, part;
+
+	for (i = 0; i < message->msg_iovlen && sum < limit; i++) {
+		part = message->msg_iov[i].iov_len;
+		if (!part)
+			continue;
+		if (!readable(sock, message->msg_iov[i].iov_base, &part))
+			part = 0;
+		sum += part;
+		if (part < message->msg_iov[i].iov_len && sum < limit)
+			return sum - sum % FAKE_GATHER_BYTES;
+	}
+	return limit;
+}
+
 static uint64_t accept_limit(struct fake_socket *sock)
 {
 	uint64_t limit = sock->knobs.accept_bytes;
@@ -308,7 +328,13 @@ ssize_t fake_sendmsg(struct fake_socket *sock, const struct msghdr *message, int
 	ret = send_errors(sock);
 	if (!ret && size) {
 		limit = accept_limit(sock);
-		ret = limit ? take(sock, record, message, limit) : -EAGAIN;
+		ret = limit ? 0 : -EAGAIN;
+		if (!ret && record) {
+			limit = readable_packets(sock, message, limit);
+			ret = limit ? 0 : -EFAULT;
+		}
+		if (!ret)
+			ret = take(sock, record, message, limit);
 	}
 	if (ret == -EAGAIN)
 		fake_happens(sock, FAKE_FULL);
