@@ -202,7 +202,7 @@ void fake_timer(struct fake_socket *sock)
 	} else {
 		sock->probes++;
 	}
-	if (sock->backoff < FAKE_RETRIES)
+	if (sock->backoff < FAKE_RETRIES && (flying || !sock->knobs.no_carrier))
 		sock->backoff++;
 	if (sock->retransmits > FAKE_RETRIES || sock->probes > FAKE_RETRIES) {
 		fake_happens(sock, FAKE_TIMED_OUT);
@@ -210,7 +210,9 @@ void fake_timer(struct fake_socket *sock)
 		return;
 	}
 	timeout(sock);
-	if (flying || sock->vanished || sock->answer_ms ||
+	if (!flying && sock->knobs.no_carrier)
+		sock->timer_ms = now + FAKE_CARRIER_MS;
+	if (flying || sock->knobs.no_carrier || sock->vanished || sock->answer_ms ||
 	    (sock->answered_ms && now < sock->answered_ms + sock->knobs.probe_limit_ms))
 		return;
 	sock->answered_ms = now;

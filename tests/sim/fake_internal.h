@@ -21,6 +21,7 @@
 #define FAKE_NOTIFICATION_BYTES 832
 #define FAKE_NOTIFICATION_LEAST 576 /* of which so much must be free */
 #define FAKE_GATHER_BYTES (44 * FAKE_MSS) /* one packet before it is segmented */
+#define FAKE_CARRIER_MS 500
 #define FAKE_PLANS 16
 #define FAKE_TEXTS 32
 

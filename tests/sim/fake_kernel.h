@@ -97,6 +97,8 @@ enum fake_death_order {
  * @rtt_ms:             how long a living peer's answer to a probe is on its way
  * @probe_limit_ms:     it answers no probe sooner than this after the last answer
  *                      (Linux: net.ipv4.tcp_invalid_ratelimit, 500)
+ * @no_carrier:         the driver gives every packet back: nothing counts as sent any
+ *                      more, and probes do not back off
  * @auto_ack:           the peer acknowledges within sendmsg: the notification is
  *                      readable before the call has returned
  * @qdisc_bytes:        so many bytes at the front of what is in flight are also
@@ -137,6 +139,7 @@ struct fake_knobs {
 	uint64_t cwnd_bytes;
 	uint64_t rtt_ms;
 	uint64_t probe_limit_ms;
+	bool no_carrier;
 	bool auto_ack;
 	uint64_t qdisc_bytes;
 	uint64_t qdisc_ms;

@@ -133,6 +133,8 @@ void fake_push(struct fake_socket *sock)
 
 	if (sock->dead)
 		return;
+	if (sock->knobs.no_carrier)
+		edge = sock->sent_edge;
 	if (edge > sock->sent_edge) {
 		sock->sent_edge = edge;
 		sock->last_sent_ms = sock->kernel->now_ms;
@@ -477,6 +479,8 @@ void fake_socket_vanish(struct fake_socket *sock)
 void fake_socket_return(struct fake_socket *sock)
 {
 	sock->vanished = false;
+	if (sock->sent_edge == sock->acked)
+		fake_push(sock);
 }
 
 void fake_socket_hear(struct fake_socket *sock)
