@@ -105,6 +105,7 @@ struct fake_socket {
 	size_t accepted_room;
 	uint64_t total;
 	uint64_t sent_edge;
+	uint64_t reached; /* what has come to a living peer */
 	uint64_t acked;
 	uint8_t *received;
 	size_t received_room;

@@ -89,8 +89,10 @@ enum fake_death_order {
  *                      What all sockets of the kernel hold counts, as of one user
  * @optmem_bytes:       option memory: each record in flight and each unread notification
  *                      takes 832; ENOBUFS when less than 576 is left
- * @copies:             the kernel copies when it transmits and notifies COPIED at
- *                      once, before any acknowledgement (loopback, veth)
+ * @copies:             what is transmitted is copied then, and notified as COPIED at
+ *                      once, before any acknowledgement
+ * @receiver_copies:    what has reached a living peer is notified as COPIED, when it
+ *                      would have been notified anyway (loopback, veth)
  *
  * The wire:
  * @cwnd_bytes:         the most that is in flight; what is beyond is the unsent tail
@@ -135,6 +137,7 @@ struct fake_knobs {
 	uint64_t locked_pages;
 	uint64_t optmem_bytes;
 	bool copies;
+	bool receiver_copies;
 
 	uint64_t cwnd_bytes;
 	uint64_t rtt_ms;
@@ -319,6 +322,9 @@ void fake_socket_return(struct fake_socket *sock);
 
 /** Something was heard of the peer that acknowledges nothing new. */
 void fake_socket_hear(struct fake_socket *sock);
+
+/** SO_ERROR is @error from now on; the connection lives (a router's ICMP, with IP_RECVERR). */
+void fake_socket_error(struct fake_socket *sock, int error);
 
 /** The connection dies: SO_ERROR is @error (ECONNRESET: an RST came; EPIPE after a FIN). */
 void fake_socket_kill(struct fake_socket *sock, int error);

@@ -114,7 +114,8 @@ static void record_release(struct fake_socket *sock, struct fake_record *record,
 	if (sock->closed)
 		fake_record_free(record);
 	else
-		fake_post_record(sock, record, copied);
+		fake_post_record(sock, record, copied || (sock->knobs.receiver_copies &&
+							  record->begin < sock->reached));
 }
 
 /* Let go of it if nothing holds it any more. */
@@ -139,6 +140,8 @@ void fake_push(struct fake_socket *sock)
 		sock->sent_edge = edge;
 		sock->last_sent_ms = sock->kernel->now_ms;
 	}
+	if (!sock->vanished)
+		sock->reached = sock->sent_edge;
 	if (sock->knobs.copies)
 		fake_socket_copy_out(sock, sock->sent_edge - sock->acked);
 	if (sock->acked == sock->total) {
@@ -430,6 +433,7 @@ uint64_t fake_socket_ack(struct fake_socket *sock, uint64_t bytes)
 
 	if (sock->vanished || sock->dead)
 		return 0;
+	sock->reached = sock->sent_edge;
 	while (done < bytes && sock->sent_edge > sock->acked) {
 		step = sock->sent_edge - sock->acked;
 		if (step > bytes - done)
@@ -487,6 +491,11 @@ void fake_socket_hear(struct fake_socket *sock)
 {
 	if (!sock->dead && !sock->vanished)
 		heard(sock);
+}
+
+void fake_socket_error(struct fake_socket *sock, int error)
+{
+	sock->so_error = error;
 }
 
 void fake_socket_kill(struct fake_socket *sock, int error)
