@@ -18,7 +18,7 @@
 #define SCM_TIMESTAMPING 37
 #endif
 
-#define QUIET_MS 300
+#define QUIET_MS 1000
 #define DOUBLED_RTO_US 400000
 
 static bool printed; /* anything since trace_reaped() */
