@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * check_fields.c - bugs that others shipped, one test per line of field-cases.md
+ * check_fields.c - bugs that others shipped, one test per line of doc/field-cases.md
  *
- * Each is staged on the fake kernel as it happened there; what zcreq must show is
- * the last column of that table. Those about ids, ranges and the error queue are
- * in check_fields_errqueue.c. Not here, because they are about io_uring:
- * netty 17238 (cancel gives two CQEs), tokio-uring unwrap, liburing 643, liburing
- * 1462. Of netty 15599 only the order of notifications is.
+ * Each is staged on the fake kernel as it happened there; doc/field-cases.md says what
+ * went wrong and where else it is tested. Those about ids, ranges and the error queue
+ * are in check_fields_errqueue.c.
  */
 #include <check.h>
 #include <errno.h>

@@ -200,7 +200,7 @@ static void story(void)
 	stage_wait_ms(&stage, 1200);
 }
 
-START_TEST(callbacks_may_do_anything)
+START_TEST(conform_callbacks_may_do_anything)
 {
 	wanted_event = _i / ACTIONS;
 	wanted_action = _i % ACTIONS;
@@ -348,7 +348,7 @@ START_TEST(any_failing_call_is_survived)
 END_TEST
 
 /* EINTR wherever Linux has it, a few times in a row, changes nothing that can be seen. */
-START_TEST(interrupted_calls_are_made_again)
+START_TEST(conform_interrupted_calls_are_made_again)
 {
 	static const enum fake_call calls[] = { FAKE_SENDMSG, FAKE_RECVMSG, FAKE_SHUTDOWN,
 						FAKE_CLOSE };
@@ -386,7 +386,7 @@ START_TEST(an_interrupted_abort_needs_no_timer)
 END_TEST
 
 /* The n-th allocation fails, for every n; the caller sees -ENOMEM and loses nothing. */
-START_TEST(any_failing_allocation_is_survived)
+START_TEST(conform_any_failing_allocation_is_survived)
 {
 	struct zcreq_context_options options = { .size = sizeof(options), .seed = 1 };
 	unsigned nth = 1 + (unsigned)_i / 2;
@@ -433,7 +433,7 @@ END_TEST
 /* A transport of the caller's own, without a socket: one write of a framework. */
 enum framework { COMPLETES_AT_ONCE, COMPLETES_LATE, COMPLETES_TWICE, COMPLETES_NEVER };
 
-START_TEST(a_framework_may_complete_at_any_time)
+START_TEST(conform_framework_may_complete_at_any_time)
 {
 	struct zcreq_conn_options options = { .size = sizeof(options), .hooks = &stage_hooks,
 					      .arg = &stage };
@@ -547,15 +547,15 @@ int main(void)
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_loop_test(tcase, callbacks_may_do_anything, 0, EVENTS * ACTIONS);
+	tcase_add_loop_test(tcase, conform_callbacks_may_do_anything, 0, EVENTS * ACTIONS);
 	tcase_add_test(tcase, dispatch_is_bounded);
 	tcase_add_test(tcase, callbacks_are_one_level_deep);
 	tcase_add_test(tcase, a_late_finish_goes_to_quarantine);
 	tcase_add_loop_test(tcase, any_failing_call_is_survived, 0, FAKE_CALLS * ERRNOS * NTH);
-	tcase_add_loop_test(tcase, interrupted_calls_are_made_again, 0, 4 * 3);
+	tcase_add_loop_test(tcase, conform_interrupted_calls_are_made_again, 0, 4 * 3);
 	tcase_add_loop_test(tcase, an_interrupted_abort_needs_no_timer, 0, 10);
-	tcase_add_loop_test(tcase, any_failing_allocation_is_survived, 0, 60);
-	tcase_add_loop_test(tcase, a_framework_may_complete_at_any_time, 0, 8);
+	tcase_add_loop_test(tcase, conform_any_failing_allocation_is_survived, 0, 60);
+	tcase_add_loop_test(tcase, conform_framework_may_complete_at_any_time, 0, 8);
 	tcase_add_test(tcase, without_proof_there_is_quarantine);
 	tcase_add_loop_test(tcase, a_stream_that_is_cut_off_ends_with_a_reset, 0, 4);
 	tcase_add_test(tcase, a_refused_disconnect_falls_back_to_the_kernels_timer);
