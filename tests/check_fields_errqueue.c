@@ -79,10 +79,12 @@ static void range_around_the_circle(void)
 		fake_socket_post(stage.sock, 1, 0xffffffff, true);
 		fake_socket_post(stage.sock, 5, 3, false);
 		fake_socket_post(stage.sock, 0, UINT32_MAX, false);
+		fake_socket_post(stage.sock, 0, UINT32_MAX - 1, false);
+		fake_socket_post(stage.sock, 0, 1, false);
 	}
 	stage_run(&stage);
 	stage_expect_unreleased(request);
-	ck_assert_uint_eq(stage_stats(&stage).bogus_ranges, 4000);
+	ck_assert_uint_eq(stage_stats(&stage).bogus_ranges, 6000);
 	ck_assert(seconds() - start < 2);
 	stage_ack_all(&stage);
 	stage_expect_released(request, 0);
@@ -201,6 +203,14 @@ START_TEST(field_ydb_counter)
 }
 END_TEST
 
+START_TEST(field_ydb_order)
+{
+	static const unsigned order[] = { 3, 0, 4, 1, 2 };
+
+	in_order_of(order);
+}
+END_TEST
+
 /* 60 bytes of control message, on IPv6 and v4-mapped. */
 static void sixty_bytes(enum fake_family family)
 {
@@ -297,6 +307,7 @@ int main(void)
 	tcase_add_test(tcase, field_libfabric_watermark);
 	tcase_add_test(tcase, field_netty_15599);
 	tcase_add_test(tcase, field_ydb_counter);
+	tcase_add_test(tcase, field_ydb_order);
 	tcase_add_test(tcase, field_libfabric_12197);
 	tcase_add_test(tcase, field_spdk_2257);
 	tcase_add_test(tcase, field_qemu_flush);
