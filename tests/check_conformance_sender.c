@@ -146,6 +146,8 @@ START_TEST(conform_transport_completes_twice)
 	stage_expect_unreleased(second);
 	ck_assert_int_eq(proof(1), 0); /* not before its result */
 	result(1, 100);
+	ck_assert_int_eq(zcreq_sender_result(stage.conn, lent[1].id, 100, true), -ESTALE);
+	ck_assert_uint_eq(stage_stats(&stage).sent_bytes, 200);
 	stage_run(&stage);
 	stage_expect_unreleased(second);
 	ck_assert_int_eq(proof(1), 1);
