@@ -154,6 +154,7 @@ static unsigned acted;
 static void on_event(struct stage *on, const char *name, struct stage_request *request)
 {
 	(void)on;
+	ck_assert_msg(request || stage.conn, "%s after free", name);
 	if (strcmp(name, events[wanted_event]) || acted >= 3)
 		return;
 	acted++;
