@@ -105,8 +105,8 @@ plant lose-one sendq.c \
 
 # the loop over a range of ids that every second project had
 plant loop-on-wrap transfer.c \
-	'} while (id++ != hi);' \
-	'} while (id++ != hi || hi == UINT32_MAX);' \
+	'while (id++ != hi);' \
+	'while (id++ != hi || hi == UINT32_MAX);' \
 	'^it never ends$'
 
 # what is notified, is notified up to there
