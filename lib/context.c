@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core.h"
+#include "guard.h"
 #include "options.h"
 
 /* Rounds of callbacks that one dispatch follows: see zcreq_dispatch(). */
@@ -46,6 +47,11 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	if (!context)
 		return -ENOMEM;
 	context->allocator = *allocator;
+	ret = zcreq_guard_new(&context->allocator, o.guard, &context->guard);
+	if (ret) {
+		zcreq_free(allocator, context);
+		return ret;
+	}
 	if (!o.seed)
 		o.seed = pick_seed(context);
 	zcreq_slots_init(&context->requests, &context->allocator, ZCREQ_SLOT_REQUEST,
@@ -70,6 +76,7 @@ int zcreq_context_free(struct zcreq_context *context)
 	if (context->conn_count || context->dispatch_depth)
 		return -EBUSY;
 	allocator = context->allocator;
+	zcreq_guard_free(context->guard);
 	zcreq_slots_deinit(&context->requests);
 	zcreq_slots_deinit(&context->holds);
 	zcreq_free(&allocator, context);

@@ -117,6 +117,7 @@ struct zcreq_context {
 	uint32_t conn_count;            /* that have not been freed by both owners */
 	struct zcreq_allocator allocator;
 	struct zcreq_stats stats;
+	struct zcreq_guard *guard;      /* NULL: none */
 };
 
 /* request.c */

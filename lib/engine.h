@@ -54,6 +54,7 @@ struct zcreq_stream {
 	const struct zcreq_socket_ops *ops;
 	void *ops_arg;
 	int fd;                    /* -1 when closed */
+	struct zcreq_guarded_socket *guarded; /* NULL: nobody watches the descriptor */
 	uint32_t stall_ms, not_reading_ms, linger_ms;
 	uint64_t limit_bytes;
 	uint64_t room_below_bytes; /* held bytes at which the room hook is owed; 0: it is not */

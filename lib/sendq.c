@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bug.h"
+#include "guard.h"
 
 #define SENDS_LEAST 8
 #define IOVS_LEAST 16
@@ -118,6 +119,8 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send)
 
 	q->held_bytes -= send->total_bytes;
 	if (request) {
+		if (__builtin_expect(send->guarded, 0))
+			zcreq_guard_send_gone(request, send->guarded);
 		send->request = NULL;
 		zcreq_request_send_gone(request, send->total_bytes);
 	} else {

@@ -31,6 +31,7 @@ struct zcreq_send {
 	uint64_t total_bytes;
 	uint64_t left_bytes;           /* not accepted yet */
 	uint32_t batches;              /* pending ones that have bytes of it */
+	uint32_t guarded;              /* 0: nobody watches its memory (guard.h) */
 	uint32_t first_iov;
 	uint32_t end_iov;
 };
@@ -75,6 +76,7 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, struct zcreq_reques
 
 	send->request = request;
 	send->chunk = chunk;
+	send->guarded = 0;
 	send->total_bytes = total_bytes;
 	send->left_bytes = total_bytes;
 	send->batches = 0;

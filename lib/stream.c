@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "engine.h"
+#include "guard.h"
 #include "options.h"
 #include "socket.h"
 
@@ -127,6 +128,8 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->quiet_since_ns = ZCREQ_NEVER;
 	zcreq_sendq_init(&stream->queue, &context->allocator);
 	zcreq_conn_init(&stream->conn, context, &zcreq_stream_transport, o.hooks, o.arg);
+	if (context->guard && stream->ops == &zcreq_kernel_socket)
+		zcreq_guard_open(stream);
 	*conn = &stream->conn;
 	return 0;
 }
@@ -189,9 +192,12 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 		ret = check_room(stream, total);
 	if (!ret)
 		ret = zcreq_sendq_push(&stream->queue, request, iov, iovcnt, total);
-	if (!ret)
-		queued(stream);
-	return ret;
+	if (ret)
+		return ret;
+	queued(stream);
+	if (__builtin_expect(conn->context->guard != NULL, 0))
+		zcreq_guard_send(stream, request, iov, iovcnt, stream->queue.tail - 1);
+	return 0;
 }
 
 int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len)
@@ -282,6 +288,10 @@ static void stream_close(struct zcreq_conn *conn)
 					stream->ops_arg);
 	if (stream->sending.ops && stream->sending.ops->closed)
 		stream->sending.ops->closed(conn, stream->sending.arg);
+	if (stream->guarded) {
+		zcreq_guard_look(stream);
+		zcreq_guard_close(stream);
+	}
 	stream->ops->close(stream->fd, stream->ops_arg);
 	stream->fd = -1;
 	zcreq_sendq_deinit(&stream->queue);

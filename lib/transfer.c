@@ -10,6 +10,7 @@
 
 #include "engine.h"
 #include "errqueue.h"
+#include "guard.h"
 #include "socket.h"
 
 /* Foreign messages read in one go, beside one message for each batch. */
@@ -149,6 +150,8 @@ int zcreq_stream_reap(struct zcreq_stream *stream)
 	struct claims claims;
 	int ret;
 
+	if (__builtin_expect(stream->guarded != NULL, 0))
+		zcreq_guard_look(stream);
 	if (stream->sending.ops && stream->sending.ops->reap)
 		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
 	do {
@@ -259,6 +262,8 @@ void zcreq_stream_flush(struct zcreq_stream *stream)
 
 	if (!zcreq_conn_sends(&stream->conn) || stream->retry_ns)
 		return;
+	if (__builtin_expect(stream->guarded != NULL, 0))
+		zcreq_guard_look(stream);
 	if (stream->sending.ops) {
 		zcreq_sender_flush(stream);
 		return;

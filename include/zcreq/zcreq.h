@@ -16,6 +16,7 @@
 
 #include <zcreq/conn.h>
 #include <zcreq/context.h>
+#include <zcreq/guard.h>
 #include <zcreq/request.h>
 #include <zcreq/sender.h>
 #include <zcreq/stream.h>

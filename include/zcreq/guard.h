@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * guard.h - a debug mode that catches the caller's own crimes
+ *
+ * The library promises when memory may be touched again; nothing keeps a program from
+ * touching it before. What the peer then receives is neither the old content nor the
+ * new, and no test that compares what was meant to be sent will say where it came
+ * from. A guarded context looks for it:
+ *
+ *  - memory that is written to in flight: every send's memory is summed up block by
+ *    block when it is queued, and compared when the last proof for it is here. With
+ *    ZCREQ_GUARD_PROTECT the whole pages among it are write-protected in between, so
+ *    that the culprit stops at its very instruction;
+ *  - memory that is freed in flight: it is no longer mapped at that comparison. What
+ *    the heap keeps mapped, it writes to, which is the first case;
+ *  - a descriptor that was closed, or replaced by another, behind the library's back.
+ *
+ * For one run of a program, without a change to it:
+ *
+ *	ZCREQ_GUARD=checksum program...
+ *	ZCREQ_GUARD=protect,continue program...
+ *
+ * The variable is read when a context is made without a guard of its own, and never by
+ * a set-user-id program. Its words are checksum, protect (both) and continue; a word
+ * that is none of them is reported, and the context is then not guarded.
+ *
+ * What a guard cannot see: memory behind a hold of the caller's (the library does not
+ * know it), and memory that is the same again at the end, unless it is protected.
+ */
+#ifndef ZCREQ_GUARD_H
+#define ZCREQ_GUARD_H
+
+#include <zcreq/context.h>
+#include <zcreq/request.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/** What was found. */
+enum zcreq_guard_crime {
+	ZCREQ_GUARD_CHANGED = 1, /**< a send's memory is not as it was when it was queued */
+	ZCREQ_GUARD_WRITTEN,     /**< an instruction is about to write to it */
+	ZCREQ_GUARD_UNMAPPED,    /**< a send's memory cannot be read any more: freed */
+	ZCREQ_GUARD_DESCRIPTOR,  /**< the descriptor is closed, or another file's */
+	ZCREQ_GUARD_BLIND,       /**< no crime: no memory to watch this send; never ends
+				      the program */
+};
+
+/** Bits for zcreq_guard_options.flags. */
+#define ZCREQ_GUARD_PROTECT 1u  /**< write-protect whole pages as well */
+#define ZCREQ_GUARD_CONTINUE 2u /**< report and go on; else abort(3) after a report */
+
+/**
+ * struct zcreq_guard_report - one finding
+ * @crime:         enum zcreq_guard_crime
+ * @conn:          on which
+ * @fd:            its descriptor
+ * @id:            the request; all zero for ZCREQ_GUARD_DESCRIPTOR
+ * @send:          which of the connection's sends and writes, counted from 0 in the
+ *                 order of the calls and around at 2^32
+ * @send_bytes:    the length of that send
+ * @offset_bytes:  where in that send it begins: exact for ZCREQ_GUARD_WRITTEN, else
+ *                 that of a block of 256 bytes
+ * @len_bytes:     how much of it in one run; 0 for ZCREQ_GUARD_WRITTEN
+ * @address:       the memory at that offset
+ * @text:          all of that in a line, without a line's end
+ *
+ * Good during the call.
+ */
+struct zcreq_guard_report {
+	enum zcreq_guard_crime crime;
+	struct zcreq_conn *conn;
+	int fd;
+	zcreq_id id;
+	uint32_t send;
+	uint64_t send_bytes;
+	uint64_t offset_bytes;
+	uint64_t len_bytes;
+	const void *address;
+	const char *text;
+};
+
+/**
+ * struct zcreq_guard_options - how a context is guarded
+ * @size:    sizeof(struct zcreq_guard_options)
+ * @flags:   ZCREQ_GUARD_PROTECT, ZCREQ_GUARD_CONTINUE
+ * @report:  hears each finding; NULL is a line on stderr, for ZCREQ_GUARD_WRITTEN
+ *           with a backtrace. Unlike every other callback it is called where the
+ *           finding is made, inside the library or, for ZCREQ_GUARD_WRITTEN, inside
+ *           a signal handler of whichever thread writes: it must not call the
+ *           library, and there only what signal-safety(7) allows.
+ * @arg:     handed to it
+ *
+ * A page is protected from the first send that has it wholly to the end of the last,
+ * whoever's they are; what a send has only in part is compared, not protected, and so
+ * is memory that was not writable before. System calls that write to a protected page
+ * fail with EFAULT. The handler of SIGSEGV that was there before is called for every
+ * other fault. After fork(2) the child's copy is not protected.
+ */
+struct zcreq_guard_options {
+	size_t size;
+	unsigned flags;
+	void (*report)(const struct zcreq_guard_report *report, void *arg);
+	void *arg;
+};
+
+/**
+ * zcreq_guard_reports() - how many crimes a context's guard has found
+ * @context:  the context
+ *
+ * Ownership: none.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  @context is NULL;
+ *            -ENOENT  it is not guarded.
+ * Source:    none.
+ * Since:     0.1
+ *
+ * Return: the number, at most INT_MAX; or an error.
+ */
+int zcreq_guard_reports(const struct zcreq_context *context);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
