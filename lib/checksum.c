@@ -7,11 +7,10 @@
 
 #define BLOCK ZCREQ_CHECKSUM_BLOCK
 
-/* Read in one call; a power of two of blocks. */
-#define CHUNK 16384
+/* Read in one call, to the stack, which may be a small one; a multiple of a block. */
+#define CHUNK 4096
 
-/* Bytes read, from the front; 0 if none can be. */
-static size_t peek(void *to, const void *from, size_t len)
+size_t zcreq_checksum_peek(void *to, const void *from, size_t len)
 {
 	struct iovec local = {to, len}, remote = {(void *)from, len};
 	int saved = errno;
@@ -61,12 +60,12 @@ static size_t blocks_of(size_t len)
 static void sum_chunk(const char *from, size_t len, uint64_t *sums)
 {
 	char copy[CHUNK];
-	bool whole = peek(copy, from, len) == len;
+	bool whole = zcreq_checksum_peek(copy, from, len) == len;
 
 	for (size_t at = 0; at < len; at += BLOCK) {
 		size_t part = len - at < BLOCK ? len - at : BLOCK;
 
-		if (whole || peek(copy + at, from + at, part) == part)
+		if (whole || zcreq_checksum_peek(copy + at, from + at, part) == part)
 			*sums++ = sum_block(copy + at, part);
 		else
 			*sums++ = 0;

@@ -42,6 +42,9 @@ struct zcreq_checksum_difference {
 /* May this process read its own memory so? 0 or -errno (a seccomp filter). */
 int zcreq_checksum_possible(void);
 
+/* Copies memory that may not be there: bytes read, from the front; 0 if none can be. */
+size_t zcreq_checksum_peek(void *to, const void *from, size_t len);
+
 /* The room that struct zcreq_checksum and what it points at take together. */
 size_t zcreq_checksum_size(const struct iovec *iov, uint32_t iovcnt);
 

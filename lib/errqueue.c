@@ -22,8 +22,7 @@ static const struct sock_extended_err *extended_err(const struct msghdr *header,
 	return (const struct sock_extended_err *)CMSG_DATA(cmsg);
 }
 
-/* The notification in a message, or NULL if it is somebody else's. */
-static const struct sock_extended_err *notification(struct msghdr *header)
+const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *header)
 {
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg;
 	     cmsg = CMSG_NXTHDR(header, cmsg)) {
@@ -59,7 +58,7 @@ int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
 	/* what a transport says of its own message is not taken on trust */
 	if (item->header.msg_controllen > sizeof(item->control))
 		item->header.msg_controllen = sizeof(item->control);
-	err = notification(&item->header);
+	err = zcreq_errqueue_notification(&item->header);
 	if (!err) {
 		item->len = (size_t)len < sizeof(item->payload) ? (size_t)len
 								: sizeof(item->payload);

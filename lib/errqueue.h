@@ -17,6 +17,8 @@
 
 #include "message.h"
 
+struct sock_extended_err;
+
 enum zcreq_errqueue_kind {
 	ZCREQ_ERRQUEUE_NOTIFICATION = 1, /* lo, hi and copied are set */
 	ZCREQ_ERRQUEUE_FOREIGN,          /* header and len are set */
@@ -31,6 +33,9 @@ struct zcreq_errqueue_item {
 	_Alignas(struct cmsghdr) char control[ZCREQ_MESSAGE_CONTROL];
 	char payload[ZCREQ_MESSAGE_PAYLOAD];
 };
+
+/* The notification in a message, or NULL if it is somebody else's. */
+const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *header);
 
 /* The next message: its kind, -EAGAIN if there is none, or another error. */
 int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
