@@ -3,7 +3,7 @@
 #
 # check_guard.sh - zcreq-guard finds what is wrong, and nothing else
 #
-# Every deed of tests/guard/deeds.c: a wrong one is reported once, in the words below,
+# Every deed of tests/guard/: a wrong one is reported once, in the words below,
 # and ends with another status; a right one does what it does without the guard.
 #
 # Run by make check from the build tree. Uses: srcdir
@@ -74,8 +74,9 @@ wrong 'a descriptor was closed with sends in flight' closed closed-dup2 closed-r
 wrong 'notifications were never read' never-read never-read-closed never-read-_exit
 options=unread_sends=20 wrong 'notifications are not read' not-read
 wrong 'one socket is waited for through two descriptors' epoll-twice epoll-two poll-twice
-right right right-parts right-copy right-errors right-disconnect right-reset right-dup \
-	right-epoll right-child right-handed right-vfork right-exec right-threads right-reaper
+right right right-parts right-copy right-errors right-disconnect right-reset right-linger \
+	right-dup right-calls right-epoll right-child right-handed right-given right-vfork \
+	right-exec right-unseen right-threads right-reaper
 
 # what is named: a block of 256 bytes with the one that changed, and all that can leak
 guarded changed-send
