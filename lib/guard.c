@@ -113,12 +113,15 @@ static void tell_of_send(const struct zcreq_guarded *guarded, enum zcreq_guard_c
 		.len_bytes = where->len_bytes,
 		.address = where->address,
 	};
+	char run[64] = "";
 
+	if (report.len_bytes)
+		snprintf(run, sizeof(run), ", %" PRIu64 " bytes in a run", report.len_bytes);
 	tell(guarded->guard, &report,
 	     "request %016" PRIx64 ", send %" PRIu32 " on descriptor %d: byte %" PRIu64
-	     " of %" PRIu64 ", at %p, %" PRIu64 " bytes in a run",
+	     " of %" PRIu64 ", at %p%s",
 	     report.id.bits, report.send, report.fd, report.offset_bytes, report.send_bytes,
-	     report.address, report.len_bytes ? report.len_bytes : 1);
+	     report.address, run);
 }
 
 int zcreq_guard_reports(const struct zcreq_context *context)

@@ -17,7 +17,7 @@
 
 static struct load load;
 static struct zcreq_guard_report last;
-static unsigned reports;
+static volatile unsigned reports; /* of a signal handler, too */
 
 static const struct net_pair unread = {.near_sndbuf = 32 << 20, .far_rcvbuf = 16384};
 
