@@ -3,7 +3,7 @@
 #
 # installcheck.sh - a program is built against the installed library, and works
 #
-# Run by make installcheck. Uses: srcdir CC PKG_CONFIG SANITIZE_CFLAGS, and
+# Run by make installcheck. Uses: srcdir bindir CC PKG_CONFIG SANITIZE_CFLAGS, and
 # PKG_CONFIG_PATH, which names the folder of the installed zcreq.pc.
 set -eu
 srcdir=${srcdir:-.}
@@ -46,3 +46,8 @@ $CC ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/version" "$tmp/version.c" $libs
 version=$(LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$tmp/version") ||
 	fail "library and header are of different versions"
 [ "$version" = "$($PKG_CONFIG --modversion zcreq)" ] || fail "zcreq.pc is of another version"
+
+# zcreq-guard finds its object where it was installed, and changes nothing
+status=0
+"$bindir/zcreq-guard" sh -c 'echo said; exit 5' >"$tmp/said" 2>&1 || status=$?
+[ "$status" = 5 ] && [ "$(cat "$tmp/said")" = said ] || fail "zcreq-guard said: $(cat "$tmp/said")"
