@@ -77,8 +77,9 @@ static void print(const struct zcreq_guard_report *report)
 #endif
 }
 
-/* Async-signal-safe, as far as snprintf(3) of numbers and dprintf(3) are. */
-static void tell(struct zcreq_guard *guard, struct zcreq_guard_report *report, const char *format,
+/* Async-signal-safe, as far as snprintf(3) of numbers and dprintf(3) are. Returns
+ * whether the program is to end now. */
+static bool tell(struct zcreq_guard *guard, struct zcreq_guard_report *report, const char *format,
 		 ...)
 {
 	char text[512];
@@ -95,11 +96,11 @@ static void tell(struct zcreq_guard *guard, struct zcreq_guard_report *report, c
 		guard->options.report(report, guard->options.arg);
 	else
 		print(report);
-	if (report->crime != ZCREQ_GUARD_BLIND && !(guard->options.flags & ZCREQ_GUARD_CONTINUE))
-		abort();
+	return report->crime != ZCREQ_GUARD_BLIND &&
+	       !(guard->options.flags & ZCREQ_GUARD_CONTINUE);
 }
 
-static void tell_of_send(const struct zcreq_guarded *guarded, enum zcreq_guard_crime crime,
+static bool tell_of_send(const struct zcreq_guarded *guarded, enum zcreq_guard_crime crime,
 			 const struct zcreq_checksum_difference *where)
 {
 	struct zcreq_guard_report report = {
@@ -117,11 +118,11 @@ static void tell_of_send(const struct zcreq_guarded *guarded, enum zcreq_guard_c
 
 	if (report.len_bytes)
 		snprintf(run, sizeof(run), ", %" PRIu64 " bytes in a run", report.len_bytes);
-	tell(guarded->guard, &report,
-	     "request %016" PRIx64 ", send %" PRIu32 " on descriptor %d: byte %" PRIu64
-	     " of %" PRIu64 ", at %p%s",
-	     report.id.bits, report.send, report.fd, report.offset_bytes, report.send_bytes,
-	     report.address, run);
+	return tell(guarded->guard, &report,
+		    "request %016" PRIx64 ", send %" PRIu32 " on descriptor %d: byte %" PRIu64
+		    " of %" PRIu64 ", at %p%s",
+		    report.id.bits, report.send, report.fd, report.offset_bytes,
+		    report.send_bytes, report.address, run);
 }
 
 int zcreq_guard_reports(const struct zcreq_context *context)
@@ -139,7 +140,7 @@ int zcreq_guard_reports(const struct zcreq_context *context)
 /* ---- memory ---- */
 
 /* In the handler of SIGSEGV, in whichever thread. */
-static void written(struct zcreq_guard_area *area, const char *address)
+static bool written(struct zcreq_guard_area *area, const char *address)
 {
 	struct zcreq_checksum_difference where = {.address = address};
 
@@ -152,7 +153,7 @@ static void written(struct zcreq_guard_area *area, const char *address)
 		}
 		where.offset_bytes += area->iov[i].iov_len;
 	}
-	tell_of_send((struct zcreq_guarded *)area, ZCREQ_GUARD_WRITTEN, &where);
+	return tell_of_send((struct zcreq_guarded *)area, ZCREQ_GUARD_WRITTEN, &where);
 }
 
 /* Puts a send into the table: its number there, or 0. */
@@ -222,10 +223,10 @@ void zcreq_guard_send_gone(struct zcreq_request *request, uint32_t entry)
 
 	if (guard->options.flags & ZCREQ_GUARD_PROTECT)
 		zcreq_guard_pages_give(&guarded->area, verdict != ZCREQ_CHECKSUM_SAME);
-	if (verdict == ZCREQ_CHECKSUM_CHANGED)
-		tell_of_send(guarded, ZCREQ_GUARD_CHANGED, &where);
-	else if (verdict == ZCREQ_CHECKSUM_UNREADABLE)
-		tell_of_send(guarded, ZCREQ_GUARD_UNMAPPED, &where);
+	if (verdict != ZCREQ_CHECKSUM_SAME &&
+	    tell_of_send(guarded, verdict == ZCREQ_CHECKSUM_CHANGED ? ZCREQ_GUARD_CHANGED
+								    : ZCREQ_GUARD_UNMAPPED, &where))
+		abort();
 	zcreq_slots_give(&guard->sends, slot);
 	zcreq_free(guard->allocator, guarded);
 }
@@ -265,9 +266,10 @@ void zcreq_guard_look(struct zcreq_stream *stream)
 	    (there && now.st_dev == socket->device && now.st_ino == socket->inode))
 		return;
 	socket->told = true;
-	tell(stream->conn.context->guard, &report,
-	     "descriptor %d is %s, with %" PRIu64 " bytes queued or in flight", stream->fd,
-	     there ? "another file now" : "not open", stream->queue.held_bytes);
+	if (tell(stream->conn.context->guard, &report,
+		 "descriptor %d is %s, with %" PRIu64 " bytes queued or in flight", stream->fd,
+		 there ? "another file now" : "not open", stream->queue.held_bytes))
+		abort();
 }
 
 void zcreq_guard_close(struct zcreq_stream *stream)

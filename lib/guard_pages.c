@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -269,23 +270,31 @@ static bool area_has(const struct zcreq_guard_area *area, const char *address)
 	return false;
 }
 
-/* Was it one of ours? Then everybody whose memory it is hears of it. */
-static bool caught(const char *address)
+/* What a fault was. */
+enum fault {
+	FAULT_OTHERS = 1,
+	FAULT_OURS,
+	FAULT_FATAL, /* and somebody wants the program to end */
+};
+
+/* Everybody whose memory it is hears of it. */
+static enum fault judge(const char *address)
 {
+	enum fault fault = FAULT_OURS;
 	uintptr_t start = (uintptr_t)address & -all.page_bytes;
 	struct page *page = all.table ? look_up(start) : NULL;
 	struct zcreq_guard_area *area;
 
 	if (!page || page->state != PAGE_PROTECTED)
-		return false;
+		return FAULT_OTHERS;
 	TAILQ_FOREACH(area, &all.areas, in_areas) {
-		if (area_has(area, address))
-			area->written(area, address);
+		if (area_has(area, address) && area->written(area, address))
+			fault = FAULT_FATAL;
 	}
 	/* let it write, and whoever else writes to this page */
 	page->state = PAGE_PLAIN;
 	set_access(start, page->access);
-	return true;
+	return fault;
 }
 
 /* Somebody else's fault: as if this handler were not there. */
@@ -304,19 +313,21 @@ static void on_fault(int number, siginfo_t *info, void *machine)
 	/* a page may have been given back between the fault and here: then the
 	 * instruction succeeds when it is tried again, and else it is not ours */
 	static __thread const void *again __attribute__((tls_model("initial-exec")));
+	enum fault fault = FAULT_OTHERS;
 	int saved = errno;
-	bool ours = false;
 
 	if (info->si_code == SEGV_ACCERR) {
 		lock();
-		ours = caught(info->si_addr);
+		fault = judge(info->si_addr);
 		unlock();
-		if (!ours && again != info->si_addr) {
+		if (fault == FAULT_OTHERS && again != info->si_addr) {
 			again = info->si_addr;
-			ours = true;
+			fault = FAULT_OURS;
 		}
 	}
-	if (!ours) {
+	if (fault == FAULT_FATAL)
+		abort();
+	if (fault == FAULT_OTHERS) {
 		again = NULL;
 		pass_on(number, info, machine);
 	}

@@ -19,6 +19,7 @@ struct guard_options guard_options = {
 };
 
 static unsigned count;
+static bool halt_due;
 
 /* Not through libc: these are points of cancellation there, and close is ours. */
 static void put(const char *text, size_t len)
@@ -65,11 +66,10 @@ void report(const char *what, const char *format, ...)
 	va_list args;
 
 	count++;
+	halt_due = guard_options.halt && count == 1;
 	va_start(args, format);
 	say(what, format, args);
 	va_end(args);
-	if (guard_options.halt)
-		abort();
 }
 
 void report_note(const char *format, ...)
@@ -98,6 +98,14 @@ const char *report_place(const void *address)
 	}
 #endif
 	return text;
+}
+
+bool report_halts(void)
+{
+	bool now = halt_due;
+
+	halt_due = false;
+	return now;
 }
 
 unsigned report_count(void)

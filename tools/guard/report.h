@@ -35,6 +35,9 @@ void report_note(const char *format, ...);
 /* "program+0x1234" of a return address, for addr2line(1); good until the next call. */
 const char *report_place(const void *address);
 
+/* Is the program to end, as soon as nothing is locked? True once. */
+bool report_halts(void);
+
 /* How many findings; a child begins at 0. */
 unsigned report_count(void);
 void report_forget(void);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -52,9 +53,12 @@ void watch_leave(void)
 {
 	sigset_t before = unblocked;
 	int saved = saved_errno;
+	bool halt = report_halts();
 
 	pthread_mutex_unlock(&mutex);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (halt)
+		abort();
 	errno = saved;
 }
 
