@@ -265,7 +265,7 @@ static ssize_t take(struct fake_socket *sock, struct fake_record *record,
 }
 
 /* How far a zero-copy call gets: packets with an unreadable byte are taken back whole. */
-static uint64_t readable_packets(const struct fake_socket *sock, const struct msghdr *message,
+static uint64_t readable_packets(struct fake_socket *sock, const struct msghdr *message,
 				 uint64_t limit)
 {
 	uint64_t sum = 0;
@@ -278,8 +278,10 @@ static uint64_t readable_packets(const struct fake_socket *sock, const struct ms
 		if (!readable(sock, message->msg_iov[i].iov_base, &part))
 			part = 0;
 		sum += part;
-		if (part < message->msg_iov[i].iov_len && sum < limit)
+		if (part < message->msg_iov[i].iov_len && sum < limit) {
+			fake_happens(sock, FAKE_CUT);
 			return sum - sum % FAKE_GATHER_BYTES;
+		}
 	}
 	return limit;
 }
