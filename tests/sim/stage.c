@@ -345,7 +345,7 @@ static void expect_no_violation(const struct stage *stage)
 	ck_assert_msg(!text, "%s", text);
 }
 
-static void end_all(struct stage *stage)
+void stage_end(struct stage *stage)
 {
 	struct stage_request *request;
 	unsigned turn = 0;
@@ -374,7 +374,7 @@ void stage_deinit(struct stage *stage)
 	alloc_fault_arm(&stage->fault, 0, 0);
 	expect_no_violation(stage);
 	if (!stage->clings) {
-		end_all(stage);
+		stage_end(stage);
 		ck_assert_int_eq(zcreq_context_free(stage->context), 0);
 		ck_assert_uint_eq(stage->fault.live_blocks, 0);
 		ck_assert_uint_eq(fake_kernel_open_sockets(stage->kernel), 0);

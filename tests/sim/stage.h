@@ -86,7 +86,10 @@ void stage_open(struct stage *stage);
 /** Another socket and stream in the same context; the members follow the newest. */
 struct zcreq_conn *stage_open_another(struct stage *stage);
 
-/** Ends everything: kernel lets go, requests finish. Checks; frees. */
+/** Ends everything: kernel lets go, requests finish. The context is left, empty. */
+void stage_end(struct stage *stage);
+
+/** The same, then checks and frees. */
 void stage_deinit(struct stage *stage);
 
 struct stage_request *stage_begin(struct stage *stage);
