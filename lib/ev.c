@@ -61,13 +61,33 @@ struct zcreq_ev {
 	bool freed; /* by a callback meanwhile */
 };
 
+/* As calloc(3), with errno as the caller left it. */
+static void *allocate(size_t size)
+{
+	int saved = errno;
+	void *memory = calloc(1, size);
+
+	errno = saved;
+	return memory;
+}
+
+/* As epoll_ctl(2), but 0 or a negative errno, with errno as the caller left it. */
+static int control(const struct zcreq_ev *ev, int op, int fd, struct epoll_event *entry)
+{
+	int saved = errno;
+	int ret = epoll_ctl(ev->epoll, op, fd, entry) < 0 ? -errno : 0;
+
+	errno = saved;
+	return ret;
+}
+
 /* Makes epoll wait for what the connection wants. On an error the next turn tries
  * again: an entry that is missing is one that failed for want of memory. */
 static int follow(struct zcreq_ev_conn *tie)
 {
 	short events = zcreq_events(tie->conn);
 	struct epoll_event entry = { .data.ptr = tie };
-	int fd, op;
+	int fd, op, ret;
 
 	if (events == tie->events)
 		return 0;
@@ -79,10 +99,10 @@ static int follow(struct zcreq_ev_conn *tie)
 	op = !events ? EPOLL_CTL_DEL : tie->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	/* POLLERR is not for the mask: epoll adds it */
 	entry.events = events & POLLOUT ? EPOLLOUT : 0;
-	if (epoll_ctl(tie->ev->epoll, op, fd, &entry) < 0)
-		return -errno;
-	tie->events = events;
-	return 0;
+	ret = control(tie->ev, op, fd, &entry);
+	if (!ret)
+		tie->events = events;
+	return ret;
 }
 
 static void free_now(struct zcreq_ev *ev)
@@ -189,17 +209,18 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int revents)
 
 int zcreq_ev_new(struct ev_loop *loop, struct zcreq_context *context, struct zcreq_ev **ev)
 {
+	int saved = errno, err;
 	struct zcreq_ev *made;
-	int err;
 
 	if (!loop || !context || !ev)
 		return -EINVAL;
-	made = calloc(1, sizeof(*made));
+	made = allocate(sizeof(*made));
 	if (!made)
 		return -ENOMEM;
 	made->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (made->epoll < 0) {
 		err = -errno;
+		errno = saved;
 		free(made);
 		return err;
 	}
@@ -245,7 +266,7 @@ int zcreq_ev_conn_new(struct zcreq_ev *ev, struct zcreq_conn *conn, struct zcreq
 	fd = zcreq_stream_fd(conn);
 	if (fd < 0)
 		return fd;
-	made = calloc(1, sizeof(*made));
+	made = allocate(sizeof(*made));
 	if (!made)
 		return -ENOMEM;
 	made->ev = ev;
@@ -284,7 +305,7 @@ void zcreq_ev_conn_free(struct zcreq_ev_conn *tie)
 	ev = tie->ev;
 	fd = zcreq_stream_fd(tie->conn);
 	if (tie->events && fd >= 0)
-		epoll_ctl(ev->epoll, EPOLL_CTL_DEL, fd, NULL);
+		control(ev, EPOLL_CTL_DEL, fd, NULL);
 	forget_events(ev, tie);
 	if (tie->prev)
 		tie->prev->next = tie->next;
@@ -306,11 +327,11 @@ int zcreq_ev_engine_new(struct zcreq_ev *ev, int fd, int (*flush)(void *arg), vo
 
 	if (!ev || fd < 0 || !flush || !engine)
 		return -EINVAL;
-	made = malloc(sizeof(*made));
+	made = allocate(sizeof(*made));
 	if (!made)
 		return -ENOMEM;
-	if (epoll_ctl(ev->epoll, EPOLL_CTL_ADD, fd, &entry) < 0) {
-		err = -errno;
+	err = control(ev, EPOLL_CTL_ADD, fd, &entry);
+	if (err < 0) {
 		free(made);
 		return err;
 	}
@@ -328,7 +349,7 @@ void zcreq_ev_engine_free(struct zcreq_ev_engine *engine)
 
 	if (!engine)
 		return;
-	epoll_ctl(engine->ev->epoll, EPOLL_CTL_DEL, engine->fd, NULL);
+	control(engine->ev, EPOLL_CTL_DEL, engine->fd, NULL);
 	for (place = &engine->ev->engines; *place != engine; place = &(*place)->next)
 		;
 	*place = engine->next;

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "memory.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void *libc_calloc(size_t count, size_t size, void *arg)
 {
+	int saved = errno;
+	void *memory = calloc(count, size);
+
 	(void)arg;
-	return calloc(count, size);
+	errno = saved; /* which is the caller's */
+	return memory;
 }
 
 static void libc_free(void *memory, void *arg)
