@@ -28,6 +28,7 @@
 #include <zcreq/stream.h>
 
 #define BATCH 64
+#define RETRY_NS ((uint64_t)10000000) /* as a stream that is short of memory */
 
 struct zcreq_ev_conn {
 	struct zcreq_ev_conn *prev, *next;
@@ -81,8 +82,8 @@ static int control(const struct zcreq_ev *ev, int op, int fd, struct epoll_event
 	return ret;
 }
 
-/* Makes epoll wait for what the connection wants. On an error the next turn tries
- * again: an entry that is missing is one that failed for want of memory. */
+/* Makes epoll wait for what the connection wants. On an error a later turn
+ * tries again. */
 static int follow(struct zcreq_ev_conn *tie)
 {
 	short events = zcreq_events(tie->conn);
@@ -167,8 +168,8 @@ static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int revents)
 	if (flush_all(ev) > 0)
 		deadline_ns = now_ns;
 	for (tie = ev->conns; tie; tie = tie->next) {
-		if (follow(tie) < 0)
-			deadline_ns = now_ns;
+		if (follow(tie) < 0 && deadline_ns > now_ns + RETRY_NS)
+			deadline_ns = now_ns + RETRY_NS;
 	}
 	/* what these callbacks queue is flushed in a next turn that does not sleep */
 	if (zcreq_dispatch(ev->context) > 0)

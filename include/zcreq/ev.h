@@ -53,6 +53,9 @@ struct zcreq_ev_engine;
  * not keep ev_run() going by themselves; a tied connection does, and so does a
  * deadline of the context (a linger time, a watchdog with something to watch).
  *
+ * libev has no way to report that it has no memory for a watcher: it ends the
+ * program with a message, unless ev_set_allocator() was given something better.
+ *
  * Ownership: the caller's until zcreq_ev_free(). Loop and context are borrowed
  *            until then.
  * Callback:  none from inside this call; all that are due run in the loop.
