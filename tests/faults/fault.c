@@ -52,11 +52,21 @@ const struct fault_error fault_errors[] = {
 	{ FAKE_CLOSE, EINTR, UINT_MAX, FAULT_SURVIVED },
 	{ FAKE_CLOSE, EIO, UINT_MAX, FAULT_SURVIVED },
 	{ FAKE_CLOSE, ENOSPC, UINT_MAX, FAULT_SURVIVED },
+
+	{ FAULT_EPOLL_CREATE, EMFILE, UINT_MAX, FAULT_SURVIVED },
+	{ FAULT_EPOLL_CREATE, ENFILE, UINT_MAX, FAULT_SURVIVED },
+	{ FAULT_EPOLL_CREATE, ENOMEM, UINT_MAX, FAULT_SURVIVED },
+
+	{ FAULT_EPOLL_CTL, ENOMEM, UINT_MAX, FAULT_SURVIVED },
+	{ FAULT_EPOLL_CTL, ENOSPC, UINT_MAX, FAULT_SURVIVED },
+	{ FAULT_EPOLL_CTL, EBADF, UINT_MAX, FAULT_SURVIVED },
+
+	{ FAULT_EPOLL_WAIT, EINTR, A_WHILE, FAULT_SURVIVED },
+	{ FAULT_EPOLL_WAIT, EBADF, A_WHILE, FAULT_SURVIVED },
 };
 const unsigned fault_error_count = sizeof(fault_errors) / sizeof(fault_errors[0]);
 
-/* One more crossing: does it fail? */
-static bool crosses(struct fault *fault, unsigned kind)
+bool fault_crosses(struct fault *fault, unsigned kind)
 {
 	if (fault->crossings < sizeof(fault->kinds))
 		fault->kinds[fault->crossings] = (unsigned char)kind;
@@ -74,7 +84,7 @@ static void *fault_calloc(size_t count, size_t size, void *arg)
 {
 	struct fault *fault = arg;
 
-	if (crosses(fault, FAULT_ALLOC))
+	if (fault_crosses(fault, FAULT_ALLOC))
 		return NULL;
 	return fault->inner->calloc(count, size, fault->inner->arg);
 }
@@ -100,7 +110,7 @@ static void on_call(struct fake_socket *sock, enum fake_call call, void *arg)
 {
 	struct fault *fault = arg;
 
-	if (crosses(fault, call))
+	if (fault_crosses(fault, call))
 		fake_socket_fail(sock, call, 1, 1, fault->what->error);
 }
 

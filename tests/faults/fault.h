@@ -15,9 +15,14 @@
 #include "alloc_fault.h"
 #include "fake_kernel.h"
 
-/* What a crossing is: an allocation, or an enum fake_call. */
-#define FAULT_ALLOC FAKE_CALLS
-#define FAULT_KINDS (FAKE_CALLS + 1)
+/* What a crossing is: an enum fake_call, or one of these; the last three are those
+ * of the libev adapter. */
+enum fault_kind {
+	FAULT_ALLOC = FAKE_CALLS,
+	FAULT_EPOLL_CREATE,
+	FAULT_EPOLL_CTL,
+	FAULT_EPOLL_WAIT,
+};
 
 /* What may become of a connection whose call fails so. */
 enum fault_effect {
@@ -61,6 +66,9 @@ struct fault {
 
 /* @inner is where memory comes from. */
 void fault_init(struct fault *fault, struct zcreq_allocator *inner);
+
+/* One more crossing: does it fail, with the error of @what? */
+bool fault_crosses(struct fault *fault, unsigned kind);
 
 /* The crossings of this socket count. */
 void fault_watch(struct fault *fault, struct fake_socket *sock);
