@@ -5,25 +5,12 @@
  * The first byte of an input chooses digests, the second how the rest is cut. What
  * must hold: all bytes are used up or the reader is dead; pieces lie within what
  * was handed in, follow each other and add up to the length in the header.
- *
- * The same function replays the seed corpus in make check (NVMET_REPLAY: a main of
- * its own), and runs under libFuzzer.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "pdu.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void must(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "not so: %s\n", what);
-	abort();
-}
 
 static void on_header(struct pdu_reader *reader, unsigned choice)
 {
@@ -87,40 +74,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	}
 	return 0;
 }
-
-#ifdef NVMET_REPLAY
-/* Each file as it is, and with each of its first bytes changed. */
-static void replay(uint8_t *bytes, size_t len)
-{
-	size_t i;
-
-	LLVMFuzzerTestOneInput(bytes, len);
-	for (i = 0; i < len && i < 512; i++) {
-		bytes[i] ^= 0x5a;
-		LLVMFuzzerTestOneInput(bytes, len);
-		bytes[i] ^= 0x5a;
-		LLVMFuzzerTestOneInput(bytes, i);
-	}
-}
-
-int main(int argc, char **argv)
-{
-	static uint8_t bytes[1 << 17];
-	size_t len;
-	FILE *file;
-	int i;
-
-	for (i = 1; i < argc; i++) {
-		file = fopen(argv[i], "rb");
-		if (!file) {
-			perror(argv[i]);
-			return 1;
-		}
-		len = fread(bytes, 1, sizeof(bytes), file);
-		fclose(file);
-		replay(bytes, len);
-	}
-	printf("replayed %d inputs\n", argc - 1);
-	return argc < 2;
-}
-#endif

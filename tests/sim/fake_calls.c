@@ -40,6 +40,15 @@ void fake_socket_fail(struct fake_socket *sock, enum fake_call call, unsigned nt
 	fake_violation(sock->kernel, "fd %d: too many planned failures", sock->fd);
 }
 
+unsigned fake_socket_planned(const struct fake_socket *sock)
+{
+	unsigned i, count = 0;
+
+	for (i = 0; i < FAKE_PLANS; i++)
+		count += sock->plans[i].nth != 0;
+	return count;
+}
+
 /* Every plan for this call counts on; the first that is due decides. */
 static int planned(struct fake_socket *sock, enum fake_call call)
 {

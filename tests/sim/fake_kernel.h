@@ -295,6 +295,9 @@ void fake_socket_set_hook(struct fake_socket *sock, fake_hook *hook, void *arg);
 void fake_socket_fail(struct fake_socket *sock, enum fake_call call, unsigned nth,
 		      unsigned times, int error);
 
+/** Plans that are not used up. */
+unsigned fake_socket_planned(const struct fake_socket *sock);
+
 /** Reading this memory gives EFAULT; a send that meets it later on is cut there. */
 void fake_socket_unreadable(struct fake_socket *sock, const void *memory, size_t len);
 

@@ -14,6 +14,9 @@
 
 #include "sim_nature.h"
 
+/* of failures, for up to three calls each */
+#define MOST_PLANS 5
+
 /* All of them, or some. */
 static uint64_t some_bytes(struct sim_world *world, uint64_t limit)
 {
@@ -179,6 +182,9 @@ static void plan_failure(struct sim_conn *conn)
 	unsigned nth = 1 + (unsigned)sim_choose(world, 4);
 	unsigned times = 1 + (unsigned)sim_choose(world, 3);
 
+	/* never 16 interruptions in a row, after which the library leaves it for later */
+	if (fake_socket_planned(conn->sock) >= MOST_PLANS)
+		return;
 	sim_trace(world, "calls on c%u will fail", conn->number);
 	switch (sim_choose(world, 8)) {
 	case 0:
