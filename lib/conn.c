@@ -29,17 +29,16 @@ enum conn_event {
 	CONN_EVENT_COUNT,
 };
 
+/* The caller's events are answered in every state; one of the library's own has a
+ * cell where it can come, and 0 where it would be a defect. */
 static const int16_t transitions[ZCREQ_CONN_CLOSED + 1][CONN_EVENT_COUNT] = {
 	[ZCREQ_CONN_OPEN] = {
 		[CONN_EVENT_DRAIN] = ZCREQ_CONN_DRAINING,
 		[CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
-		[CONN_EVENT_DEADLINE] = -EINVAL,
-		[CONN_EVENT_EMPTY] = ZCREQ_CONN_OPEN,
 	},
 	[ZCREQ_CONN_DRAINING] = {
 		[CONN_EVENT_DRAIN] = -EALREADY,
 		[CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
-		[CONN_EVENT_DEADLINE] = -EINVAL,
 		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
 	},
 	[ZCREQ_CONN_ABORTING] = {
@@ -51,14 +50,11 @@ static const int16_t transitions[ZCREQ_CONN_CLOSED + 1][CONN_EVENT_COUNT] = {
 	[ZCREQ_CONN_QUARANTINED] = {
 		[CONN_EVENT_DRAIN] = -EALREADY,
 		[CONN_EVENT_ABORT] = -EALREADY,
-		[CONN_EVENT_DEADLINE] = ZCREQ_CONN_QUARANTINED,
 		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
 	},
 	[ZCREQ_CONN_CLOSED] = {
 		[CONN_EVENT_DRAIN] = -EALREADY,
 		[CONN_EVENT_ABORT] = -EALREADY,
-		[CONN_EVENT_DEADLINE] = -EINVAL,
-		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
 	},
 };
 
@@ -72,6 +68,14 @@ static int conn_event(struct zcreq_conn *conn, enum conn_event event)
 	zcreq_assert(next > 0);
 	conn->state = next;
 	return 0;
+}
+
+/* For events of the library's own: to be refused would be a defect. */
+static void must(struct zcreq_conn *conn, enum conn_event event)
+{
+	int ret = conn_event(conn, event);
+
+	zcreq_assert(ret == 0);
 }
 
 void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
@@ -91,13 +95,7 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 	context->conn_count++;
 }
 
-/* A connection without a socket: nothing of its own to let go of. */
-
-static void bare_withdraw(struct zcreq_conn *conn, struct zcreq_request *request)
-{
-	(void)conn;
-	(void)request;
-}
+/* A connection without a socket: no sends, nothing of its own to let go of. */
 
 static void bare_abort(struct zcreq_conn *conn)
 {
@@ -131,7 +129,6 @@ static void bare_close(struct zcreq_conn *conn)
 }
 
 static const struct zcreq_transport bare_transport = {
-	.withdraw = bare_withdraw,
 	.abort = bare_abort,
 	.idle = bare_idle,
 	.timers = bare_timers,
@@ -142,7 +139,7 @@ static const struct zcreq_transport bare_transport = {
 int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_options *options,
 		    struct zcreq_conn **out)
 {
-	struct zcreq_conn_options o = {.size = sizeof(o)};
+	struct zcreq_conn_options o = {0};
 	struct zcreq_conn *conn;
 	int ret;
 
@@ -219,8 +216,8 @@ void zcreq_conn_close_if_over(struct zcreq_conn *conn)
 	if (conn->state == ZCREQ_CONN_CLOSED || conn->request_count ||
 	    !conn->transport->idle(conn))
 		return;
-	if (conn_event(conn, CONN_EVENT_EMPTY) == 0)
-		zcreq_conn_due(conn, ZCREQ_CONN_DUE_CLOSED);
+	must(conn, CONN_EVENT_EMPTY);
+	zcreq_conn_due(conn, ZCREQ_CONN_DUE_CLOSED);
 }
 
 int zcreq_conn_abort(struct zcreq_conn *conn, int status)
@@ -263,8 +260,7 @@ void zcreq_conn_deadline(struct zcreq_conn *conn)
 {
 	struct zcreq_request *request;
 
-	if (conn_event(conn, CONN_EVENT_DEADLINE))
-		return;
+	must(conn, CONN_EVENT_DEADLINE);
 	TAILQ_FOREACH(request, &conn->requests, in_conn)
 		zcreq_request_deadline(request);
 }
@@ -300,7 +296,7 @@ static unsigned run_closed(struct zcreq_conn *conn)
 		conn->hooks->closed(conn, conn->status, conn->arg);
 		calls++;
 	}
-	zcreq_message_drop_all(conn);
+	zcreq_assert(!conn->message_count); /* delivered before, or they would be lost */
 	conn->transport->close(conn);
 	conn->context->stats.connections_now--;
 	disown(conn);

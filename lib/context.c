@@ -24,7 +24,7 @@ static uint64_t pick_seed(const struct zcreq_context *context)
 
 int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_context **out)
 {
-	struct zcreq_context_options o = {.size = sizeof(o)};
+	struct zcreq_context_options o = {0};
 	const struct zcreq_allocator *allocator = &zcreq_libc_allocator;
 	struct zcreq_context *context;
 	int ret;
@@ -73,7 +73,8 @@ int zcreq_context_free(struct zcreq_context *context)
 
 	if (!context)
 		return 0;
-	if (context->conn_count || context->dispatch_depth)
+	/* nor under dispatch: whose callback it runs has a connection still */
+	if (context->conn_count)
 		return -EBUSY;
 	allocator = context->allocator;
 	zcreq_guard_free(context->guard);
@@ -123,7 +124,7 @@ int zcreq_dispatch(struct zcreq_context *context)
 	for (int round = 0; round < DISPATCH_ROUNDS && anything_due(context); round++)
 		calls += run_round(context);
 	context->dispatch_depth--;
-	return calls > INT32_MAX ? INT32_MAX : (int)calls;
+	return (int)calls;
 }
 
 /* Looks at every connection with an alarm: only when one of them has gone off. */

@@ -66,7 +66,7 @@ struct zcreq_hold_slot {
 
 /* What an engine adds to a connection. */
 struct zcreq_transport {
-	/* One request, of which nothing was accepted, is withdrawn. */
+	/* One request with sends, of which nothing was accepted, is withdrawn. */
 	void (*withdraw)(struct zcreq_conn *conn, struct zcreq_request *request);
 	/* Every outcome is reported: make the kernel let go. */
 	void (*abort)(struct zcreq_conn *conn);

@@ -65,8 +65,6 @@ int zcreq_conn_explain(const struct zcreq_conn *conn, char *text, size_t size)
 	head = snprintf(text, size, "%s, status %d: %u request%s not released",
 			conn_state_names[conn->state], conn->status, conn->request_count,
 			plural(conn->request_count));
-	if (head < 0)
-		return -EINVAL;
 	if ((size_t)head < size)
 		tail = conn->transport->explain(conn, text + head, size - head);
 	else

@@ -14,12 +14,12 @@ void zcreq_message_keep(struct zcreq_conn *conn, const struct msghdr *header, si
 	kept = conn->message_count < ZCREQ_MESSAGES_MAX
 		       ? zcreq_calloc(&context->allocator, 1, sizeof(*kept))
 		       : NULL;
-	if (!kept || header->msg_controllen > sizeof(kept->control) ||
-	    len > sizeof(kept->payload)) {
-		zcreq_free(&context->allocator, kept);
+	if (!kept) {
 		context->stats.foreign_lost++;
 		return;
 	}
+	zcreq_assert(header->msg_controllen <= sizeof(kept->control) &&
+		     len <= sizeof(kept->payload));
 	memcpy(kept->control, header->msg_control, header->msg_controllen);
 	if (len)
 		memcpy(kept->payload, header->msg_iov[0].iov_base, len);
@@ -59,10 +59,4 @@ unsigned zcreq_message_deliver(struct zcreq_conn *conn)
 		zcreq_free(&context->allocator, kept);
 	}
 	return calls;
-}
-
-void zcreq_message_drop_all(struct zcreq_conn *conn)
-{
-	while (conn->message_count)
-		zcreq_free(&conn->context->allocator, pop(conn));
 }

@@ -26,13 +26,11 @@ struct zcreq_message {
 	char payload[ZCREQ_MESSAGE_PAYLOAD];
 };
 
-/* Keeps a copy of what recvmsg filled in, @len bytes of payload in it. */
+/* Keeps a copy of what recvmsg filled in, @len bytes of payload in it: no more than
+ * a message has room for. */
 void zcreq_message_keep(struct zcreq_conn *conn, const struct msghdr *header, size_t len);
 
 /* Calls the hook for all that were kept when it was entered; returns how many. */
 unsigned zcreq_message_deliver(struct zcreq_conn *conn);
-
-/* Drops what was kept. */
-void zcreq_message_drop_all(struct zcreq_conn *conn);
 
 #endif

@@ -30,6 +30,8 @@ static ssize_t stub_sendmsg(int fd, const struct msghdr *message, int flags, voi
 		bytes = stub->most_bytes;
 	if (bytes > stub->room_bytes)
 		bytes = stub->room_bytes;
+	if (stub->takes_nothing)
+		return 0;
 	if (stub->send_error || (zerocopy && stub->zerocopy_error) || !bytes) {
 		stub->refused_sends++;
 		return stub->send_error ? stub->send_error
@@ -55,8 +57,12 @@ static ssize_t stub_recvmsg(int fd, struct msghdr *message, int flags, void *arg
 
 	CLAIM((flags & (MSG_ERRQUEUE | MSG_PEEK)) == MSG_ERRQUEUE);
 	stub->recvs++;
+	if (stub->head == stub->tail && stub->chatter == STUB_FOREIGN)
+		stub_foreign(stub);
+	if (stub->head == stub->tail && stub->chatter == STUB_BOGUS)
+		stub_notify(stub, stub->next_id + 1, stub->next_id + 1, false);
 	if (stub->head == stub->tail)
-		return -EAGAIN;
+		return stub->recv_error ? stub->recv_error : -EAGAIN;
 	stub->zerocopy_error = stub->reading_helps ? 0 : stub->zerocopy_error;
 	said = &stub->queue[stub->head++ % STUB_MESSAGES];
 	err.ee_origin = said->foreign ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ZEROCOPY;
@@ -77,12 +83,16 @@ static ssize_t stub_recvmsg(int fd, struct msghdr *message, int flags, void *arg
 static int stub_getsockopt(int fd, int level, int name, void *value, socklen_t *len, void *arg)
 {
 	struct stub *stub = stub_of(fd, arg);
-	struct tcp_info info = {.tcpi_state = 1};
+	const struct tcp_info established = {.tcpi_state = 1};
+	const socklen_t known = stub->info_bytes ? stub->info_bytes : sizeof(established);
+	const unsigned nth = stub->getsockopts++;
 
+	if (nth < COUNT(stub->getsockopt_error) && stub->getsockopt_error[nth])
+		return stub->getsockopt_error[nth];
 	if (level == IPPROTO_TCP) {
 		ck_assert_int_eq(name, TCP_INFO);
-		*len = *len < sizeof(info) ? *len : sizeof(info);
-		memcpy(value, &info, *len);
+		*len = *len < known ? *len : known;
+		memcpy(value, stub->info ? stub->info : &established, *len);
 		return 0;
 	}
 	*(int *)value = name == SO_TYPE       ? SOCK_STREAM
@@ -98,6 +108,8 @@ static int stub_setsockopt(int fd, int level, int name, const void *value, sockl
 
 	(void)value;
 	(void)len;
+	if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT)
+		return stub->user_timeout_error;
 	return level == SOL_SOCKET && name == SO_ZEROCOPY ? stub->setsockopt_error : 0;
 }
 
@@ -106,6 +118,10 @@ static int stub_disconnect(int fd, void *arg)
 	struct stub *stub = stub_of(fd, arg);
 
 	stub->disconnects++;
+	if (stub->interrupts) {
+		stub->interrupts--;
+		return -EINTR;
+	}
 	if (stub->disconnect_error)
 		return stub->disconnect_error;
 	if (!stub->keeps)

@@ -17,6 +17,15 @@
 #define STUB_FD 1000
 #define STUB_MESSAGES 1024
 
+/* What the error queue says without end, when there is nothing else in it. */
+enum stub_chatter {
+	STUB_SILENT,
+	STUB_FOREIGN,
+	STUB_BOGUS,
+};
+
+struct tcp_info;
+
 struct stub_message {
 	uint32_t lo, hi;
 	bool copied;
@@ -30,12 +39,21 @@ struct stub {
 	uint64_t room_bytes;     /* that it takes before -EAGAIN; UINT64_MAX: no limit */
 	uint64_t most_bytes;     /* of one call; 0: no limit */
 	int send_error;          /* of every send, while not 0 */
+	bool takes_nothing;      /* every send returns 0, which no kernel does */
 	int zerocopy_error;      /* of every MSG_ZEROCOPY send, while not 0 */
 	bool reading_helps;      /* a notification that is read ends zerocopy_error */
 	int setsockopt_error;    /* of SO_ZEROCOPY */
 	bool keeps;              /* disconnect proves nothing */
 	int disconnect_error;
+	unsigned interrupts;     /* disconnects that answer -EINTR first */
 	int so_error;
+	int getsockopt_error[3]; /* of the first, second and third getsockopt */
+	unsigned getsockopts;
+	int user_timeout_error;  /* of TCP_USER_TIMEOUT */
+	int recv_error;          /* of a reading of the empty error queue; 0: -EAGAIN */
+	enum stub_chatter chatter;
+	const struct tcp_info *info; /* what TCP_INFO says; NULL: established, no more */
+	socklen_t info_bytes;    /* how much of it this kernel knows; 0: all */
 	uint32_t next_id;
 	uint32_t unproven;       /* the first id for which nothing was posted by disconnect */
 	uint64_t zerocopy_bytes, copied_bytes;
