@@ -49,7 +49,7 @@ unsigned zcreq_message_deliver(struct zcreq_conn *conn)
 	struct zcreq_context *context = conn->context;
 	unsigned calls = 0;
 
-	for (unsigned left = conn->message_count; left && conn->message_count; left--) {
+	for (unsigned left = conn->message_count; left; left--) {
 		struct zcreq_message *kept = pop(conn);
 
 		if (conn->hooks->message) {

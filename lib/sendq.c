@@ -86,8 +86,6 @@ uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint
 	uint32_t at = q->iov_next & q->iov_mask, run = q->iov_tail - q->iov_next, n = 0;
 	uint64_t sum = 0;
 
-	if (!q->unsent_bytes)
-		return 0;
 	if (run > q->iov_mask + 1 - at)
 		run = q->iov_mask + 1 - at;
 	if (run > most_iovs)
