@@ -370,6 +370,43 @@ START_TEST(dispatch_returns_how_many_callbacks_ran)
 }
 END_TEST
 
+/* Each hook is one: room, abort, every message, closed. */
+START_TEST(dispatch_counts_the_hooks_as_well)
+{
+	static const struct zcreq_ops quiet = {.released = begin_another};
+	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
+	struct heard_conn hooks = {0};
+	struct stub socket;
+	struct zcreq_stream_options options = stub_options(&socket);
+	struct zcreq_conn *full;
+	zcreq_id id;
+
+	stub_init(&socket);
+	options.hooks = &heard_hooks;
+	options.arg = &hooks;
+	options.limit_bytes = 1;
+	options.mode = ZCREQ_MODE_NEVER;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &full), 0);
+	ck_assert_int_eq(zcreq_begin(full, &quiet, NULL, &id), 0);
+	ck_assert_int_eq(zcreq_send(full, id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_send(full, id, &iov, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_flush(full), 0);
+	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	ck_assert_uint_eq(hooks.room, 1);
+	for (unsigned i = 0; i < 3; i++)
+		stub_foreign(&socket);
+	ck_assert_int_eq(zcreq_conn_abort(full, -EIO), 0);
+	ck_assert_int_eq(zcreq_dispatch(context), 1 + 3);
+	ck_assert_uint_eq(hooks.abort, 1);
+	ck_assert_uint_eq(hooks.message, 3);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	ck_assert_int_eq(zcreq_dispatch(context), 1 + 1);
+	ck_assert_uint_eq(hooks.closed, 1);
+	zcreq_conn_free(full);
+	play_end();
+}
+END_TEST
+
 START_TEST(tick_dispatches_and_asks_for_nothing_more)
 {
 	act_in = HEARD_CALLBACKS;
@@ -396,6 +433,7 @@ int main(void)
 	tcase_add_checked_fixture(bounds, setup, NULL);
 	tcase_add_test(bounds, i6_work_without_end_does_not_keep_dispatch);
 	tcase_add_test(bounds, dispatch_returns_how_many_callbacks_ran);
+	tcase_add_test(bounds, dispatch_counts_the_hooks_as_well);
 	tcase_add_test(bounds, tick_dispatches_and_asks_for_nothing_more);
 	suite_add_tcase(s, any);
 	suite_add_tcase(s, bounds);

@@ -494,6 +494,42 @@ START_TEST(the_largest_sends_wrap_and_grow_the_rings)
 }
 END_TEST
 
+static unsigned most_iovs; /* of one call */
+
+static void count_iovs(struct stub *s, const struct msghdr *message, uint64_t bytes_taken,
+		       bool zerocopy)
+{
+	(void)s;
+	(void)bytes_taken;
+	(void)zerocopy;
+	CLAIM(message->msg_iovlen <= IOV_MAX);
+	if (message->msg_iovlen > most_iovs)
+		most_iovs = message->msg_iovlen;
+}
+
+/* More iovecs in one run of the ring than a call takes. */
+START_TEST(a_call_takes_as_many_iovecs_as_it_may_and_no_more)
+{
+	static struct iovec iov[ZCREQ_IOV_MAX];
+	zcreq_id id;
+
+	stub.took = count_iovs;
+	stub.room_bytes = UINT64_MAX;
+	begin(&requests[0]);
+	id = requests[0].heard.id;
+	for (unsigned i = 0; i < COUNT(iov); i++)
+		iov[i] = (struct iovec){arena + i, 1};
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(zcreq_send(conn, id, iov, COUNT(iov) - (i == 0), 0), 0);
+	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_uint_eq(stub.zerocopy_bytes, 3 * COUNT(iov) - 1);
+	ck_assert_uint_eq(most_iovs, IOV_MAX);
+	zcreq_conn_abort(conn, -EPIPE);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	zcreq_dispatch(context);
+}
+END_TEST
+
 START_TEST(i7_a_steady_queue_allocates_nothing)
 {
 	unsigned calls = 0;
@@ -532,6 +568,7 @@ int main(void)
 	tcase_add_loop_test(edges, field_spdk_3664_partial_sends_at_every_byte_boundary, 0, 8);
 	tcase_add_test(edges, field_spdk_3610_a_copied_last_part_does_not_release_the_first);
 	tcase_add_loop_test(edges, the_largest_sends_wrap_and_grow_the_rings, 0, 4);
+	tcase_add_test(edges, a_call_takes_as_many_iovecs_as_it_may_and_no_more);
 	tcase_add_test(edges, i7_a_steady_queue_allocates_nothing);
 	suite_add_tcase(s, random);
 	suite_add_tcase(s, edges);
