@@ -322,7 +322,7 @@ int zcreq_uring_flush(struct zcreq_uring *uring)
 		count = gather_round(uring);
 		work_out(uring);
 		all += count > 0 ? count : 0;
-	} while (all < DRAIN_MOST && (count > 0 || uring->restless));
+	} while (all < DRAIN_MOST && count > 0);
 	uring->busy = false;
 	if (all)
 		return all;

@@ -55,14 +55,17 @@ def quotas(mutants, count):
 class Results:
     """One line for each mutant: verdict, killer, name, between tabs."""
 
-    def __init__(self, path, head):
+    def __init__(self, path, head, again=False):
         self.path, self.verdicts, self.killers = path, {}, {}
-        lines = path.read_text().split("\n") if path.exists() else []
-        if lines and lines[0] == head:
-            for line in filter(None, lines[1:]):
+        old, *lines = path.read_text().split("\n") if path.exists() else [""]
+        if again:
+            lines = [line for line in lines if not line.startswith("survived")]
+        if again or old == head:
+            for line in filter(None, lines):
                 self.note(*line.split("\t"))
-        else:
-            path.write_text(head + "\n")
+        if again or old != head:
+            kept = [f"{self.verdicts[name]}\t{self.killers[name]}\t{name}" for name in self.verdicts]
+            path.write_text("\n".join([head] + kept) + "\n")
 
     def note(self, verdict, killer, name):
         self.verdicts[name], self.killers[name] = verdict, killer
@@ -170,6 +173,9 @@ def main():
     parser.add_argument("--count", type=int, default=400, help="mutants, over all files (400)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes, a copy of the tree each")
+    parser.add_argument("--again", action="store_true",
+                        help="run only what survived before; believe the other verdicts, although "
+                             "tests or lib/ may have changed since")
     parser.add_argument("file", nargs="*", help="lib/NAME: only mutants of these")
     arguments = parser.parse_intermixed_args()
     arguments.top, arguments.build = arguments.top.resolve(), arguments.build.resolve()
@@ -178,7 +184,7 @@ def main():
     shares = share_out(arguments.quota, arguments.jobs)
     head = f"tree {fingerprint(arguments.top)} seed {arguments.seed}"
     print(f"{head}: {sum(arguments.quota.values())} mutants of {len(arguments.quota)} files", flush=True)
-    Results(arguments.build / "results.txt", head)  # begins a new file if the tree is a new one
+    Results(arguments.build / "results.txt", head, arguments.again)  # begins a new file if the tree is a new one
     workers = [Process(target=work, args=(i, arguments, head, share)) for i, share in enumerate(shares)]
     for worker in workers:
         worker.start()

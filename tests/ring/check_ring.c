@@ -409,7 +409,8 @@ START_TEST(registered_memory_is_sent_by_itself)
 		bool splits, copies;
 	} rows[] = {
 		{24, 16384, true, true}, {24, 16383, false, false}, {4096, 16384, true, true},
-		{4097, 16384, true, false},
+		{4097, 16384, true, false}, {24, 32768, true, true},
+		{24, 32769, false, false}, /* one byte of it is not registered */
 	};
 	struct zcreq_stream_options stream = stub_options(&stub);
 	const struct iovec fixed = {data + 8192, 32768};
@@ -420,6 +421,9 @@ START_TEST(registered_memory_is_sent_by_itself)
 	struct zcreq_conn *conn;
 	const struct io_uring_sqe *sqe;
 
+	uring->in_flight = 1;
+	ck_assert_int_eq(zcreq_uring_register(uring, &fixed, 1), -EBUSY);
+	uring->in_flight = 0;
 	ck_assert_int_eq(zcreq_uring_register(uring, &fixed, 1), 0);
 	ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &stream, &conn), 0);
 	heard_begin(conn, &heard);
@@ -428,7 +432,7 @@ START_TEST(registered_memory_is_sent_by_itself)
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	sqe = script_last(&script);
 	ck_assert_uint_eq(sqe->opcode, rows[_i].copies ? IORING_OP_SENDMSG : IORING_OP_SENDMSG_ZC);
-	ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL | (rows[_i].splits ? MSG_MORE : 0));
+	ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL | (rows[_i].copies ? MSG_MORE : MSG_EOR));
 	ck_assert_int_eq(zcreq_uring_register(uring, &fixed, 1), -EBUSY);
 	ck_assert_int_eq(zcreq_uring_unregister(uring), -EBUSY);
 	if (!rows[_i].splits) {
@@ -442,7 +446,7 @@ START_TEST(registered_memory_is_sent_by_itself)
 		ck_assert_uint_eq(sqe->buf_index, 0);
 		ck_assert_uint_eq(sqe->addr, (uintptr_t)(data + 8192));
 		ck_assert_uint_eq(sqe->len, rows[_i].body);
-		ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL);
+		ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL | MSG_EOR);
 		script_result(&script, (int)rows[_i].body, false);
 		zcreq_uring_process(uring);
 		ck_assert_uint_eq(script_last(&script)->opcode, IORING_OP_SENDMSG_ZC);
@@ -482,7 +486,7 @@ int main(void)
 	tcase_add_test(used, buffers_out_of_range_are_refused);
 	tcase_add_test(used, the_rings_refusal_is_returned);
 	tcase_add_test(used, an_address_is_found_in_its_buffer);
-	tcase_add_loop_test(used, registered_memory_is_sent_by_itself, 0, 4);
+	tcase_add_loop_test(used, registered_memory_is_sent_by_itself, 0, 6);
 	suite_add_tcase(s, used);
 	return suite_run(s);
 }

@@ -79,16 +79,16 @@ static void send_on(unsigned i, size_t len)
 	ck_assert_int_eq(zcreq_flush(conns[i]), 0);
 }
 
-/* Nothing of Check may be in between, which allocates as well. */
-static void send_without_memory(void)
+/* One allocation fails. Nothing of Check may be in between, which allocates as well. */
+static void send_without_memory(unsigned after)
 {
 	const struct iovec iov = {.iov_base = data, .iov_len = LEN};
 	int ret;
 
 	ck_assert_int_eq(zcreq_send(conns[0], heard[0].id, &iov, 1, 0), 0);
-	wrap_alloc_fail(true);
+	wrap_alloc_fail_after(after);
 	ret = zcreq_flush(conns[0]);
-	wrap_alloc_fail(false);
+	wrap_alloc_fail_after(NOT_AT_ALL);
 	ck_assert_int_eq(ret, 0);
 }
 
@@ -114,7 +114,7 @@ START_TEST(a_batch_is_one_named_submission)
 	ck_assert_uint_eq(sqe->opcode, IORING_OP_SENDMSG_ZC);
 	ck_assert_int_eq(sqe->fd, STUB_FD);
 	ck_assert_uint_eq(sqe->user_data, name_of(0, 0));
-	ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL);
+	ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL | MSG_EOR);
 	ck_assert_uint_eq(sqe->ioprio & RING_REPORT_USAGE, RING_REPORT_USAGE);
 	header = (const struct msghdr *)(uintptr_t)sqe->addr;
 	ck_assert_uint_eq(header->msg_iovlen, 1);
@@ -173,9 +173,23 @@ START_TEST(a_queue_that_stays_full_is_tried_again)
 }
 END_TEST
 
-START_TEST(no_memory_for_a_message_is_tried_again_by_time)
+/* There is none for the message: a copy may do with less. */
+START_TEST(no_memory_for_a_message_tries_a_copy)
 {
-	send_without_memory();
+	send_without_memory(1);
+	ck_assert_uint_eq(script.made, 2);
+	ck_assert_uint_eq(script_last(&script)->opcode, IORING_OP_SENDMSG);
+	ck_assert_uint_eq(stats_of(context).no_buffers, 1);
+	script_result(&script, LEN, false);
+	zcreq_uring_process(uring);
+	ck_assert_uint_eq(stats_of(context).sent_bytes, LEN);
+}
+END_TEST
+
+/* There is none for the place where its proof will be noted. */
+START_TEST(no_memory_for_a_submission_is_tried_again_by_time)
+{
+	send_without_memory(0);
 	ck_assert_uint_eq(script.made, 1);
 	ck_assert_int_eq(zcreq_conn_state(conns[0]), ZCREQ_CONN_OPEN);
 	zcreq_tick(context, 1000000000);
@@ -195,7 +209,7 @@ START_TEST(messages_are_used_again)
 	first = (const void *)(uintptr_t)script_last(&script)->addr;
 	script_result(&script, LEN, false);
 	zcreq_uring_process(uring);
-	send_without_memory();
+	send_without_memory(0);
 	ck_assert_ptr_eq((const void *)(uintptr_t)script_last(&script)->addr, first);
 	script_result(&script, LEN, false);
 	zcreq_uring_process(uring);
@@ -514,7 +528,8 @@ int main(void)
 	tcase_add_test(out, a_batch_is_one_named_submission);
 	tcase_add_test(out, a_full_queue_is_submitted_first);
 	tcase_add_loop_test(out, a_queue_that_stays_full_is_tried_again, 0, 2);
-	tcase_add_test(out, no_memory_for_a_message_is_tried_again_by_time);
+	tcase_add_test(out, no_memory_for_a_message_tries_a_copy);
+	tcase_add_test(out, no_memory_for_a_submission_is_tried_again_by_time);
 	tcase_add_test(out, messages_are_used_again);
 	tcase_add_loop_test(out, submissions_that_fail_are_told_or_kept, 0, 4);
 	tcase_add_test(out, an_error_of_the_ring_is_returned);

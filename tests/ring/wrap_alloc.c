@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "wrap_alloc.h"
 
-#include <limits.h>
 #include <stddef.h>
 
 static bool failing;
-static unsigned succeed = UINT_MAX; /* so many, then one that does not */
+static unsigned succeed = NOT_AT_ALL; /* so many, then one that does not */
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -18,7 +17,7 @@ static bool fails(void)
 {
 	if (failing)
 		return true;
-	if (succeed == UINT_MAX)
+	if (succeed == NOT_AT_ALL)
 		return false;
 	return succeed-- == 0;
 }

@@ -8,12 +8,14 @@
 #ifndef ZCREQ_TESTS_WRAP_ALLOC_H
 #define ZCREQ_TESTS_WRAP_ALLOC_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 /* All of them, until they may succeed again. */
 void wrap_alloc_fail(bool fail);
 
-/* Only the one after the next @after that succeed. */
+/* Only the one after the next @after that succeed; NOT_AT_ALL is none. */
+#define NOT_AT_ALL UINT_MAX
 void wrap_alloc_fail_after(unsigned after);
 
 #endif
