@@ -18,6 +18,8 @@
 
 #define FOREIGN_AT_ONCE 1024 /* messages that one reading takes beside its proof */
 
+#define FOREIGN_KEPT 64      /* of these, that wait for dispatch */
+
 static struct counting memory;
 static struct zcreq_context *context;
 static struct stub stub;
@@ -115,6 +117,23 @@ START_TEST(the_longest_user_timeout_is_an_int)
 }
 END_TEST
 
+START_TEST(the_largest_options_are_64_kibibytes)
+{
+	static union {
+		struct zcreq_stream_options options;
+		char bytes[65537];
+	} later;
+
+	later.options = stub_options(&stub);
+	later.options.size = 65537;
+	expect_refused(&later.options, -EINVAL);
+	later.options.size = 65536;
+	ck_assert_int_eq(zcreq_stream_open(context, &later.options, &conn), 0);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+}
+END_TEST
+
 /* ---- sending -------------------------------------------------------------- */
 
 START_TEST(a_send_of_nothing_waits_for_the_next_event)
@@ -139,6 +158,9 @@ START_TEST(messages_without_end_do_not_keep_a_call)
 	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
 	ck_assert_uint_eq(stub.recvs, FOREIGN_AT_ONCE);
 	ck_assert_uint_eq(stats_of(context).foreign_messages, _i ? FOREIGN_AT_ONCE : 0);
+	ck_assert_uint_eq(hooks.message, _i ? FOREIGN_KEPT : 0);
+	ck_assert_uint_eq(stats_of(context).foreign_lost,
+			  _i ? FOREIGN_AT_ONCE - FOREIGN_KEPT : 0);
 	ck_assert_uint_eq(stats_of(context).bogus_ranges, _i ? 0 : FOREIGN_AT_ONCE);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 }
@@ -248,6 +270,32 @@ START_TEST(a_request_needs_only_released)
 }
 END_TEST
 
+static unsigned abortings;
+
+static void count_aborting(zcreq_id id, int status, void *arg)
+{
+	(void)id;
+	(void)arg;
+	ck_assert_int_eq(status, -EIO);
+	abortings++;
+}
+
+START_TEST(aborting_is_told_without_settled)
+{
+	static const struct zcreq_ops ops = {.aborting = count_aborting, .released = count_release};
+	zcreq_id id;
+
+	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, &id), 0);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(abortings, 1);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(abortings, 1);
+	ck_assert_uint_eq(releases, 1);
+}
+END_TEST
+
 START_TEST(room_needs_nobody_to_listen)
 {
 	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
@@ -278,6 +326,7 @@ int main(void)
 	tcase_add_loop_test(opening, data_can_be_sent_in_two_states, 0, 13);
 	tcase_add_test(opening, a_user_timeout_that_is_refused_is_an_error);
 	tcase_add_test(opening, the_longest_user_timeout_is_an_int);
+	tcase_add_test(opening, the_largest_options_are_64_kibibytes);
 	tcase_add_test(opening, room_needs_nobody_to_listen);
 	suite_add_tcase(s, opening);
 
@@ -288,6 +337,7 @@ int main(void)
 	tcase_add_test(open, messages_left_when_the_connection_is_freed_are_dropped);
 	tcase_add_test(open, a_request_that_was_proven_meanwhile_is_not_quarantined);
 	tcase_add_test(open, a_request_needs_only_released);
+	tcase_add_test(open, aborting_is_told_without_settled);
 	suite_add_tcase(s, open);
 	return suite_run(s);
 }

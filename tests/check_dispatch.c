@@ -370,6 +370,38 @@ START_TEST(dispatch_returns_how_many_callbacks_ran)
 }
 END_TEST
 
+static void drain_in_callback(zcreq_id id, int status, void *arg)
+{
+	(void)id;
+	(void)status;
+	ck_assert_int_eq(zcreq_conn_drain(arg, 1000), 0);
+}
+
+/* What a callback has begun counts for the deadline that the same tick returns. */
+START_TEST(tick_knows_the_deadlines_that_its_callbacks_set)
+{
+	static const struct zcreq_ops draining = {.released = drain_in_callback};
+	const struct zcreq_conn_options options = {.size = sizeof(options)};
+	static const struct zcreq_ops quiet = {.released = begin_another};
+	struct zcreq_conn *slow;
+	zcreq_id held, id;
+
+	ck_assert_int_eq(zcreq_conn_open(context, &options, &slow), 0);
+	ck_assert_int_eq(zcreq_begin(slow, &quiet, NULL, &held), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &draining, slow, &id), 0);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	ck_assert_uint_eq(zcreq_tick(context, 5), 1000);
+	ck_assert_uint_eq(zcreq_tick(context, 999), 1000);
+	ck_assert_int_eq(zcreq_conn_state(slow), ZCREQ_CONN_DRAINING);
+	zcreq_tick(context, 1000);
+	ck_assert_int_eq(zcreq_conn_state(slow), ZCREQ_CONN_ABORTING);
+	ck_assert_int_eq(zcreq_finish(context, held, 0), 0);
+	zcreq_conn_free(slow);
+	zcreq_dispatch(context);
+	play_end();
+}
+END_TEST
+
 /* Each hook is one: room, abort, every message, closed. */
 START_TEST(dispatch_counts_the_hooks_as_well)
 {
@@ -433,6 +465,7 @@ int main(void)
 	tcase_add_checked_fixture(bounds, setup, NULL);
 	tcase_add_test(bounds, i6_work_without_end_does_not_keep_dispatch);
 	tcase_add_test(bounds, dispatch_returns_how_many_callbacks_ran);
+	tcase_add_test(bounds, tick_knows_the_deadlines_that_its_callbacks_set);
 	tcase_add_test(bounds, dispatch_counts_the_hooks_as_well);
 	tcase_add_test(bounds, tick_dispatches_and_asks_for_nothing_more);
 	suite_add_tcase(s, any);

@@ -63,6 +63,7 @@ static ssize_t scripted_recvmsg(int fd, struct msghdr *message, int flags, void 
 	CLAIM(fd == 7);
 	CLAIM((flags & (MSG_ERRQUEUE | MSG_PEEK)) == MSG_ERRQUEUE);
 	CLAIM(message->msg_controllen == sizeof(item.control));
+	CLAIM(message->msg_iovlen == 1);
 	CLAIM(message->msg_iov[0].iov_len == sizeof(item.payload));
 	if (next.interrupts-- > 0)
 		return -EINTR;
@@ -120,6 +121,14 @@ START_TEST(field_libfabric_12197_both_sizes_are_read)
 	ck_assert_uint_eq(CMSG_LEN(V6), 60);
 	add_notification(0, _i, _i ? V6 : V4);
 	assert_notification(false);
+}
+END_TEST
+
+/* As doc/decisions.md says how much of a message of others is kept. */
+START_TEST(there_is_room_for_messages_of_others)
+{
+	ck_assert_uint_eq(sizeof(item.control), 512);
+	ck_assert_uint_eq(sizeof(item.payload), 256);
 }
 END_TEST
 
@@ -310,6 +319,7 @@ int main(void)
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad");
 
 	tcase_add_loop_test(good, field_libfabric_12197_both_sizes_are_read, 0, 2);
+	tcase_add_test(good, there_is_room_for_messages_of_others);
 	tcase_add_test(good, copied_is_read_from_the_code);
 	tcase_add_loop_test(good, field_qemu_messages_of_others_are_foreign, 0, 10);
 	tcase_add_loop_test(good, a_notification_behind_other_control_messages_is_found, 0, 6);

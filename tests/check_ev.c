@@ -1,198 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_ev.c - a context in a libev loop: turns, sleeps and ends
+ * check_ev.c - a context in a libev loop: turns, sleeps, deadlines and engines
  */
 #include <errno.h>
-#include <ev.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <stdbool.h>
-#include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <zcreq/ev.h>
-#include <zcreq/zcreq.h>
-
+#include "ev_scene.h"
 #include "suite.h"
-
-#define BIG ((size_t)8 << 20)
-
-static struct ev_loop *loop;
-static struct zcreq_context *context;
-static struct zcreq_ev *ev;
-static unsigned turns; /* how often the loop went to sleep */
-static ev_prepare counter;
-
-/* One connection with a peer, and what was heard of it. */
-struct end {
-	struct zcreq_conn *conn;
-	struct zcreq_ev_conn *tie;
-	int peer;
-	unsigned released, aborted, closed;
-	int status;
-	void (*on_released)(struct end *end);
-};
-
-static struct end ends[3];
-static char memory[BIG];
-
-static void count(struct ev_loop *l, ev_prepare *watcher, int revents)
-{
-	(void)l;
-	(void)watcher;
-	(void)revents;
-	turns++;
-}
-
-static void stop(struct ev_loop *l, ev_timer *watcher, int revents)
-{
-	(void)watcher;
-	(void)revents;
-	ev_break(l, EVBREAK_ALL);
-}
-
-static void nothing(struct ev_loop *l, ev_timer *watcher, int revents)
-{
-	(void)l;
-	(void)watcher;
-	(void)revents;
-}
-
-/* Runs until nothing is left in the loop, or so many milliseconds. False: time out. */
-static bool run_for(double ms)
-{
-	ev_timer limit;
-
-	ev_timer_init(&limit, stop, ms / 1e3, 0.);
-	ev_now_update(loop);
-	ev_timer_start(loop, &limit);
-	ev_unref(loop);
-	ev_run(loop, 0);
-	if (!ev_is_active(&limit)) {
-		ev_ref(loop);
-		return false;
-	}
-	ev_ref(loop);
-	ev_timer_stop(loop, &limit);
-	return true;
-}
-
-static void released(zcreq_id id, int status, void *arg)
-{
-	struct end *end = arg;
-
-	(void)id;
-	(void)status;
-	end->released++;
-	if (end->on_released)
-		end->on_released(end);
-}
-
-static const struct zcreq_ops ops = { .released = released };
-
-static void on_abort(struct zcreq_conn *conn, int status, void *arg)
-{
-	struct end *end = arg;
-
-	(void)conn;
-	end->aborted++;
-	end->status = status;
-}
-
-static void on_closed(struct zcreq_conn *conn, int status, void *arg)
-{
-	struct end *end = arg;
-
-	end->closed++;
-	end->status = status;
-	zcreq_ev_conn_free(end->tie);
-	end->tie = NULL;
-	zcreq_conn_free(conn);
-}
-
-static const struct zcreq_conn_hooks hooks = { .abort = on_abort, .closed = on_closed };
-
-static void pair(int fd[2])
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
-
-	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-	ck_assert(!bind(listener, (struct sockaddr *)&address, len) && !listen(listener, 1));
-	ck_assert(!getsockname(listener, (struct sockaddr *)&address, &len));
-	ck_assert(!connect(fd[0], (struct sockaddr *)&address, len));
-	fd[1] = accept(listener, NULL, NULL);
-	ck_assert_int_ge(fd[1], 0);
-	close(listener);
-}
-
-static void open_end(struct end *end)
-{
-	struct zcreq_stream_options options = { .size = sizeof(options), .hooks = &hooks,
-						.arg = end };
-	int fd[2];
-
-	pair(fd);
-	memset(end, 0, sizeof(*end));
-	options.fd = fd[0];
-	end->peer = fd[1];
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &end->conn), 0);
-	ck_assert_int_eq(zcreq_ev_conn_new(ev, end->conn, &end->tie), 0);
-}
-
-static void send_from(struct end *end, size_t len)
-{
-	struct iovec iov = { memory, len };
-	zcreq_id id;
-
-	ck_assert_int_eq(zcreq_begin(end->conn, &ops, end, &id), 0);
-	ck_assert_int_eq(zcreq_send(end->conn, id, &iov, 1, 0), 0);
-	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-}
-
-static void reset_peer(struct end *end)
-{
-	struct linger linger = { 1, 0 };
-
-	ck_assert(!setsockopt(end->peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
-	close(end->peer);
-	end->peer = -1;
-}
-
-/* Reads on the other side, in the same loop. */
-static void drink(struct ev_loop *l, ev_io *watcher, int revents)
-{
-	static char sink[1 << 18];
-	ssize_t len = recv(watcher->fd, sink, sizeof(sink), MSG_DONTWAIT);
-
-	(void)revents;
-	if (len == 0 || (len < 0 && errno != EAGAIN))
-		ev_io_stop(l, watcher);
-}
-
-static void setup(void)
-{
-	loop = ev_loop_new(EVFLAG_AUTO);
-	ck_assert_ptr_nonnull(loop);
-	ck_assert_int_eq(zcreq_context_new(NULL, &context), 0);
-	ck_assert_int_eq(zcreq_ev_new(loop, context, &ev), 0);
-	ev_prepare_init(&counter, count);
-	ev_prepare_start(loop, &counter);
-	ev_unref(loop);
-	turns = 0;
-}
-
-static void teardown(void)
-{
-	zcreq_ev_free(ev);
-	ck_assert_int_eq(zcreq_context_free(context), 0);
-	ev_ref(loop);
-	ev_prepare_stop(loop, &counter);
-	ev_loop_destroy(loop);
-}
 
 START_TEST(loop_without_connections_ends_by_itself)
 {
@@ -293,191 +110,106 @@ START_TEST(aborted_but_not_closed_does_not_spin)
 }
 END_TEST
 
-static void free_own_connection(struct end *end)
+/* ---- engines ------------------------------------------------------------------ */
+
+struct engine {
+	struct zcreq_ev_engine *engine;
+	int fd;
+	unsigned flushes, busy; /* so many flushes have something to do */
+};
+
+static int flush_engine(void *arg)
 {
-	zcreq_ev_conn_free(end->tie);
-	zcreq_conn_free(end->conn);
+	struct engine *engine = arg;
+
+	engine->flushes++;
+	return engine->busy ? (int)engine->busy-- : 0;
 }
 
-START_TEST(connection_freed_in_its_own_callback)
+static void open_engine(struct engine *engine)
 {
-	ev_io reader;
-
-	open_end(&ends[0]);
-	ends[0].on_released = free_own_connection;
-	ev_io_init(&reader, drink, ends[0].peer, EV_READ);
-	ev_io_start(loop, &reader);
-	send_from(&ends[0], 1 << 20);
-	ck_assert(run_for(5000));
-	ck_assert_uint_eq(ends[0].released, 1);
-	close(ends[0].peer);
-}
-END_TEST
-
-/* Both have an event in the same batch, and whichever comes first ends the other. */
-static void free_the_other(struct end *end)
-{
-	struct end *other = &ends[end == &ends[0]];
-
-	if (!other->tie)
-		return;
-	zcreq_ev_conn_free(other->tie);
-	other->tie = NULL;
-	zcreq_conn_free(other->conn);
+	*engine = (struct engine){.fd = eventfd(0, EFD_NONBLOCK)};
+	ck_assert_int_eq(zcreq_ev_engine_new(ev, engine->fd, flush_engine, engine,
+					     &engine->engine), 0);
 }
 
-START_TEST(connection_freed_while_its_event_waits)
+static void close_engine(struct engine *engine)
 {
-	open_end(&ends[0]);
-	open_end(&ends[1]);
-	ends[0].on_released = ends[1].on_released = free_the_other;
-	send_from(&ends[0], BIG);
-	send_from(&ends[1], BIG);
+	zcreq_ev_engine_free(engine->engine);
+	close(engine->fd);
+}
+
+static void wake(const struct engine *engine)
+{
+	const uint64_t one = 1;
+
+	ck_assert_int_eq(write(engine->fd, &one, sizeof(one)), sizeof(one));
+}
+
+/* Its descriptor wakes the loop, once for each event and without being read. */
+START_TEST(engine_is_flushed_when_its_descriptor_wakes)
+{
+	struct engine engines[2];
+	unsigned before;
+
+	open_end(&ends[0]); /* keeps the loop */
+	open_engine(&engines[0]);
+	open_engine(&engines[1]);
 	ck_assert(!run_for(50));
-	reset_peer(&ends[0]);
-	reset_peer(&ends[1]);
-	ck_assert(run_for(2000));
-	ck_assert_uint_eq(ends[0].released, 1);
-	ck_assert_uint_eq(ends[1].released, 1);
-}
-END_TEST
-
-static void free_everything(struct end *end)
-{
-	zcreq_ev_free(ev);
-	ev = NULL;
-	end->tie = NULL; /* went with it */
-}
-
-START_TEST(untied_from_the_loop_in_a_callback)
-{
-	ev_io reader;
-
-	open_end(&ends[0]);
-	ends[0].on_released = free_everything;
-	ev_io_init(&reader, drink, ends[0].peer, EV_READ);
-	ev_io_start(loop, &reader);
-	send_from(&ends[0], 1 << 20);
-	run_for(500);
-	ck_assert_uint_eq(ends[0].released, 1);
-	zcreq_conn_free(ends[0].conn);
-	zcreq_tick(context, zcreq_now_ns());
-	ev_io_stop(loop, &reader);
-	close(ends[0].peer);
-}
-END_TEST
-
-/* Their events are in one batch, and the first one's callback frees the second. */
-static void settled(zcreq_id id, int status, void *arg)
-{
-	(void)status;
-	free_the_other(arg);
-	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-}
-
-static const struct zcreq_ops ending_ops = { .settled = settled, .released = released };
-
-START_TEST(untied_while_its_event_waits)
-{
-	zcreq_id id;
-
-	for (unsigned i = 0; i < 2; i++) {
-		open_end(&ends[i]);
-		ck_assert_int_eq(zcreq_begin(ends[i].conn, &ending_ops, &ends[i], &id), 0);
-	}
-	ck_assert(!run_for(20));
-	reset_peer(&ends[0]);
-	reset_peer(&ends[1]);
-	ck_assert(run_for(2000));
-	ck_assert_uint_eq(ends[0].released, 1);
-	ck_assert_uint_eq(ends[1].released, 1);
-}
-END_TEST
-
-/* One of three goes, then the next: those that are left are served. */
-START_TEST(untied_in_any_order)
-{
-	static const unsigned orders[6][3] = {
-		{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0},
-	};
-	struct end *left[3];
-
-	for (unsigned i = 0; i < 3; i++) {
-		open_end(&ends[i]);
-		left[i] = &ends[orders[_i][i]];
-	}
-	for (unsigned i = 0; i < 3; i++) {
-		for (unsigned k = i; k < 3; k++)
-			send_from(left[k], 100);
-		ck_assert(!run_for(10));
-		for (unsigned k = 0; k < 3; k++)
-			ck_assert_uint_eq(left[k]->released, k < i ? k + 1 : i + 1);
-		zcreq_ev_conn_free(left[i]->tie);
-		left[i]->tie = NULL;
-	}
-	ck_assert(run_for(1000));
-	for (unsigned i = 0; i < 3; i++) {
-		zcreq_conn_abort(ends[i].conn, -ECANCELED);
-		zcreq_dispatch(context);
-		ck_assert_uint_eq(ends[i].closed, 1);
-		close(ends[i].peer);
-	}
-}
-END_TEST
-
-/* What is untied is the caller's to watch: its events do not come here any more. */
-START_TEST(untied_connection_is_left_alone)
-{
-	open_end(&ends[0]);
-	open_end(&ends[1]);
-	ck_assert(!run_for(20));
-	zcreq_ev_conn_free(ends[0].tie);
-	ends[0].tie = NULL;
-	reset_peer(&ends[0]);
+	before = engines[0].flushes;
 	turns = 0;
+	wake(&engines[0]);
 	ck_assert(!run_for(100));
-	ck_assert_uint_le(turns, 3);
-	ck_assert_uint_eq(ends[0].aborted, 0);
-	for (unsigned i = 0; i < 2; i++)
-		zcreq_conn_abort(ends[i].conn, -ECANCELED);
+	ck_assert_uint_gt(engines[0].flushes, before);
+	ck_assert_uint_le(turns, 4);
+	ck_assert_uint_eq(engines[0].flushes, engines[1].flushes);
+	close_engine(&engines[_i]);
+	before = engines[!_i].flushes;
+	ck_assert(!run_for(10));
+	ck_assert_uint_gt(engines[!_i].flushes, before);
+	close_engine(&engines[!_i]);
+	zcreq_conn_abort(ends[0].conn, -ECANCELED);
 	ck_assert(run_for(1000));
-	ck_assert_uint_eq(ends[0].closed, 1);
-	close(ends[1].peer);
-}
-END_TEST
-
-/* Closed before the loop has had a turn to notice. */
-START_TEST(untied_when_it_is_closed_already)
-{
-	struct zcreq_stream_options options = { .size = sizeof(options) };
-	int fd[2];
-
-	pair(fd);
-	options.fd = fd[0];
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &ends[0].conn), 0);
-	ck_assert_int_eq(zcreq_ev_conn_new(ev, ends[0].conn, &ends[0].tie), 0);
-	ck_assert_int_eq(zcreq_conn_abort(ends[0].conn, -ECANCELED), 0);
-	zcreq_dispatch(context);
-	ck_assert_int_eq(zcreq_stream_fd(ends[0].conn), -EBADF);
-	zcreq_ev_conn_free(ends[0].tie);
-	zcreq_conn_free(ends[0].conn);
-	ck_assert(run_for(1000));
-	close(fd[1]);
-}
-END_TEST
-
-/* The tick before the loop sleeps is where a deadline is found. */
-START_TEST(untied_from_the_loop_in_a_tick)
-{
-	open_end(&ends[0]);
-	ends[0].on_released = free_everything;
-	send_from(&ends[0], BIG);
-	ck_assert_int_eq(zcreq_conn_drain(ends[0].conn, zcreq_now_ns() + 50000000), 0);
-	ck_assert(run_for(1000));
-	ck_assert_uint_eq(ends[0].released, 1);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(ends[0].closed, 1);
 	close(ends[0].peer);
+}
+END_TEST
+
+/* What a flush has done may have left more to do: the loop does not sleep on it. */
+START_TEST(engine_with_work_keeps_the_loop_awake)
+{
+	struct engine engine;
+
+	open_end(&ends[0]);
+	open_engine(&engine);
+	ck_assert(!run_for(20));
+	engine.busy = 5;
+	engine.flushes = 0;
+	turns = 0;
+	wake(&engine);
+	ck_assert(!run_for(100));
+	ck_assert_uint_eq(engine.busy, 0);
+	ck_assert_uint_ge(engine.flushes, 6);
+	ck_assert_uint_le(turns, 10);
+	close_engine(&engine);
+	zcreq_conn_abort(ends[0].conn, -ECANCELED);
+	ck_assert(run_for(1000));
+	close(ends[0].peer);
+}
+END_TEST
+
+START_TEST(engine_arguments_are_checked)
+{
+	struct zcreq_ev_engine *none = NULL;
+	int file = open("/proc/self/exe", O_RDONLY);
+
+	ck_assert_int_eq(zcreq_ev_engine_new(NULL, 0, flush_engine, NULL, &none), -EINVAL);
+	ck_assert_int_eq(zcreq_ev_engine_new(ev, -1, flush_engine, NULL, &none), -EINVAL);
+	ck_assert_int_eq(zcreq_ev_engine_new(ev, 0, NULL, NULL, &none), -EINVAL);
+	ck_assert_int_eq(zcreq_ev_engine_new(ev, 0, flush_engine, NULL, NULL), -EINVAL);
+	ck_assert_int_eq(zcreq_ev_engine_new(ev, file, flush_engine, NULL, &none), -EPERM);
+	ck_assert_ptr_null(none);
+	zcreq_ev_engine_free(NULL);
+	ck_assert_int_eq(close(file), 0);
 }
 END_TEST
 
@@ -553,7 +285,7 @@ int main(void)
 	TCase *cases = tcase_create("all");
 
 	tcase_set_timeout(cases, 20);
-	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_add_checked_fixture(cases, scene_setup, scene_teardown);
 	tcase_add_test(cases, loop_without_connections_ends_by_itself);
 	tcase_add_test(cases, sends_go_out_without_a_flush_and_drain_ends_the_loop);
 	tcase_add_test(cases, idle_connection_sleeps);
@@ -561,14 +293,9 @@ int main(void)
 	tcase_add_test(cases, peer_that_does_not_read_does_not_spin);
 	tcase_add_test(cases, reset_ends_without_spinning);
 	tcase_add_test(cases, aborted_but_not_closed_does_not_spin);
-	tcase_add_test(cases, connection_freed_in_its_own_callback);
-	tcase_add_test(cases, connection_freed_while_its_event_waits);
-	tcase_add_test(cases, untied_from_the_loop_in_a_callback);
-	tcase_add_test(cases, untied_while_its_event_waits);
-	tcase_add_loop_test(cases, untied_in_any_order, 0, 6);
-	tcase_add_test(cases, untied_connection_is_left_alone);
-	tcase_add_test(cases, untied_when_it_is_closed_already);
-	tcase_add_test(cases, untied_from_the_loop_in_a_tick);
+	tcase_add_loop_test(cases, engine_is_flushed_when_its_descriptor_wakes, 0, 2);
+	tcase_add_test(cases, engine_with_work_keeps_the_loop_awake);
+	tcase_add_test(cases, engine_arguments_are_checked);
 	tcase_add_test(cases, drain_deadline_wakes_the_loop);
 	tcase_add_test(cases, drain_deadline_stays_where_it_is);
 	tcase_add_test(cases, bad_arguments_are_errors);

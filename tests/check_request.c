@@ -251,6 +251,26 @@ START_TEST(every_state_has_words)
 }
 END_TEST
 
+/* Not by chance of two generations: they differ in a field of their own. */
+START_TEST(i3_a_hold_is_no_request_and_a_request_no_hold)
+{
+	zcreq_hold taken;
+	zcreq_id id;
+
+	heard_begin(conn, &heard);
+	taken = heard_take(context, &heard);
+	ck_assert_uint_ne(taken.bits & ZCREQ_SLOT_KIND_MASK, heard.id.bits & ZCREQ_SLOT_KIND_MASK);
+	ck_assert_int_eq(zcreq_drop(context, (zcreq_hold){heard.id.bits}, 0), -ESTALE);
+	id.bits = taken.bits;
+	ck_assert_int_eq(zcreq_finish(context, id, 0), -ESTALE);
+	ck_assert_uint_eq(stats_of(context).stale_handles, 2);
+	ck_assert_int_eq(zcreq_drop(context, taken, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 1);
+}
+END_TEST
+
 START_TEST(i3_second_finish_is_stale_and_counted)
 {
 	heard_begin(conn, &heard);
@@ -534,6 +554,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(calls, every_call_in_every_state_answers_as_documented, 0,
 			    ZCREQ_STATE_DONE * CALLS);
 	tcase_add_loop_test(calls, every_state_has_words, ZCREQ_STATE_FREE, ZCREQ_STATE_DONE + 1);
+	tcase_add_test(calls, i3_a_hold_is_no_request_and_a_request_no_hold);
 	tcase_add_test(calls, i3_second_finish_is_stale_and_counted);
 	tcase_add_test(calls, i3_second_drop_is_stale_and_counted);
 	tcase_add_test(calls, i3_second_abort_changes_nothing);

@@ -98,10 +98,10 @@ class Bench:
 
     def compiler(self, target, source):
         here = [word.replace(str(self.top), str(self.tree)) for word in self.makefile.flags(target)]
-        command = [word for word in self.makefile.words("CC") + here if word != "-Werror"]
+        command = [word for word in self.makefile.words("CC") + here if not word.startswith("-W")]
         # a mutant may leave a variable unused, but not mistake a pointer for a number;
         # the library as it is shipped, so that what makes no difference there makes none
-        return command + ["-w", "-Werror=incompatible-pointer-types", "-Werror=int-conversion",
+        return command + ["-Werror=incompatible-pointer-types", "-Werror=int-conversion",
                           "-Werror=implicit-function-declaration",
                           "-O2" if source.startswith("lib/") else "-O1", "-pthread",
                           "-c", str(self.tree / source)]
