@@ -4,6 +4,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -110,6 +113,62 @@ START_TEST(aborted_but_not_closed_does_not_spin)
 }
 END_TEST
 
+/* ---- a transport of another kind ---------------------------------------------- */
+
+static int says_established(int fd, int level, int name, void *value, socklen_t *len, void *arg)
+{
+	const struct tcp_info info = { .tcpi_state = TCP_ESTABLISHED };
+
+	(void)fd;
+	(void)arg;
+	if (level == IPPROTO_TCP)
+		memcpy(value, &info, *len < sizeof(info) ? *len : sizeof(info));
+	else
+		*(int *)value = name == SO_TYPE ? SOCK_STREAM : IPPROTO_TCP;
+	return 0;
+}
+
+static int takes_options(int fd, int level, int name, const void *value, socklen_t len, void *arg)
+{
+	(void)fd;
+	(void)level;
+	(void)name;
+	(void)value;
+	(void)len;
+	(void)arg;
+	return 0;
+}
+
+static ssize_t has_no_messages(int fd, struct msghdr *message, int flags, void *arg)
+{
+	(void)fd;
+	(void)message;
+	(void)flags;
+	(void)arg;
+	return -EAGAIN;
+}
+
+static int closes(int fd, void *arg)
+{
+	(void)arg;
+	return close(fd);
+}
+
+static int lets_go(int fd, void *arg)
+{
+	(void)fd;
+	(void)arg;
+	return 0;
+}
+
+static const struct zcreq_socket_ops file_ops = {
+	.recvmsg = has_no_messages,
+	.getsockopt = says_established,
+	.setsockopt = takes_options,
+	.disconnect = lets_go,
+	.close = closes,
+};
+
 /* ---- engines ------------------------------------------------------------------ */
 
 struct engine {
@@ -138,6 +197,37 @@ static void close_engine(struct engine *engine)
 	zcreq_ev_engine_free(engine->engine);
 	close(engine->fd);
 }
+
+static void wake_once(struct ev_loop *l, ev_timer *watcher, int revents)
+{
+	const uint64_t one = 1;
+
+	(void)l;
+	(void)revents;
+	ck_assert_int_eq(write(*(int *)watcher->data, &one, sizeof(one)), sizeof(one));
+}
+
+/* One turn for the timer that writes, one because of what it has written. */
+START_TEST(engine_wakes_the_loop_once_for_each_event)
+{
+	struct engine engine;
+	ev_timer writer;
+
+	open_end(&ends[0]); /* keeps the loop */
+	open_engine(&engine);
+	ck_assert(!run_for(20));
+	ev_timer_init(&writer, wake_once, 0.02, 0.);
+	writer.data = &engine.fd;
+	ev_timer_start(loop, &writer);
+	turns = 0;
+	ck_assert(!run_for(400));
+	ck_assert_uint_eq(turns, 3);
+	close_engine(&engine);
+	zcreq_conn_abort(ends[0].conn, -ECANCELED);
+	ck_assert(run_for(1000));
+	close(ends[0].peer);
+}
+END_TEST
 
 static void wake(const struct engine *engine)
 {
@@ -194,6 +284,22 @@ START_TEST(engine_with_work_keeps_the_loop_awake)
 	zcreq_conn_abort(ends[0].conn, -ECANCELED);
 	ck_assert(run_for(1000));
 	close(ends[0].peer);
+}
+END_TEST
+
+/* epoll waits for no regular file; another transport may have one. */
+START_TEST(descriptor_that_epoll_refuses_is_an_error)
+{
+	struct zcreq_stream_options options = { .size = sizeof(options), .socket_ops = &file_ops };
+	struct zcreq_ev_conn *tie = NULL;
+	struct zcreq_conn *conn;
+
+	options.fd = open("/proc/self/exe", O_RDONLY);
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	ck_assert_int_eq(zcreq_ev_conn_new(ev, conn, &tie), -EPERM);
+	ck_assert_ptr_null(tie);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
 }
 END_TEST
 
@@ -294,8 +400,10 @@ int main(void)
 	tcase_add_test(cases, reset_ends_without_spinning);
 	tcase_add_test(cases, aborted_but_not_closed_does_not_spin);
 	tcase_add_loop_test(cases, engine_is_flushed_when_its_descriptor_wakes, 0, 2);
+	tcase_add_test(cases, engine_wakes_the_loop_once_for_each_event);
 	tcase_add_test(cases, engine_with_work_keeps_the_loop_awake);
 	tcase_add_test(cases, engine_arguments_are_checked);
+	tcase_add_test(cases, descriptor_that_epoll_refuses_is_an_error);
 	tcase_add_test(cases, drain_deadline_wakes_the_loop);
 	tcase_add_test(cases, drain_deadline_stays_where_it_is);
 	tcase_add_test(cases, bad_arguments_are_errors);

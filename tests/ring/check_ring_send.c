@@ -20,6 +20,7 @@
 #define LEN 100
 #define ROUND 256
 #define DRAIN 4096
+#define NOBODY 0xffffff
 
 static struct counting memory;
 static struct zcreq_context *context;
@@ -316,7 +317,7 @@ START_TEST(completions_of_others_are_nobodys)
 		name_of(0, 0) ^ (uint64_t)1 << 56,
 		name_of(1, 0),
 		name_of(16, 0),
-		name_of(RING_NOBODY, 0),
+		name_of(NOBODY, 0),
 		name_of(0, 0), /* nothing was submitted */
 	};
 
@@ -424,7 +425,7 @@ START_TEST(abort_cancels_and_runs_the_kernel_until_it_has_proof)
 	sqe = script_last(&script);
 	ck_assert_uint_eq(sqe->opcode, IORING_OP_ASYNC_CANCEL);
 	ck_assert_uint_eq(sqe->addr, name_of(0, 1));
-	ck_assert_uint_eq(sqe->user_data, name_of(RING_NOBODY, 0));
+	ck_assert_uint_eq(sqe->user_data, name_of(NOBODY, 0));
 	ck_assert_uint_eq(script.submitted, script.made);
 	ck_assert_uint_eq(stats_of(context).notifications, 1);
 	ck_assert_uint_ge(script.runs, 4);
@@ -433,6 +434,23 @@ START_TEST(abort_cancels_and_runs_the_kernel_until_it_has_proof)
 	script_post(&script, name_of(0, 1), -ECANCELED, 0);
 	zcreq_uring_process(uring);
 	finish(0);
+}
+END_TEST
+
+/* More than one flush reads: abort goes on until it has all of them. */
+START_TEST(abort_reads_all_that_waits)
+{
+	const unsigned count = 2 * DRAIN + 100;
+
+	send_many(count);
+	for (unsigned i = 0; i < count; i++)
+		script_notify(&script, name_of(0, i), false);
+	ck_assert_int_eq(zcreq_conn_abort(conns[0], -EIO), 0);
+	ck_assert_uint_eq(stats_of(context).notifications, count);
+	ck_assert_uint_le(script.runs, 1);
+	finish(0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard[0].released, 1);
 }
 END_TEST
 
@@ -547,6 +565,7 @@ int main(void)
 
 	tcase_add_checked_fixture(ends, setup, teardown);
 	tcase_add_test(ends, abort_cancels_and_runs_the_kernel_until_it_has_proof);
+	tcase_add_test(ends, abort_reads_all_that_waits);
 	tcase_add_test(ends, abort_without_an_entry_for_the_cancel);
 	tcase_add_test(ends, an_abort_while_working_out_is_reaped_before_the_call_returns);
 	tcase_add_test(ends, a_program_hands_completions_over);

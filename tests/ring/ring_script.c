@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ring.h"
 #include "suite.h"
 
 static struct io_uring_sqe *get_sqe(void *arg)
@@ -126,5 +125,5 @@ void script_result(struct ring_script *script, int res, bool more)
 
 void script_notify(struct ring_script *script, uint64_t user_data, bool copied)
 {
-	script_post(script, user_data, copied ? (int)RING_COPIED : 0, IORING_CQE_F_NOTIF);
+	script_post(script, user_data, copied ? INT32_MIN : 0, IORING_CQE_F_NOTIF);
 }
