@@ -100,8 +100,8 @@ static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
 /* transfer.c: reads the error queue; the number of messages, or an error. */
 int zcreq_stream_reap(struct zcreq_stream *stream);
 
-/* transfer.c: one id that the window knows is no longer referenced. */
-void zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied);
+/* transfer.c: one id that the window knows is no longer referenced; false: told before. */
+bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied);
 
 /* transfer.c: the kernel moved, so the watchdog's period begins again. */
 void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount);

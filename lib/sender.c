@@ -173,8 +173,7 @@ int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs
 			conn->context->stats.bogus_ranges++;
 			continue;
 		}
-		zcreq_stream_prove(stream, proofs[i].id, proofs[i].copied);
-		believed++;
+		believed += zcreq_stream_prove(stream, proofs[i].id, proofs[i].copied);
 	}
 	zcreq_stream_check(stream);
 	return believed;

@@ -39,25 +39,28 @@ void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount)
 }
 
 /* Apart from zcreq_stream_prove() so that a range needs no call for each id. */
-static inline void prove(struct zcreq_stream *stream, uint32_t id, bool copied)
+static inline bool prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 {
 	struct zcreq_stats *stats = &stream->conn.context->stats;
 	struct zcreq_batch *batch = zcreq_window_prove(&stream->window, id);
 
 	if (!batch) {
 		stats->duplicate_ids++;
-		return;
+		return false;
 	}
 	stats->notifications++;
 	stats->notified_copied += copied;
 	zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);
+	return true;
 }
 
-void zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied)
+bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 {
+	if (!prove(stream, id, copied))
+		return false;
 	zcreq_policy_notified(&stream->policy, 1, copied);
-	prove(stream, id, copied);
 	zcreq_stream_progressed(stream, 1);
+	return true;
 }
 
 /* The kernel says that ids lo..hi are no longer referenced. */

@@ -59,6 +59,7 @@ struct stub {
 	uint64_t zerocopy_bytes, copied_bytes;
 	unsigned zerocopy_sends, copied_sends, refused_sends;
 	unsigned recvs, disconnects, shutdowns, closes;
+	unsigned looks;          /* at TCP_INFO */
 	unsigned reads_when_closed; /* calls of any kind after close */
 	struct stub_message queue[STUB_MESSAGES]; /* a ring */
 	unsigned head, tail;
