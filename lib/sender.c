@@ -98,7 +98,7 @@ static void submit(struct zcreq_stream *stream)
 
 	if (!next_submission(stream, &next))
 		return;
-	range = zcreq_sendq_lend(&stream->queue, next.bytes);
+	range = zcreq_sendq_lend(&stream->queue, &next.bytes, &next.iovcnt);
 	zcreq_window_push(&stream->window, range.first, range.last);
 	sending->lent_bytes = next.bytes;
 	sending->by_reference = next.by_reference;

@@ -183,18 +183,25 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 	return range;
 }
 
-struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t bytes)
+struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes, int *iovcnt)
 {
 	struct zcreq_send_range range = {.first = q->next, .last = q->next};
+	uint64_t left = *bytes;
 
-	for (uint32_t number = q->next; bytes; number++) {
+	for (uint32_t number = q->next; left; number++) {
 		struct zcreq_send *send = zcreq_sendq_at(q, number);
-		uint64_t part = send->left_bytes < bytes ? send->left_bytes : bytes;
+		uint64_t part = send->left_bytes < left ? send->left_bytes : left;
 
+		/* the proof of this batch would be taken for that of its own */
+		if (!part && send->batches) {
+			*bytes -= left;
+			*iovcnt = (int)(send->first_iov - q->iov_next);
+			break;
+		}
 		if (!part)
 			continue;
 		range.last = number;
-		bytes -= part;
+		left -= part;
 		send->batches++;
 		if (send->request)
 			send->request->accepted_bytes += part;

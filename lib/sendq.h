@@ -133,12 +133,13 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 					   bool by_reference);
 
 /*
- * For a call that says later how much it took: the next @bytes are in its hands.
- * Every send that they touch waits for one more batch, and can no longer be
+ * For a call that says later how much it took: what peek gave is in its hands, up to
+ * a send that was withdrawn and waits for a batch before; @bytes and @iovcnt are cut
+ * there. Every send that they touch waits for one more batch, and can no longer be
  * withdrawn. When it has spoken, all of @bytes are taken back and what it took is
  * accepted, not by reference: the batch is counted already.
  */
-struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t bytes);
+struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes, int *iovcnt);
 void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes);
 
 /* The proof for a batch is here. */

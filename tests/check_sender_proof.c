@@ -236,6 +236,64 @@ START_TEST(a_lent_request_is_busy_and_one_behind_it_is_not)
 }
 END_TEST
 
+/*
+ * What a result left untaken can be withdrawn, and is still in use until the proof
+ * of the batches that it was lent to. A later one goes round it: its proof is not
+ * taken for theirs, and is not waited for.
+ */
+START_TEST(a_withdrawn_request_waits_for_its_own_batches)
+{
+	struct heard *first, *middle, *last;
+
+	open_stream();
+	first = request_of(0, 10);
+	middle = request_of(1, 10);
+	last = sent(2, 10);
+	script_result(&script, _i ? _i : -EAGAIN, true);
+	if (_i) {
+		/* the rest is under way: only a refusal makes it free to go */
+		ck_assert_int_eq(zcreq_abort(context, middle->id, -EIO), -EBUSY);
+		script_result(&script, -EAGAIN, true);
+	}
+	ck_assert_int_eq(zcreq_abort(context, middle->id, -EIO), 0);
+	zcreq_process(conn, POLLOUT);
+	ck_assert_uint_eq(script.bytes, 10 - _i);
+	script_result(&script, script.bytes, true);
+	ck_assert_uint_eq(script.bytes, 10);
+	script_result(&script, script.bytes, true);
+	script_proof(&script, script.id);
+	script_proof(&script, script.id - 1);
+	for (uint32_t id = 0; id < (_i ? 2 : 1); id++) {
+		ck_assert_uint_eq(released(middle), 0);
+		script_proof(&script, id);
+	}
+	ck_assert_uint_eq(released(middle), 1);
+	ck_assert_int_eq(middle->status, -EIO);
+	ck_assert_uint_eq(first->released + last->released, 2);
+	ck_assert_uint_eq(script.taken, 20);
+	ck_assert_mem_eq(script.stream, memory[0], 10);
+	ck_assert_mem_eq(script.stream + 10, memory[2], 10);
+}
+END_TEST
+
+/* Its own proof first, and a later batch still out: nothing to wait for. */
+START_TEST(a_withdrawn_request_waits_for_no_later_batch)
+{
+	struct heard *middle;
+
+	open_stream();
+	request_of(0, 10);
+	middle = request_of(1, 10);
+	sent(2, 10);
+	script_result(&script, -EAGAIN, true);
+	ck_assert_int_eq(zcreq_abort(context, middle->id, -EIO), 0);
+	zcreq_process(conn, POLLOUT);
+	script_proof(&script, 0);
+	ck_assert_uint_eq(released(middle), 1);
+	ck_assert_uint_eq(heard[0].released + heard[2].released, 0);
+}
+END_TEST
+
 /* The queue moves while a submission is under way; what is next is right. */
 START_TEST(the_queue_grows_while_a_submission_is_under_way)
 {
@@ -372,6 +430,8 @@ int main(void)
 	tcase_add_test(tcase, proofs_that_say_copied_feed_the_policy);
 	tcase_add_test(tcase, small_batches_are_not_asked_for_by_reference);
 	tcase_add_test(tcase, a_lent_request_is_busy_and_one_behind_it_is_not);
+	tcase_add_loop_test(tcase, a_withdrawn_request_waits_for_its_own_batches, 0, 10);
+	tcase_add_test(tcase, a_withdrawn_request_waits_for_no_later_batch);
 	tcase_add_test(tcase, the_queue_grows_while_a_submission_is_under_way);
 	tcase_add_loop_test(tcase, a_result_makes_room, 0, 2);
 	tcase_add_loop_test(tcase, answers_from_inside_submit_go_on_in_a_loop, 0, 4);
