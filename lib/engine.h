@@ -31,11 +31,12 @@ enum zcreq_ladder {
 	ZCREQ_LADDER_LET_GO,   /* disconnected: only packets on their way out are left */
 };
 
-/* Whose turn it is with a sender. */
+/* Whose turn it is with a sender. From CALLING on a submission is under way. */
 enum zcreq_turn {
-	ZCREQ_TURN_OURS = 1, /* nothing is under way */
+	ZCREQ_TURN_OURS = 1, /* to submit what is next, if there is anything */
+	ZCREQ_TURN_SOCKETS,  /* it took nothing: POLLOUT, or a caller's flush, tells */
 	ZCREQ_TURN_CALLING,  /* inside submit(), and no result yet */
-	ZCREQ_TURN_SENDERS,  /* a submission is under way */
+	ZCREQ_TURN_SENDERS,  /* to say what has become of it */
 	ZCREQ_TURN_ROOM,     /* the same, and there was room in the socket meanwhile */
 };
 
@@ -86,6 +87,12 @@ static inline bool zcreq_is_stream(const struct zcreq_conn *conn)
 	return conn && conn->transport == &zcreq_stream_transport;
 }
 
+/* Has a sender something of which it has not told the result? */
+static inline bool zcreq_stream_lent(const struct zcreq_stream *stream)
+{
+	return stream->sending.turn >= ZCREQ_TURN_CALLING;
+}
+
 /* Does anything wait, here or in the kernel? */
 static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
 {
@@ -112,7 +119,7 @@ void zcreq_stream_die_if_dead(struct zcreq_stream *stream);
 /* transfer.c: a send has failed: tries again in a while, or aborts. */
 void zcreq_stream_failed(struct zcreq_stream *stream, int error);
 
-/* sender.c: submits what is next, if it is our turn. */
+/* sender.c: submits what is next, if nothing is under way. */
 void zcreq_sender_flush(struct zcreq_stream *stream);
 
 /* transfer.c: sends what it can; an error of the socket aborts the connection. */

@@ -78,7 +78,7 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
 
 	zcreq_sendq_drop(&stream->queue, NULL);
-	if (stream->sending.turn != ZCREQ_TURN_OURS && stream->sending.ops->cancel)
+	if (zcreq_stream_lent(stream) && stream->sending.ops->cancel)
 		stream->sending.ops->cancel(conn, stream->window.next - 1, stream->sending.arg);
 	zcreq_stream_reap(stream);
 	let_go(stream);

@@ -71,6 +71,7 @@ static void failed(struct zcreq_stream *stream, int error)
 		stream->sending.copies = 1;
 		return;
 	}
+	stream->sending.turn = ZCREQ_TURN_SOCKETS;
 	zcreq_stream_failed(stream, error);
 }
 
@@ -114,19 +115,17 @@ static void submit(struct zcreq_stream *stream)
 
 void zcreq_sender_flush(struct zcreq_stream *stream)
 {
-	uint64_t before;
+	struct zcreq_sending *sending = &stream->sending;
 
 	/* an edge of POLLOUT is not told again if the result will be -EAGAIN */
-	if (stream->sending.turn == ZCREQ_TURN_SENDERS)
-		stream->sending.turn = ZCREQ_TURN_ROOM;
-	/* goes on while a submission is answered from inside, with progress */
-	do {
-		before = stream->progress + stream->sending.copies;
-		if (stream->sending.turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes)
-			submit(stream);
-	} while (zcreq_conn_sends(&stream->conn) && !stream->retry_ns &&
-		 stream->sending.turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes &&
-		 stream->progress + stream->sending.copies != before);
+	if (sending->turn == ZCREQ_TURN_SENDERS)
+		sending->turn = ZCREQ_TURN_ROOM;
+	if (sending->turn == ZCREQ_TURN_SOCKETS)
+		sending->turn = ZCREQ_TURN_OURS;
+	/* goes on while submissions are answered from inside, and take something */
+	while (sending->turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes &&
+	       zcreq_conn_sends(&stream->conn) && !stream->retry_ns)
+		submit(stream);
 }
 
 int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bool more)
@@ -136,7 +135,7 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 
 	if (!has_sender(conn))
 		return -EINVAL;
-	if (stream->sending.turn == ZCREQ_TURN_OURS || id != stream->window.next - 1) {
+	if (!zcreq_stream_lent(stream) || id != stream->window.next - 1) {
 		conn->context->stats.stale_handles++;
 		return -ESTALE;
 	}
@@ -144,8 +143,7 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 	room = stream->sending.turn == ZCREQ_TURN_ROOM;
 	too_many = result > 0 && (uint64_t)result > stream->sending.lent_bytes;
 	ended(stream, id, too_many ? -ERANGE : result, more);
-	/* after -EAGAIN it goes on with POLLOUT, unless that has been */
-	if (!calling && (result > 0 || room || stream->sending.copies))
+	if (!calling && (room || stream->sending.turn == ZCREQ_TURN_OURS))
 		zcreq_stream_flush(stream);
 	zcreq_stream_check(stream);
 	return too_many ? -ERANGE : 0;
@@ -156,7 +154,7 @@ static bool awaited(const struct zcreq_stream *stream, uint32_t id)
 {
 	if (!zcreq_window_knows(&stream->window, id, id))
 		return false;
-	return stream->sending.turn == ZCREQ_TURN_OURS || id != stream->window.next - 1;
+	return !zcreq_stream_lent(stream) || id != stream->window.next - 1;
 }
 
 int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs, int count)

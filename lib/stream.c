@@ -225,8 +225,7 @@ short zcreq_events(const struct zcreq_conn *conn)
 
 	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn))
 		return 0;
-	if (!stream->queue.unsent_bytes || stream->retry_ns ||
-	    stream->sending.turn != ZCREQ_TURN_OURS)
+	if (!stream->queue.unsent_bytes || stream->retry_ns || zcreq_stream_lent(stream))
 		return POLLERR;
 	return POLLERR | POLLOUT;
 }

@@ -297,7 +297,7 @@ static void process_error(struct zcreq_stream *stream, short revents)
 	int messages;
 
 	/* a submission that is under way may have taken the socket's error */
-	if (stream->sending.turn != ZCREQ_TURN_OURS && stream->sending.ops->reap)
+	if (zcreq_stream_lent(stream) && stream->sending.ops->reap)
 		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
 	if (zcreq_conn_sends(&stream->conn) && revents & (POLLHUP | POLLNVAL)) {
 		die(stream, revents & POLLNVAL ? EBADF : EPIPE);
