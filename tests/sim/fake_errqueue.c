@@ -78,6 +78,10 @@ void fake_post_record(struct fake_socket *sock, struct fake_record *record, bool
 	uint32_t lo = record->lo, hi = record->lo + record->count - 1;
 	struct fake_message *message = sock->messages_tail;
 
+	if (sock->sender) {
+		fake_sender_notify(sock, record, copied);
+		return;
+	}
 	if (!sock->knobs.coalesce || sock->knobs.post_twice || !extend(message, lo, hi)) {
 		message = message_new(sock, FAKE_MESSAGE_NOTIFICATION);
 		message->lo = lo;

@@ -7,6 +7,7 @@
  * fake_death.c     death, late releases, retransmissions and probes
  * fake_errqueue.c  notifications and other messages, recvmsg
  * fake_calls.c     the table of calls, faults, options, poll
+ * fake_sender.c    sends that are told later, in place of error queue and sendmsg
  */
 #ifndef ZCREQ_FAKE_INTERNAL_H
 #define ZCREQ_FAKE_INTERNAL_H
@@ -97,6 +98,7 @@ struct fake_socket {
 	struct fake_plan plans[FAKE_PLANS];
 	struct fake_span unreadable[8];
 	unsigned unreadable_count;
+	struct fake_sender *sender; /* NULL: notifications go to the error queue */
 	fake_hook *hook;
 	void *hook_arg;
 
@@ -201,6 +203,12 @@ void fake_die(struct fake_socket *sock);
 void fake_late_releases(struct fake_socket *sock);
 void fake_timer(struct fake_socket *sock);
 void fake_answer(struct fake_socket *sock);
+
+/* fake_sender.c */
+void fake_sender_free(struct fake_sender *sender);
+void fake_sender_notify(struct fake_socket *sock, struct fake_record *record, bool copied);
+uint64_t fake_sender_lent(const struct fake_sender *sender, const void *memory, size_t len,
+			  bool under_way);
 
 /* fake_errqueue.c */
 ssize_t fake_recvmsg(struct fake_socket *sock, struct msghdr *message, int flags);

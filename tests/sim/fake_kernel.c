@@ -62,6 +62,7 @@ static void socket_free(struct fake_socket *sock)
 		fake_record_free(record);
 	}
 	fake_messages_purge(sock);
+	fake_sender_free(sock->sender);
 	free(sock->accepted);
 	free(sock->received);
 	free(sock->lost);
@@ -176,11 +177,24 @@ uint64_t fake_kernel_references(const struct fake_kernel *kernel, const void *me
 	return sum;
 }
 
+uint64_t fake_socket_lent(const struct fake_socket *sock, const void *memory, size_t len)
+{
+	return sock->sender ? fake_sender_lent(sock->sender, memory, len, false) : 0;
+}
+
+uint64_t fake_socket_under_way(const struct fake_socket *sock, const void *memory, size_t len)
+{
+	return sock->sender ? fake_sender_lent(sock->sender, memory, len, true) : 0;
+}
+
 uint64_t fake_socket_unproven(const struct fake_socket *sock, const void *memory, size_t len)
 {
 	uint64_t sum = overlap_list(sock->held, memory, len);
 	const struct fake_message *message;
 
+	/* all that its records are made of, and more */
+	if (sock->sender)
+		return fake_socket_lent(sock, memory, len);
 	for (message = sock->messages; message; message = message->next)
 		sum += overlap_list(message->records, memory, len);
 	return sum;

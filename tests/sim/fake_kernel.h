@@ -282,6 +282,12 @@ uint64_t fake_socket_lost(const struct fake_socket *sock, uint64_t from, uint64_
 /** As fake_kernel_unproven(), for memory that only this socket was given. */
 uint64_t fake_socket_unproven(const struct fake_socket *sock, const void *memory, size_t len);
 
+/** Bytes of this memory in batches on which its sender has more to say; 0 without one. */
+uint64_t fake_socket_lent(const struct fake_socket *sock, const void *memory, size_t len);
+
+/** The same of the batch whose result is not told. */
+uint64_t fake_socket_under_way(const struct fake_socket *sock, const void *memory, size_t len);
+
 /** Does a record with any of this part of the stream still lack its proof? */
 bool fake_socket_unproven_part(const struct fake_socket *sock, uint64_t from, uint64_t to);
 

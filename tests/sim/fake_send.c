@@ -180,7 +180,8 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 		fake_happens(sock, FAKE_LOCKED);
 		return -ENOBUFS;
 	}
-	if (tail && tail->queued && tail->end == sock->total && tail->end > sock->sent_edge &&
+	if (tail && !sock->sender && tail->queued &&
+	    tail->end == sock->total && tail->end > sock->sent_edge &&
 	    tail->lo + tail->count == sock->next_id &&
 	    tail->end - tail->begin + size <= sock->knobs.record_bytes) {
 		tail->pages += pages;
@@ -327,7 +328,7 @@ ssize_t fake_sendmsg(struct fake_socket *sock, const struct msghdr *message, int
 		return -EMSGSIZE;
 	for (i = 0; i < message->msg_iovlen; i++)
 		size += message->msg_iov[i].iov_len;
-	if ((flags & MSG_ZEROCOPY) && sock->zerocopy_on && size) {
+	if ((flags & MSG_ZEROCOPY) && (sock->zerocopy_on || sock->sender) && size) {
 		ret = record_get(sock, size, &record);
 		if (ret)
 			return ret;

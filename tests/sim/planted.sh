@@ -121,5 +121,23 @@ plant trust-copied transfer.c \
 	'if (stats->notified_copied) { zcreq_sendq_accept(&stream->queue, ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, ret, true);' \
 	"$early"
 
+# an error means that the sender has nothing any more
+plant trust-error sender.c \
+	'if (!more) {' \
+	'if (!more || result < 0) {' \
+	"$early|sender: it does not believe what is true"
+
+# what was withdrawn is taken for a part of every batch around it
+plant trust-range sendq.c \
+	'if (!part && send->batches) {' \
+	'if (!part && send->batches > UINT16_MAX) {' \
+	"$early"
+
+# what a sender gives back because the connection has died is a success
+plant trust-dead sender.c \
+	'if (count > 0)' \
+	'if (count < 0)' \
+	'^rN succeeded, its bytes were lost'
+
 echo "100%: Checks: $planted, Failures: $failed, Errors: 0"
 [ "$failed" = 0 ]

@@ -105,6 +105,10 @@ static bool is_proven(const struct sim_request *request)
 	for (i = 0; i < request->send_count; i++) {
 		const struct sim_entry *entry = request->sends[i].entry;
 
+		if (request->conn->sock && fake_socket_lent(request->conn->sock,
+							    request->sends[i].memory,
+							    request->sends[i].len))
+			return false;
 		if (entry && (entry->done < entry->len ||
 			      fake_socket_unproven_part(request->conn->sock, entry->offset,
 							entry->offset + entry->len)))
@@ -129,7 +133,7 @@ static void check_request(const struct sim_request *request)
 	if (conn->ended && conn->lets_go)
 		sim_fail(world, "I5: r%u of c%u not released, held %llu", request->number,
 			 conn->number, ull(held_of(request)));
-	if (request->withdrawn || is_proven(request))
+	if (is_proven(request))
 		sim_fail(world, "I1: r%u of c%u is lost, it has nothing to wait for",
 			 request->number, conn->number);
 }
@@ -165,10 +169,12 @@ static uint64_t quarantined_bytes(const struct sim_request *request)
 	for (i = 0; i < request->send_count; i++) {
 		const struct sim_entry *entry = request->sends[i].entry;
 
-		if (entry && entry->done &&
-		    fake_socket_unproven_part(request->conn->sock, entry->offset,
-					      entry->offset + entry->done))
-			sum += entry->len;
+		if ((entry && entry->done &&
+		     fake_socket_unproven_part(request->conn->sock, entry->offset,
+					       entry->offset + entry->done)) ||
+		    fake_socket_lent(request->conn->sock, request->sends[i].memory,
+				     request->sends[i].len))
+			sum += request->sends[i].len;
 	}
 	return sum;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * sim_engine.c - connections without a socket, and streams by sendmsg and poll
+ * sim_engine.c - connections without a socket, and streams by sendmsg or a sender
  */
 #include <poll.h>
 
@@ -19,6 +19,26 @@ static int open_bare(struct sim_conn *conn)
 	return zcreq_conn_open(conn->world->context, &options, &conn->conn);
 }
 
+/* Somebody else sends, and speaks when it likes; some so that nothing is due at once. */
+static void through_sender(struct sim_conn *conn, struct zcreq_stream_options *options)
+{
+	struct sim_world *world = conn->world;
+	struct fake_sender_knobs knobs = {
+		.inside_of = (unsigned)sim_choose(world, 4),
+		.waits = sim_chance(world, 1, 2),
+		.error_of = (unsigned)sim_choose(world, 3),
+		.shuffles = sim_chance(world, 1, 2),
+		.lies = sim_chance(world, 1, 4),
+		.mute = !conn->lets_go && sim_chance(world, 1, 4),
+		.no_reap = !conn->lets_go && sim_chance(world, 1, 3),
+		.no_cancel = sim_chance(world, 1, 4),
+		.seed = sim_choose(world, UINT32_MAX),
+	};
+
+	conn->sender = fake_sender_new(conn->sock, &knobs);
+	fake_sender_options(conn->sender, options);
+}
+
 static int open_stream(struct sim_conn *conn)
 {
 	struct zcreq_stream_options options = {
@@ -29,6 +49,8 @@ static int open_stream(struct sim_conn *conn)
 	int ret;
 
 	sim_nature_socket(conn, &options);
+	if (sim_chance(conn->world, 2, 5))
+		through_sender(conn, &options);
 	ret = zcreq_stream_open(conn->world->context, &options, &conn->conn);
 	if (ret && fake_socket_ops.close(options.fd, conn->sock))
 		sim_fail(conn->world, "the descriptor was not left to the caller");
@@ -52,11 +74,28 @@ static void process(struct sim_conn *conn, short bits)
 	sim_listen(conn->world, listened);
 }
 
+/* What its sender has to say makes callbacks due, and runs none. */
+static void listen_to_sender(struct sim_conn *conn)
+{
+	bool listened = sim_listen(conn->world, false);
+	bool spoke = fake_sender_process(conn->sender);
+
+	sim_listen(conn->world, listened);
+	if (!spoke)
+		return;
+	sim_trace(conn->world, "c%u's sender has spoken", conn->number);
+	sim_dispatch(conn->world);
+}
+
 void sim_engine_turn(struct sim_conn *conn)
 {
 	short events, bits;
 
 	if (!conn->sock)
+		return;
+	if (conn->sender)
+		listen_to_sender(conn);
+	if (!conn->conn)
 		return;
 	events = zcreq_events(conn->conn);
 	bits = events ? fake_socket_poll(conn->sock, events) : 0;

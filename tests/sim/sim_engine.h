@@ -14,7 +14,7 @@
 /** Opens with an engine of its choice, also with none; as zcreq_stream_open(). */
 int sim_engine_open(struct sim_conn *conn);
 
-/** One turn of an event loop for this connection; callbacks run. */
+/** One turn of an event loop for this connection, freed or not; callbacks run. */
 void sim_engine_turn(struct sim_conn *conn);
 
 /** The same, when nothing came, or not this. */

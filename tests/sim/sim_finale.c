@@ -24,6 +24,8 @@ static void make_kind(struct sim_conn *conn)
 	knobs->sndbuf_bytes += 100000;
 	knobs->accept_bytes = FAKE_NEVER;
 	fake_socket_let_go(conn->sock, UINT32_MAX);
+	if (conn->sender)
+		fake_sender_knobs(conn->sender)->mute = false;
 }
 
 static uint64_t progress_of(const struct sim_world *world)
@@ -55,8 +57,7 @@ static void calm(struct sim_world *world)
 			if (!conn->sock)
 				continue;
 			fake_socket_ack(conn->sock, FAKE_NEVER);
-			if (conn->conn)
-				sim_engine_turn(conn);
+			sim_engine_turn(conn);
 		}
 		fake_kernel_advance_ms(world->kernel, 5);
 		sim_tick(world);
@@ -174,6 +175,8 @@ static void let_go(struct sim_world *world)
 		fake_socket_knobs(conn->sock)->qdisc_bytes = 0;
 		fake_socket_kill(conn->sock, 110);
 		fake_socket_let_go(conn->sock, UINT32_MAX);
+		if (conn->sender)
+			fake_sender_knobs(conn->sender)->mute = false;
 	}
 }
 
@@ -191,8 +194,7 @@ static void run_out(struct sim_world *world)
 		LIST_FOREACH(conn, &world->conns, in_world) {
 			if (conn->sock)
 				fake_socket_ack(conn->sock, FAKE_NEVER);
-			if (conn->sock && conn->conn)
-				sim_engine_turn(conn);
+			sim_engine_turn(conn);
 		}
 		now = sim_now_ns(world);
 		deadline = sim_tick(world);

@@ -201,6 +201,7 @@ void sim_entries_drop(struct sim_conn *conn, struct sim_request *request)
 		request->sends[i].entry = NULL;
 }
 
+/* What the kernel has, or a sender may have. */
 uint64_t sim_accepted_of(const struct sim_request *request)
 {
 	uint64_t sum = 0;
@@ -208,7 +209,10 @@ uint64_t sim_accepted_of(const struct sim_request *request)
 
 	for (i = 0; i < request->send_count; i++)
 		if (request->sends[i].entry)
-			sum += request->sends[i].entry->done;
+			sum += request->sends[i].entry->done +
+			       fake_socket_under_way(request->conn->sock,
+						     request->sends[i].memory,
+						     request->sends[i].len);
 	return sum;
 }
 

@@ -31,6 +31,7 @@
 
 #include "alloc_fault.h"
 #include "fake_kernel.h"
+#include "fake_sender.h"
 #include "sim_random.h"
 #include "sim_tape.h"
 
@@ -64,6 +65,7 @@ struct sim_conn {
 	struct sim_world *world;
 	struct zcreq_conn *conn;  /* NULL once it was freed */
 	struct fake_socket *sock; /* NULL for one without a socket */
+	struct fake_sender *sender; /* NULL: it sends by itself */
 	TAILQ_HEAD(sim_entries, sim_entry) entries;
 	struct sim_entry *next_entry; /* the first that is not done; NULL: all are */
 	uint64_t queued;          /* bytes, less what was withdrawn */
