@@ -52,8 +52,12 @@ END_TEST
 /* Refused calls take no id: the books of both sides agree afterwards. */
 static void expect_same_books(void)
 {
-	ck_assert_uint_eq(stage_stats(&stage).zerocopy_batches, stage_report(&stage).next_id);
-	ck_assert_uint_eq(stage_stats(&stage).notifications, stage_report(&stage).next_id);
+	struct fake_socket_report report = stage_report(&stage);
+
+	ck_assert_uint_eq(stage_stats(&stage).zerocopy_batches, report.zerocopy_sends);
+	ck_assert_uint_eq(stage_stats(&stage).notifications, report.zerocopy_sends);
+	if (!stage_sends) /* a sender's ids count what was submitted */
+		ck_assert_uint_eq(report.next_id, report.zerocopy_sends);
 	ck_assert_uint_eq(stage_stats(&stage).bogus_ranges, 0);
 }
 
@@ -88,7 +92,7 @@ START_TEST(conform_epipe_takes_no_id)
 	ck_assert_int_eq(stage.abort_status, -EPIPE);
 	stage_expect_released(first, -EPIPE);
 	stage_expect_released(second, -EPIPE);
-	ck_assert_uint_eq(stage_report(&stage).next_id, 1);
+	ck_assert_uint_eq(stage_report(&stage).zerocopy_sends, 1);
 	expect_same_books();
 }
 END_TEST
@@ -114,7 +118,7 @@ START_TEST(conform_unreadable_memory_aborts_and_keeps_the_books)
 	ck_assert_int_eq(stage.abort_status, -EFAULT);
 	stage_expect_released(request, -EFAULT);
 	ck_assert_uint_eq(fake_kernel_unproven(stage.kernel, memory, sizeof(memory)), 0);
-	ck_assert_uint_eq(stage_report(&stage).next_id, bad_at[_i] > 50);
+	ck_assert_uint_eq(stage_report(&stage).zerocopy_sends, bad_at[_i] > 50);
 	expect_same_books();
 }
 END_TEST
@@ -421,7 +425,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_loop_test(tcase, conform_unreadable_memory_aborts_and_keeps_the_books, 0, 4);
 	tcase_add_loop_test(tcase, conform_one_request_over_many_ids_is_released_once, 0, 2);
 	tcase_add_test(tcase, conform_many_requests_in_one_id_are_all_released);
-	tcase_add_test(tcase, conform_shared_record_releases_nobody_early);
+	if (!stage_sends) /* each batch of a sender has its own */
+		tcase_add_test(tcase, conform_shared_record_releases_nobody_early);
 	tcase_add_test(tcase, conform_accepted_socket_starts_at_0);
 	tcase_add_loop_test(tcase, conform_reconnect_continues_ids, 0, 3);
 	tcase_add_test(tcase, conform_duplicate_range_is_counted_and_ignored);

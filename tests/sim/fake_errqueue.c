@@ -78,7 +78,7 @@ void fake_post_record(struct fake_socket *sock, struct fake_record *record, bool
 	uint32_t lo = record->lo, hi = record->lo + record->count - 1;
 	struct fake_message *message = sock->messages_tail;
 
-	if (sock->sender) {
+	if (record->batch) {
 		fake_sender_notify(sock, record, copied);
 		return;
 	}

@@ -50,6 +50,7 @@ struct fake_record {
 	size_t range_room;
 	uint64_t bytes;    /* of all ranges */
 	uint64_t pages;    /* of locked memory */
+	struct fake_batch *batch; /* of a sender; NULL: the error queue tells */
 	uint64_t until_ms; /* held by the queueing discipline; 0 if not */
 	unsigned pins;
 	bool queued;       /* in the write or retransmit queue */
@@ -206,6 +207,7 @@ void fake_answer(struct fake_socket *sock);
 
 /* fake_sender.c */
 void fake_sender_free(struct fake_sender *sender);
+struct fake_batch *fake_sender_current(const struct fake_sender *sender);
 void fake_sender_notify(struct fake_socket *sock, struct fake_record *record, bool copied);
 uint64_t fake_sender_lent(const struct fake_sender *sender, const void *memory, size_t len,
 			  bool under_way);

@@ -199,6 +199,7 @@ static int record_get(struct fake_socket *sock, size_t size, struct fake_record 
 	tail = calloc(1, sizeof(*tail));
 	if (!tail)
 		abort();
+	tail->batch = sock->sender ? fake_sender_current(sock->sender) : NULL;
 	tail->lo = sock->next_id;
 	tail->begin = tail->end = sock->total;
 	tail->pages = pages;

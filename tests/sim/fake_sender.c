@@ -16,9 +16,6 @@
 /* Proofs that are told together. */
 #define TOGETHER 8
 
-/* Batches without a last word; more are refused as by a limit on memory. */
-#define BATCHES_MOST 256
-
 /* Of so many one is picked, where they are told in any order. */
 #define ANY_OF 16
 
@@ -105,25 +102,27 @@ static void hold(struct fake_sender *sender, struct fake_batch *batch)
 	TAILQ_INSERT_TAIL(&sender->proven, batch, in_list);
 }
 
+struct fake_batch *fake_sender_current(const struct fake_sender *sender)
+{
+	return sender->current;
+}
+
 /* The socket lets go of what a batch has taken. */
 void fake_sender_notify(struct fake_socket *sock, struct fake_record *record, bool copied)
 {
-	struct fake_batch *batch;
+	struct fake_batch *batch = record->batch;
 
-	TAILQ_FOREACH(batch, &sock->sender->held, in_list)
-		if (batch->id == record->lo)
-			break;
-	if (!batch) {
-		wrong(sock->sender, "pages without a batch");
-		fake_record_free(record);
-		return;
-	}
 	batch->proven = true;
 	batch->copied = copied;
 	batch->record = record;
 	sock->told_bytes += record->bytes;
 	if (batch->state == BATCH_HELD)
 		hold(sock->sender, batch);
+}
+
+static bool is_full(const struct fake_sender *sender)
+{
+	return sender->knobs.batches_most && sender->batches >= sender->knobs.batches_most;
 }
 
 static void set_result(struct fake_sender *sender, struct fake_batch *batch, int64_t result)
@@ -133,7 +132,7 @@ static void set_result(struct fake_sender *sender, struct fake_batch *batch, int
 	/* ids go on also where nothing was taken */
 	batch->more = sock->next_id != batch->id;
 	sock->next_id = batch->id + 1;
-	if (result <= 0 && batch->by_reference && sender->batches < BATCHES_MOST &&
+	if (result <= 0 && batch->by_reference && !is_full(sender) &&
 	    one_in(sender, sender->knobs.error_of))
 		batch->more = batch->proven = true;
 	batch->result = result;
@@ -155,7 +154,7 @@ static void attempt(struct fake_sender *sender, struct fake_batch *batch)
 	ssize_t ret = sender->cancelled ? -ECANCELED : -EPIPE;
 
 	sock->next_id = batch->id;
-	if (!over(sender) && batch->by_reference && sender->batches >= BATCHES_MOST) {
+	if (!over(sender) && batch->by_reference && is_full(sender)) {
 		ret = -ENOBUFS;
 	} else if (!over(sender)) {
 		sender->sends++;

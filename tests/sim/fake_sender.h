@@ -24,6 +24,8 @@ struct fake_sender;
  *               when nothing was taken; 0: none
  * @waits:       a full socket is waited for; else the result is -EAGAIN
  * @error_of:    one in so many errors of a batch by reference says more; 0: none
+ * @batches_most: without a last word, before others by reference are refused as by a
+ *               limit on memory; 0: no limit
  * @shuffles:    notifications come in any order
  * @lies:        with them come some for what nobody awaits
  * @mute:        nothing is told, whatever happens
@@ -35,6 +37,7 @@ struct fake_sender_knobs {
 	unsigned inside_of;
 	bool waits;
 	unsigned error_of;
+	unsigned batches_most;
 	bool shuffles;
 	bool lies;
 	bool mute;

@@ -27,6 +27,7 @@ static void through_sender(struct sim_conn *conn, struct zcreq_stream_options *o
 		.inside_of = (unsigned)sim_choose(world, 4),
 		.waits = sim_chance(world, 1, 2),
 		.error_of = (unsigned)sim_choose(world, 3),
+		.batches_most = 256,
 		.shuffles = sim_chance(world, 1, 2),
 		.lies = sim_chance(world, 1, 4),
 		.mute = !conn->lets_go && sim_chance(world, 1, 4),

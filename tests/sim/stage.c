@@ -163,6 +163,14 @@ void stage_init(struct stage *stage)
 	stage->options.threshold_bytes = 1;
 }
 
+void stage_choose_sender(struct stage *stage)
+{
+	if (!stage_sends)
+		return;
+	stage->sender = fake_sender_new(stage->sock, stage_sends);
+	fake_sender_options(stage->sender, &stage->options);
+}
+
 struct zcreq_conn *stage_open_another(struct stage *stage)
 {
 	stage->sock = fake_socket_new(stage->kernel, &stage->knobs);
@@ -170,6 +178,7 @@ struct zcreq_conn *stage_open_another(struct stage *stage)
 	stage->options.socket_ops = &fake_socket_ops;
 	stage->options.socket_arg = stage->sock;
 	stage->options.first_id = stage->knobs.first_id;
+	stage_choose_sender(stage);
 	ck_assert_int_eq(zcreq_stream_open(stage->context, &stage->options, &stage->conn), 0);
 	stage_tick(stage);
 	return stage->conn;
@@ -247,15 +256,20 @@ struct stage_request *stage_sent(struct stage *stage, size_t len)
 void stage_flush(struct stage *stage)
 {
 	ck_assert_int_eq(zcreq_flush(stage->conn), 0);
+	if (stage->sender)
+		fake_sender_results(stage->sender);
 }
 
 bool stage_process(struct stage *stage)
 {
 	short events = stage->conn ? zcreq_events(stage->conn) : 0;
 	short bits = events ? fake_socket_poll(stage->sock, events) : 0;
+	bool spoke = stage->sender && fake_sender_process(stage->sender);
 
-	if (!bits)
-		return false;
+	if (spoke)
+		ck_assert_int_ge(zcreq_dispatch(stage->context), 0);
+	if (!bits || !stage->conn)
+		return spoke;
 	ck_assert_int_eq(zcreq_process(stage->conn, bits), 0);
 	return true;
 }

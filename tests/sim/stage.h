@@ -14,8 +14,16 @@
 
 #include "alloc_fault.h"
 #include "fake_kernel.h"
+#include "fake_sender.h"
 
 struct stage;
+
+/**
+ * How all streams of a program send: through senders like this, or with NULL by
+ * themselves. In stage_socket.c or stage_sender.c, so that the same tests are built
+ * for both; those of the error queue are added for the socket only.
+ */
+extern const struct fake_sender_knobs *const stage_sends;
 
 /** Events in the order in which they came; see stage_request.order. */
 struct stage_request {
@@ -53,6 +61,7 @@ struct stage {
 	struct fake_kernel *kernel;
 	struct fake_knobs knobs;
 	struct fake_socket *sock;
+	struct fake_sender *sender; /* NULL: it sends by itself */
 	struct zcreq_stream_options options;
 	struct alloc_fault fault;
 	struct zcreq_context *context;
@@ -91,6 +100,9 @@ void stage_end(struct stage *stage);
 
 /** The same, then checks and frees. */
 void stage_deinit(struct stage *stage);
+
+/** How the next stream of these options and this socket sends; see stage_sends. */
+void stage_choose_sender(struct stage *stage);
 
 struct stage_request *stage_begin(struct stage *stage);
 

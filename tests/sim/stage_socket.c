@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stage.h"
+
+const struct fake_sender_knobs *const stage_sends = NULL;
