@@ -96,6 +96,22 @@ START_TEST(a_submission_has_so_many_members_at_most)
 }
 END_TEST
 
+/* A buffer comes back with the last of its batch: batches end at 256 KiB. */
+START_TEST(a_submission_takes_no_member_beyond_its_bytes)
+{
+	static uint8_t bytes[8][100 * 1024];
+
+	open_stream();
+	heard_begin(conn, &heard[0]);
+	for (unsigned i = 0; i < 8; i++)
+		queue(&heard[0], bytes[i], sizeof(bytes[i]));
+	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
+	zcreq_flush(conn);
+	ck_assert_int_eq(script.iovcnt, 3);
+	ck_assert_uint_eq(script.bytes, 3 * sizeof(bytes[0]));
+}
+END_TEST
+
 /*
  * Several sends of several requests, and a write between them, cut at any two
  * bytes. From submit() on each waits for every batch that it was part of.
@@ -519,6 +535,7 @@ int main(void)
 	tcase_add_test(tcase, a_result_without_more_releases_at_once);
 	tcase_add_test(tcase, the_next_waits_for_the_result_and_takes_all_that_was_queued);
 	tcase_add_test(tcase, a_submission_has_so_many_members_at_most);
+	tcase_add_test(tcase, a_submission_takes_no_member_beyond_its_bytes);
 	tcase_add_loop_test(tcase, partial_results_at_every_byte_wait_for_every_batch, 0, 6);
 	tcase_add_loop_test(tcase, partial_copies_release_with_the_last_byte, 1, TOTAL + 1);
 	tcase_add_test(tcase, a_second_result_is_stale_and_counted);
