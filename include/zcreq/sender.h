@@ -34,7 +34,8 @@ extern "C" {
 /**
  * struct zcreq_submission - one batch to be sent, in order, on the connection
  * @id:            what its result and its proof are to name
- * @iov:           good during submit() only; the memory behind it until the proof
+ * @iov:           good during submit() only, and not after a result from inside it; the
+ *                 memory behind it until the proof
  * @iovcnt:        1 to ZCREQ_SUBMISSION_IOVS
  * @bytes:         of all of them
  * @by_reference:  to be sent without copying, if that can be had
@@ -58,6 +59,8 @@ struct zcreq_submission {
  * @reap:    look for results and proof now, without waiting. NULL: they come unasked.
  * @closed:  the last call: nothing is under way, and the descriptor closes next.
  *
+ * A result or a proof can abort the connection, which calls cancel and reap before they
+ * return: from inside submit() the cancel is of the submission that is being made.
  * None may free the connection or call into its context beyond the functions below.
  */
 struct zcreq_sender_ops {
