@@ -209,6 +209,8 @@ void fake_answer(struct fake_socket *sock);
 void fake_sender_free(struct fake_sender *sender);
 struct fake_batch *fake_sender_current(const struct fake_sender *sender);
 void fake_sender_notify(struct fake_socket *sock, struct fake_record *record, bool copied);
+uint64_t fake_sender_batches(const struct fake_sender *sender);
+uint64_t fake_sender_untold_bytes(const struct fake_sender *sender);
 uint64_t fake_sender_lent(const struct fake_sender *sender, const void *memory, size_t len,
 			  bool under_way);
 

@@ -354,7 +354,9 @@ void fake_socket_report(const struct fake_socket *sock, struct fake_socket_repor
 	report->acked_bytes = sock->acked;
 	report->sent_bytes = sock->sent_edge;
 	report->zerocopy_sends = sock->zerocopy_sends;
-	report->ids_unproven = sock->zerocopy_sends - sock->ids_told;
+	report->ids_unproven = sock->sender ? fake_sender_batches(sock->sender)
+					    : sock->zerocopy_sends - sock->ids_told;
+	report->untold_bytes = sock->sender ? fake_sender_untold_bytes(sock->sender) : 0;
 	report->copied_sends = sock->copied_sends;
 	report->next_id = sock->next_id;
 	report->records_held = sock->held_count;

@@ -163,7 +163,9 @@ struct fake_socket_report {
 	uint64_t acked_bytes;       /**< received by the peer, in order */
 	uint64_t sent_bytes;        /**< transmitted at least once */
 	uint64_t zerocopy_sends;    /**< ids given */
-	uint64_t ids_unproven;      /**< of these, not in a notification that was read */
+	uint64_t ids_unproven;      /**< of these, not in a notification that was read; of a
+				     * sender: batches without their last word */
+	uint64_t untold_bytes;      /**< accepted, and the sender has not said so */
 	uint64_t copied_sends;      /**< accepted without an id */
 	uint32_t next_id;
 	uint64_t records_held;      /**< notification records that still hold pages */

@@ -448,6 +448,19 @@ static uint64_t overlap(const struct fake_batch *batch, const void *memory, size
 	return sum;
 }
 
+uint64_t fake_sender_batches(const struct fake_sender *sender)
+{
+	return sender->batches;
+}
+
+uint64_t fake_sender_untold_bytes(const struct fake_sender *sender)
+{
+	const struct fake_batch *batch = sender->current;
+
+	return batch && batch->state == BATCH_READY && batch->result > 0 ? (uint64_t)batch->result
+									 : 0;
+}
+
 uint64_t fake_sender_lent(const struct fake_sender *sender, const void *memory, size_t len,
 			  bool under_way)
 {
