@@ -157,6 +157,9 @@ int zcreq_stream_reap(struct zcreq_stream *stream)
 		zcreq_guard_look(stream);
 	if (stream->sending.ops && stream->sending.ops->reap)
 		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
+	/* its last proof may have ended a drain: nobody hears of messages any more */
+	if (stream->conn.state == ZCREQ_CONN_CLOSED)
+		return 0;
 	do {
 		ret = read_messages(stream, most - messages, &claims);
 		if (claims.count)

@@ -101,7 +101,7 @@ plant release-twice request.c \
 plant lose-one sendq.c \
 	'for (uint32_t number = first; number != last + 1; number++) {' \
 	'for (uint32_t number = first; number != last + (first == last); number++) {' \
-	'^I1: rN of cN is lost'
+	'^(I1: rN of cN is lost|I5: rN of cN not released)'
 
 # the loop over a range of ids that every second project had
 plant loop-on-wrap transfer.c \
