@@ -190,6 +190,23 @@ START_TEST(proof_from_a_dead_socket_is_not_success)
 }
 END_TEST
 
+/* The sender is asked first: what it says can be the end, and the queue is not read then. */
+START_TEST(a_message_behind_the_end_is_not_read)
+{
+	open_stream();
+	ck_assert_int_eq(zcreq_write(conn, memory[0], 20), 0);
+	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+	ending = 5;
+	script.reaping = answer;
+	stub_foreign(&script.stub);
+	zcreq_process(conn, POLLERR);
+	ck_assert_uint_eq(heard_conn.closed, 1);
+	ck_assert_uint_eq(heard_conn.message, 0);
+	ck_assert_uint_eq(stats().foreign_messages, 0);
+}
+END_TEST
+
 static int find_it_dead(struct script *s)
 {
 	s->submitting = NULL;
@@ -433,6 +450,7 @@ int main(void)
 			    2 * COUNT(endings));
 	tcase_add_test(tcase, the_look_in_quarantine_reaps);
 	tcase_add_loop_test(tcase, proof_from_a_dead_socket_is_not_success, 0, 2);
+	tcase_add_test(tcase, a_message_behind_the_end_is_not_read);
 	tcase_add_loop_test(tcase, a_death_that_is_found_inside_submit, 0, 3);
 	tcase_add_loop_test(tcase, a_hang_up_ends_what_is_under_way, 0, 2);
 	tcase_add_test(tcase, drain_waits_for_what_is_under_way_and_for_proof);
