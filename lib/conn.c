@@ -91,8 +91,9 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 	conn->alarm_ns = ZCREQ_NEVER;
 	TAILQ_INIT(&conn->requests);
 	STAILQ_INIT(&conn->messages);
-	context->stats.connections_now++;
-	context->conn_count++;
+	conn->number = context->conn_number++;
+	conn->stats.connections_now = 1;
+	TAILQ_INSERT_TAIL(&context->conns, conn, in_context);
 }
 
 /* A connection without a socket: no sends, nothing of its own to let go of. */
@@ -115,6 +116,12 @@ static uint64_t bare_timers(struct zcreq_conn *conn, uint64_t now_ns)
 	return ZCREQ_NEVER;
 }
 
+static void bare_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats)
+{
+	(void)conn;
+	(void)stats;
+}
+
 static int bare_explain(const struct zcreq_conn *conn, char *text, size_t size)
 {
 	(void)conn;
@@ -132,6 +139,7 @@ static const struct zcreq_transport bare_transport = {
 	.abort = bare_abort,
 	.idle = bare_idle,
 	.timers = bare_timers,
+	.stats = bare_stats,
 	.explain = bare_explain,
 	.close = bare_close,
 };
@@ -272,7 +280,8 @@ static void disown(struct zcreq_conn *conn)
 
 	if (--conn->owners)
 		return;
-	context->conn_count--;
+	TAILQ_REMOVE(&context->conns, conn, in_context);
+	zcreq_stats_keep(conn);
 	zcreq_free(&context->allocator, conn);
 }
 
@@ -298,7 +307,7 @@ static unsigned run_closed(struct zcreq_conn *conn)
 	}
 	zcreq_assert(!conn->message_count); /* delivered before, or they would be lost */
 	conn->transport->close(conn);
-	conn->context->stats.connections_now--;
+	conn->stats.connections_now = 0;
 	disown(conn);
 	return calls;
 }

@@ -60,6 +60,7 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 			 ZCREQ_MAX_REQUESTS, zcreq_mix(o.seed + 1));
 	STAILQ_INIT(&context->ready);
 	STAILQ_INIT(&context->ready_conns);
+	TAILQ_INIT(&context->conns);
 	TAILQ_INIT(&context->stirred);
 	TAILQ_INIT(&context->alarms);
 	context->next_alarm_ns = ZCREQ_NEVER;
@@ -74,7 +75,7 @@ int zcreq_context_free(struct zcreq_context *context)
 	if (!context)
 		return 0;
 	/* nor under dispatch: whose callback it runs has a connection still */
-	if (context->conn_count)
+	if (!TAILQ_EMPTY(&context->conns))
 		return -EBUSY;
 	allocator = context->allocator;
 	zcreq_guard_free(context->guard);
@@ -156,18 +157,10 @@ uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns)
 {
 	if (!context)
 		return ZCREQ_NEVER;
+	context->now_ns = now_ns;
+	context->now = zcreq_time(now_ns);
 	run_timers(context, now_ns);
 	if (zcreq_dispatch(context) > 0)
 		run_timers(context, now_ns);
 	return anything_due(context) ? now_ns : context->next_alarm_ns;
-}
-
-int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats *stats,
-			size_t size)
-{
-	if (!context || !stats || size != sizeof(*stats))
-		return -EINVAL;
-	memcpy(stats, &context->stats, size);
-	stats->requests_now = stats->begun - stats->released;
-	return 0;
 }

@@ -62,6 +62,7 @@ struct zcreq_request {
 struct zcreq_hold_slot {
 	struct zcreq_slot slot;
 	struct zcreq_request *request;
+	const void *taker;      /* where in the program it was taken */
 };
 
 /* What an engine adds to a connection. */
@@ -74,6 +75,8 @@ struct zcreq_transport {
 	bool (*idle)(const struct zcreq_conn *conn);
 	/* Does what the time asks for; returns when it wants to be asked again. */
 	uint64_t (*timers)(struct zcreq_conn *conn, uint64_t now_ns);
+	/* Adds what can be told by looking. */
+	void (*stats)(const struct zcreq_conn *conn, struct zcreq_stats *stats);
 	/* In words, for zcreq_conn_explain(). */
 	int (*explain)(const struct zcreq_conn *conn, char *text, size_t size);
 	/* The connection is closed: give everything back but the memory of conn. */
@@ -93,6 +96,7 @@ struct zcreq_conn {
 	uint8_t stall;          /* enum zcreq_stall, the last verdict, or 0 */
 	uint8_t owners;         /* the caller, and the library until closed */
 	int32_t status;         /* what it was aborted with */
+	uint32_t number;        /* in its context, for those who read about it */
 	uint32_t request_count;
 	struct zcreq_request_list requests;
 	uint64_t deadline_ns;   /* of drain, then of linger; 0 is not set yet */
@@ -101,8 +105,19 @@ struct zcreq_conn {
 	STAILQ_HEAD(, zcreq_message) messages; /* foreign ones, for the hook */
 	uint32_t message_count;
 	TAILQ_ENTRY(zcreq_conn) in_timers;
+	TAILQ_ENTRY(zcreq_conn) in_context;
 	STAILQ_ENTRY(zcreq_conn) in_ready;
+	struct zcreq_stats stats; /* what is counted; see stats.c for the rest */
 };
+
+/* Time in 32 bits, for what there is much of: in units of about a millisecond, and
+ * comes round after seven weeks. */
+#define ZCREQ_TIME_SHIFT 20
+
+static inline uint32_t zcreq_time(uint64_t ns)
+{
+	return (uint32_t)(ns >> ZCREQ_TIME_SHIFT);
+}
 
 struct zcreq_context {
 	struct zcreq_slots requests;
@@ -113,12 +128,21 @@ struct zcreq_context {
 	struct zcreq_conn_list stirred; /* something happened since the last tick */
 	struct zcreq_conn_list alarms;  /* those with an alarm_ns */
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
+	uint64_t now_ns;                /* at the last tick; 0: there was none */
+	uint32_t now;                   /* the same, as zcreq_time() */
 	uint32_t dispatch_depth;
-	uint32_t conn_count;            /* that have not been freed by both owners */
+	uint32_t conn_number;           /* of the next connection */
+	struct zcreq_conn_list conns;   /* that have not been freed by both owners */
 	struct zcreq_allocator allocator;
-	struct zcreq_stats stats;
+	struct zcreq_stats stats;       /* of connections that are gone, and of none */
 	struct zcreq_guard *guard;      /* NULL: none */
 };
+
+/* How long ago something was that was given the time of the last tick, in 32 bits. */
+static inline uint64_t zcreq_age_ns(const struct zcreq_context *context, uint32_t since)
+{
+	return (uint64_t)(context->now - since) << ZCREQ_TIME_SHIFT;
+}
 
 /* request.c */
 
@@ -165,7 +189,7 @@ static inline int zcreq_request_may(struct zcreq_request *request, enum zcreq_ev
 	int ret = zcreq_request_event(request, event);
 
 	if (__builtin_expect(ret == -ESTALE, 0))
-		request->conn->context->stats.stale_handles++;
+		request->conn->stats.stale_handles++;
 	return ret;
 }
 
@@ -196,7 +220,7 @@ static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64
 	request->sends--;
 	request->send_bytes -= bytes;
 	if (__builtin_expect(request->state == ZCREQ_STATE_QUARANTINED, 0))
-		request->conn->context->stats.quarantined_bytes_now -= bytes;
+		request->conn->stats.quarantined_bytes_now -= bytes;
 	zcreq_request_check_last(request);
 }
 
@@ -236,6 +260,9 @@ void zcreq_conn_stir(struct zcreq_conn *conn);
 
 /* Does what the time asks of one connection and sets its next alarm. */
 void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns);
+
+/* stats.c: what is counted of a connection that is about to be freed is kept. */
+void zcreq_stats_keep(const struct zcreq_conn *conn);
 
 /* May it queue anything? Open and draining ones may. */
 static inline bool zcreq_conn_sends(const struct zcreq_conn *conn)

@@ -116,6 +116,10 @@ void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount);
 /* transfer.c: before notifications are believed; aborts what has died. */
 void zcreq_stream_die_if_dead(struct zcreq_stream *stream);
 
+/* transfer.c: ENOBUFS for a batch by reference: option memory, which what is in flight
+ * has, or with nothing in flight the limit on locked memory. */
+void zcreq_stream_no_buffers(struct zcreq_stream *stream);
+
 /* transfer.c: a send has failed: tries again in a while, or aborts. */
 void zcreq_stream_failed(struct zcreq_stream *stream, int error);
 

@@ -8,14 +8,14 @@ void zcreq_message_keep(struct zcreq_conn *conn, const struct msghdr *header, si
 	struct zcreq_context *context = conn->context;
 	struct zcreq_message *kept;
 
-	context->stats.foreign_messages++;
+	conn->stats.foreign_messages++;
 	if (!conn->hooks->message)
 		return;
 	kept = conn->message_count < ZCREQ_MESSAGES_MAX
 		       ? zcreq_calloc(&context->allocator, 1, sizeof(*kept))
 		       : NULL;
 	if (!kept) {
-		context->stats.foreign_lost++;
+		conn->stats.foreign_lost++;
 		return;
 	}
 	zcreq_assert(header->msg_controllen <= sizeof(kept->control) &&

@@ -108,7 +108,7 @@ static void settle(struct zcreq_request *request, int status)
 void zcreq_request_last(struct zcreq_request *request)
 {
 	if (request->state == ZCREQ_STATE_QUARANTINED)
-		request->conn->context->stats.quarantined_now--;
+		request->conn->stats.quarantined_now--;
 	must(request, ZCREQ_EVENT_LAST);
 	if (request->state == ZCREQ_STATE_DONE)
 		zcreq_request_due(request, request->status
@@ -132,6 +132,7 @@ int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg,
 	if (zcreq_slots_full(table))
 		return grow_and_begin(conn, ops, arg, id);
 	request = (struct zcreq_request *)zcreq_slots_take(table, REQUEST_SIZE);
+	request->slot.since = conn->context->now;
 	request->sends = 0;
 	request->holds = 0;
 	request->send_bytes = 0;
@@ -145,7 +146,7 @@ int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg,
 	must(request, ZCREQ_EVENT_BEGIN);
 	TAILQ_INSERT_TAIL(&conn->requests, request, in_conn);
 	conn->request_count++;
-	conn->context->stats.begun++;
+	conn->stats.begun++;
 	id->bits = request->slot.bits;
 	return 0;
 }
@@ -183,7 +184,7 @@ int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
 int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
 {
 	struct zcreq_request *request;
-	struct zcreq_slot *slot;
+	struct zcreq_hold_slot *taken;
 	int ret;
 
 	if (!context || !hold)
@@ -199,11 +200,13 @@ int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
 		if (ret)
 			return ret;
 	}
-	slot = zcreq_slots_take(&context->holds, HOLD_SIZE);
-	((struct zcreq_hold_slot *)slot)->request = request;
+	taken = (struct zcreq_hold_slot *)zcreq_slots_take(&context->holds, HOLD_SIZE);
+	taken->request = request;
+	taken->slot.since = context->now;
+	taken->taker = __builtin_return_address(0);
 	request->holds++;
-	context->stats.holds_now++;
-	hold->bits = slot->bits;
+	request->conn->stats.holds_now++;
+	hold->bits = taken->slot.bits;
 	return 0;
 }
 
@@ -221,7 +224,8 @@ int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 	}
 	request = ((struct zcreq_hold_slot *)slot)->request;
 	zcreq_slots_give(&context->holds, slot);
-	context->stats.holds_now--;
+	request->conn->stats.holds_now--;
+	request->conn->stats.proved_caller++;
 	request->holds--;
 	settle(request, status);
 	zcreq_request_check_last(request);
@@ -231,7 +235,7 @@ int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 /* The outcome of a request whose abort the table has just allowed. */
 static void aborted(struct zcreq_request *request, int status)
 {
-	request->conn->context->stats.aborted++;
+	request->conn->stats.aborted++;
 	settle(request, status);
 	if (request->state == ZCREQ_STATE_ABORTING)
 		zcreq_request_due(request, ZCREQ_DUE_ABORTING);
@@ -266,7 +270,7 @@ void zcreq_request_abort(struct zcreq_request *request, int status)
 
 void zcreq_request_deadline(struct zcreq_request *request)
 {
-	struct zcreq_stats *stats = &request->conn->context->stats;
+	struct zcreq_stats *stats = &request->conn->stats;
 
 	/* for the caller's own holds the library waits: only the caller can know */
 	if (!request->sends || request->state != ZCREQ_STATE_ABORTED_FINISHED)
@@ -285,7 +289,6 @@ static inline void retire(struct zcreq_request *request)
 	must(request, ZCREQ_EVENT_REPORTED);
 	TAILQ_REMOVE(&conn->requests, request, in_conn);
 	conn->request_count--;
-	conn->context->stats.released++;
 	zcreq_slots_give(&conn->context->requests, &request->slot);
 	zcreq_conn_check_end(conn);
 }

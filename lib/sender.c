@@ -24,7 +24,7 @@ static bool next_submission(struct zcreq_stream *stream, struct zcreq_submission
 {
 	struct iovec *iov;
 
-	if (zcreq_window_reserve(&stream->window, stream->queue.allocator)) {
+	if (zcreq_window_reserve(&stream->window, &stream->conn.context->allocator)) {
 		zcreq_stream_failed(stream, -ENOBUFS);
 		return false;
 	}
@@ -41,7 +41,7 @@ static bool next_submission(struct zcreq_stream *stream, struct zcreq_submission
 static void taken(struct zcreq_stream *stream, int64_t result, bool more)
 {
 	struct zcreq_sending *sending = &stream->sending;
-	struct zcreq_stats *stats = &stream->conn.context->stats;
+	struct zcreq_stats *stats = &stream->conn.stats;
 
 	/* after an abort nothing is unsent any more */
 	if (zcreq_conn_sends(&stream->conn)) {
@@ -67,7 +67,7 @@ static void failed(struct zcreq_stream *stream, int error)
 	if (error == -EINTR || error == 0)
 		error = -EAGAIN;
 	if (stream->sending.by_reference && (error == -ENOBUFS || error == -ENOMEM)) {
-		stream->conn.context->stats.no_buffers++;
+		zcreq_stream_no_buffers(stream);
 		stream->sending.copies = 1;
 		return;
 	}
@@ -84,7 +84,8 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 	taken(stream, result, more);
 	if (!more) {
 		batch = zcreq_window_prove(&stream->window, id);
-		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);
+		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send,
+				  result > 0 ? ZCREQ_GONE_COPIED : ZCREQ_GONE_UNSENT);
 	}
 	if (result <= 0)
 		failed(stream, (int)result);
@@ -104,7 +105,7 @@ static void submit(struct zcreq_stream *stream)
 	sending->lent_bytes = next.bytes;
 	sending->by_reference = next.by_reference;
 	sending->turn = ZCREQ_TURN_CALLING;
-	stream->conn.context->stats.send_calls++;
+	stream->conn.stats.send_calls++;
 	ret = sending->ops->submit(&stream->conn, &next, sending->arg);
 	if (sending->turn != ZCREQ_TURN_CALLING)
 		return;
@@ -136,7 +137,7 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 	if (!has_sender(conn))
 		return -EINVAL;
 	if (!zcreq_stream_lent(stream) || id != stream->window.next - 1) {
-		conn->context->stats.stale_handles++;
+		conn->stats.stale_handles++;
 		return -ESTALE;
 	}
 	calling = stream->sending.turn == ZCREQ_TURN_CALLING;
@@ -168,7 +169,7 @@ int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs
 		zcreq_stream_die_if_dead(stream);
 	for (int i = 0; i < count; i++) {
 		if (!awaited(stream, proofs[i].id)) {
-			conn->context->stats.bogus_ranges++;
+			conn->stats.bogus_ranges++;
 			continue;
 		}
 		believed += zcreq_stream_prove(stream, proofs[i].id, proofs[i].copied);

@@ -10,10 +10,10 @@
 #define SENDS_LEAST 8
 #define IOVS_LEAST 16
 
-void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_allocator *allocator)
+void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_context *context)
 {
 	*q = (struct zcreq_sendq){
-		.allocator = allocator,
+		.context = context,
 		.send_mask = UINT32_MAX,
 		.iov_mask = UINT32_MAX,
 	};
@@ -22,14 +22,14 @@ void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_allocator *alloc
 void zcreq_sendq_deinit(struct zcreq_sendq *q)
 {
 	zcreq_assert(q->head == q->tail && !q->held_bytes && !q->unsent_bytes);
-	zcreq_writebuf_deinit(&q->writes, q->allocator);
-	zcreq_free(q->allocator, q->sends);
-	zcreq_free(q->allocator, q->iovs);
+	zcreq_writebuf_deinit(&q->writes, &q->context->allocator);
+	zcreq_free(&q->context->allocator, q->sends);
+	zcreq_free(&q->context->allocator, q->iovs);
 }
 
 static int grow_sends(struct zcreq_sendq *q)
 {
-	void *grown = zcreq_ring_grow(q->allocator, q->sends, &q->send_mask, sizeof(*q->sends),
+	void *grown = zcreq_ring_grow(&q->context->allocator, q->sends, &q->send_mask, sizeof(*q->sends),
 				      q->head, q->tail, SENDS_LEAST);
 
 	if (!grown)
@@ -45,7 +45,7 @@ static int grow_iovs(struct zcreq_sendq *q, uint32_t more)
 
 	if (need < IOVS_LEAST)
 		need = IOVS_LEAST;
-	grown = zcreq_ring_grow(q->allocator, q->iovs, &q->iov_mask, sizeof(*q->iovs),
+	grown = zcreq_ring_grow(&q->context->allocator, q->iovs, &q->iov_mask, sizeof(*q->iovs),
 				q->iov_next, q->iov_tail, need);
 	if (!grown)
 		return -ENOMEM;
@@ -72,7 +72,7 @@ int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len)
 
 	if (ret)
 		return ret;
-	iov.iov_base = zcreq_writebuf_put(&q->writes, q->allocator, data, len, &chunk);
+	iov.iov_base = zcreq_writebuf_put(&q->writes, &q->context->allocator, data, len, &chunk);
 	if (!iov.iov_base)
 		return -ENOMEM;
 	iov.iov_len = len;
@@ -111,7 +111,7 @@ static inline void retire_head(struct zcreq_sendq *q)
 }
 
 /* A send is gone: tells its owner. */
-static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send)
+static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcreq_gone why)
 {
 	struct zcreq_request *request = send->request;
 
@@ -119,10 +119,11 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send)
 	if (request) {
 		if (__builtin_expect(send->guarded, 0))
 			zcreq_guard_send_gone(request, send->guarded);
+		q->gone[why]++;
 		send->request = NULL;
 		zcreq_request_send_gone(request, send->total_bytes);
 	} else {
-		zcreq_writebuf_gone(&q->writes, q->allocator, send->chunk);
+		zcreq_writebuf_gone(&q->writes, &q->context->allocator, send->chunk);
 		send->chunk = NULL;
 	}
 }
@@ -177,7 +178,7 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 		q->iov_next = send->end_iov;
 		q->next++;
 		if (part && !send->batches)
-			gone(q, send);
+			gone(q, send, ZCREQ_GONE_COPIED);
 	}
 	skip_sent(q);
 	return range;
@@ -221,7 +222,8 @@ void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes)
 	}
 }
 
-void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last)
+void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
+		       enum zcreq_gone why)
 {
 	for (uint32_t number = first; number != last + 1; number++) {
 		struct zcreq_send *send = zcreq_sendq_at(q, number);
@@ -231,7 +233,7 @@ void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last)
 			continue;
 		zcreq_assert(send->batches);
 		if (!--send->batches && !send->left_bytes)
-			gone(q, send);
+			gone(q, send, why);
 	}
 	retire_head(q);
 }
@@ -250,7 +252,7 @@ static void drop_send(struct zcreq_sendq *q, uint32_t number)
 	while (iov != send->end_iov)
 		q->iovs[iov++ & q->iov_mask].iov_len = 0;
 	if (!send->batches)
-		gone(q, send);
+		gone(q, send, ZCREQ_GONE_UNSENT);
 }
 
 void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request)

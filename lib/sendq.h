@@ -34,10 +34,19 @@ struct zcreq_send {
 	uint32_t guarded;              /* 0: nobody watches its memory (guard.h) */
 	uint32_t first_iov;
 	uint32_t end_iov;
+	uint32_t since;                /* when it was queued, as zcreq_time() */
+};
+
+/* Why a request's send is gone: what there was for the last of its bytes. */
+enum zcreq_gone {
+	ZCREQ_GONE_NOTIFIED = 0,
+	ZCREQ_GONE_COPIED,
+	ZCREQ_GONE_UNSENT,
+	ZCREQ_GONE_REASONS,
 };
 
 struct zcreq_sendq {
-	const struct zcreq_allocator *allocator;
+	const struct zcreq_context *context; /* its memory and its time */
 	struct zcreq_send *sends;
 	struct iovec *iovs;
 	uint32_t send_mask, iov_mask; /* capacity - 1 */
@@ -45,10 +54,11 @@ struct zcreq_sendq {
 	uint32_t iov_next, iov_tail;
 	uint64_t unsent_bytes;        /* queued, not accepted */
 	uint64_t held_bytes;          /* of all sends that are not gone */
+	uint64_t gone[ZCREQ_GONE_REASONS]; /* requests' sends, by enum zcreq_gone */
 	struct zcreq_writebuf writes;
 };
 
-void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_allocator *allocator);
+void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_context *context);
 void zcreq_sendq_deinit(struct zcreq_sendq *q);
 
 /* Makes room for one more send of so many iovecs: 0 or -ENOMEM. */
@@ -80,6 +90,7 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, struct zcreq_reques
 	send->total_bytes = total_bytes;
 	send->left_bytes = total_bytes;
 	send->batches = 0;
+	send->since = q->context->now;
 	send->first_iov = iov_tail;
 	/* empty ones are left out, so that the first of a run never is */
 	for (uint32_t i = 0; i < iovcnt; i++) {
@@ -142,8 +153,9 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes, int *iovcnt);
 void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes);
 
-/* The proof for a batch is here. */
-void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last);
+/* A batch is no longer read, which is known by @why. */
+void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
+		       enum zcreq_gone why);
 
 /* Drops what is unsent, of one request or, with NULL, of all. */
 void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request);

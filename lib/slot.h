@@ -44,6 +44,7 @@ enum zcreq_slot_kind {
 struct zcreq_slot {
 	uint64_t bits;      /* the handle that is good for this entry now */
 	uint32_t next_free; /* index, while it is free */
+	uint32_t since;     /* for whoever takes it: when that was */
 };
 
 struct zcreq_slots {

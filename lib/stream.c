@@ -126,7 +126,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	zcreq_window_init(&stream->window, o.first_id);
 	stream->ladder = ZCREQ_LADDER_NONE;
 	stream->quiet_since_ns = ZCREQ_NEVER;
-	zcreq_sendq_init(&stream->queue, &context->allocator);
+	zcreq_sendq_init(&stream->queue, context);
 	zcreq_conn_init(&stream->conn, context, &zcreq_stream_transport, o.hooks, o.arg);
 	if (context->guard && stream->ops == &zcreq_kernel_socket)
 		zcreq_guard_open(stream);
@@ -261,6 +261,19 @@ static uint64_t stream_timers(struct zcreq_conn *conn, uint64_t now_ns)
 	return zcreq_ladder_timers(stream, now_ns);
 }
 
+static void stream_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats)
+{
+	const struct zcreq_stream *stream = zcreq_stream_of(conn);
+	const struct zcreq_sendq *queue = &stream->queue;
+
+	stats->unsent_bytes_now = queue->unsent_bytes;
+	stats->kernel_bytes_now = queue->held_bytes - queue->unsent_bytes;
+	stats->batches_now = stream->window.pending;
+	stats->proved_notified = queue->gone[ZCREQ_GONE_NOTIFIED];
+	stats->proved_copied = queue->gone[ZCREQ_GONE_COPIED];
+	stats->proved_unsent = queue->gone[ZCREQ_GONE_UNSENT];
+}
+
 static int stream_explain(const struct zcreq_conn *conn, char *text, size_t size)
 {
 	static const char *const ladder[] = {
@@ -303,6 +316,7 @@ const struct zcreq_transport zcreq_stream_transport = {
 	.abort = zcreq_ladder_abort,
 	.idle = stream_idle,
 	.timers = stream_timers,
+	.stats = stream_stats,
 	.explain = stream_explain,
 	.close = stream_close,
 };

@@ -41,7 +41,7 @@ void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount)
 /* Apart from zcreq_stream_prove() so that a range needs no call for each id. */
 static inline bool prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 {
-	struct zcreq_stats *stats = &stream->conn.context->stats;
+	struct zcreq_stats *stats = &stream->conn.stats;
 	struct zcreq_batch *batch = zcreq_window_prove(&stream->window, id);
 
 	if (!batch) {
@@ -50,7 +50,7 @@ static inline bool prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 	}
 	stats->notifications++;
 	stats->notified_copied += copied;
-	zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send);
+	zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send, ZCREQ_GONE_NOTIFIED);
 	return true;
 }
 
@@ -70,7 +70,7 @@ static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, b
 
 	/* a sender's ids are not the error queue's */
 	if (stream->sending.ops || !zcreq_window_knows(&stream->window, lo, hi)) {
-		stream->conn.context->stats.bogus_ranges++;
+		stream->conn.stats.bogus_ranges++;
 		return;
 	}
 	zcreq_policy_notified(&stream->policy, ids, copied);
@@ -179,7 +179,7 @@ static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint
 			    int flags)
 {
 	const struct msghdr header = {.msg_iov = iov, .msg_iovlen = iovcnt};
-	struct zcreq_stats *stats = &stream->conn.context->stats;
+	struct zcreq_stats *stats = &stream->conn.stats;
 	int tries = 0;
 	ssize_t ret;
 
@@ -191,33 +191,43 @@ static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint
 	return ret == -EINTR || ret == 0 ? -EAGAIN : ret;
 }
 
+void zcreq_stream_no_buffers(struct zcreq_stream *stream)
+{
+	if (stream->window.pending)
+		stream->conn.stats.no_buffers_option++;
+	else
+		stream->conn.stats.no_buffers_locked++;
+}
+
+static ssize_t call_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
+{
+	ssize_t ret = call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY);
+
+	if (__builtin_expect(ret == -ENOBUFS, 0))
+		zcreq_stream_no_buffers(stream);
+	return ret;
+}
+
 /* A batch by reference. -ENOBUFS: it has to be copied. */
 static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
 {
-	struct zcreq_stats *stats = &stream->conn.context->stats;
 	struct zcreq_send_range range;
 	ssize_t ret;
 
 	/* the place first: what the kernel has accepted can no longer be refused */
-	if (zcreq_window_reserve(&stream->window, stream->queue.allocator))
+	if (zcreq_window_reserve(&stream->window, &stream->conn.context->allocator))
 		return -ENOBUFS;
-	ret = call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY);
-	if (ret == -ENOBUFS && stream->window.pending) {
-		/* option memory, which proof gives back; else it is the limit on
-		 * locked memory, and waiting for it would be for ever */
-		stats->no_buffers++;
-		if (zcreq_stream_reap(stream) > 0)
-			ret = zcreq_conn_sends(&stream->conn)
-				      ? call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY)
-				      : -EPIPE;
-	}
-	if (ret == -ENOBUFS)
-		stats->no_buffers++;
+	ret = call_zerocopy(stream, iov, iovcnt);
+	/* option memory, which proof gives back; else it is the limit on locked memory,
+	 * and waiting for it would be for ever */
+	if (ret == -ENOBUFS && stream->window.pending && zcreq_stream_reap(stream) > 0)
+		ret = zcreq_conn_sends(&stream->conn) ? call_zerocopy(stream, iov, iovcnt)
+						      : -EPIPE;
 	if (ret <= 0)
 		return ret;
 	range = zcreq_sendq_accept(&stream->queue, ret, true);
 	zcreq_window_push(&stream->window, range.first, range.last);
-	stats->zerocopy_batches++;
+	stream->conn.stats.zerocopy_batches++;
 	return ret;
 }
 
@@ -228,7 +238,7 @@ static ssize_t send_copy(struct zcreq_stream *stream, struct iovec *iov, uint32_
 	if (ret <= 0)
 		return ret;
 	zcreq_sendq_accept(&stream->queue, ret, false);
-	stream->conn.context->stats.copied_batches++;
+	stream->conn.stats.copied_batches++;
 	return ret;
 }
 
@@ -257,7 +267,7 @@ void zcreq_stream_failed(struct zcreq_stream *stream, int error)
 		return;
 	}
 	/* the machine is short of memory: try again in a while */
-	stream->conn.context->stats.no_buffers++;
+	stream->conn.stats.no_buffers_machine++;
 	stream->retry_ns = ZCREQ_NEVER;
 	zcreq_conn_stir(&stream->conn);
 }
@@ -277,7 +287,7 @@ void zcreq_stream_flush(struct zcreq_stream *stream)
 	while (ret > 0 && stream->queue.unsent_bytes) {
 		ret = send_batch(stream);
 		if (ret > 0) {
-			stream->conn.context->stats.sent_bytes += ret;
+			stream->conn.stats.sent_bytes += ret;
 			zcreq_stream_progressed(stream, ret);
 		}
 	}

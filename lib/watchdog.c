@@ -142,7 +142,7 @@ static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *
 
 static void tell(struct zcreq_stream *stream, enum zcreq_stall verdict)
 {
-	struct zcreq_stats *stats = &stream->conn.context->stats;
+	struct zcreq_stats *stats = &stream->conn.stats;
 
 	if (stream->conn.stall == verdict)
 		return;

@@ -185,6 +185,22 @@ void zcreq_conn_free(struct zcreq_conn *conn);
 int zcreq_conn_state(const struct zcreq_conn *conn);
 
 /**
+ * zcreq_conn_stats() - read the counters of one connection
+ * @conn:   any state
+ * @stats:  written, @size bytes of it
+ * @size:   sizeof(struct zcreq_stats), as the caller was compiled
+ *
+ * Ownership: the caller's struct.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  a NULL, or a size that no version had.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, size_t size);
+
+/**
  * zcreq_conn_context() - the context of a connection
  * @conn:  the connection, or NULL
  *

@@ -82,20 +82,27 @@ struct zcreq_context_options {
 #define ZCREQ_MAX_REQUESTS ((uint32_t)1 << 26)
 
 /**
- * struct zcreq_stats - what a context has seen, counted since it was made
+ * struct zcreq_stats - what a context, or one connection, has seen since it was made
  *
- * Counters only grow; the "now" group are gauges.
+ * Always on. Counters only grow, and a context's include connections that are gone;
+ * those named "now", and the age, are gauges. Whatever can be worked out when
+ * somebody asks is not counted before.
  *
  * @begun:               requests begun
  * @released:            requests reported released, late ones included
  * @aborted:             requests whose connection, or which themselves, were aborted
  * @stale_handles:       calls refused because the handle was used up, forged
- *                       or of another context: a double completion shows here
+ *                       or of another context: a double completion shows here. Of a
+ *                       connection: those whose request is still known
  * @requests_now:        begun and not yet released
  * @holds_now:           callers' holds taken and not yet dropped
  * @quarantined_now:     requests in quarantine
  * @quarantined_bytes_now: bytes of sends in quarantine
  * @connections_now:     connections not yet closed
+ * @connections_aborted: connections that did not end by a drain
+ * @unsent_bytes_now:    bytes queued that the kernel has not accepted
+ * @kernel_bytes_now:    bytes accepted, of sends and writes that wait for proof
+ * @batches_now:         accepted calls that wait for proof
  * @send_calls:          calls of sendmsg
  * @sent_bytes:          bytes the kernel accepted
  * @zerocopy_batches:    accepted calls that were given a notification id
@@ -106,10 +113,20 @@ struct zcreq_context_options {
  * @duplicate_ids:       ids notified again; ignored
  * @foreign_messages:    error-queue messages that are not notifications
  * @foreign_lost:        of these, those dropped for want of memory or a limit
- * @no_buffers:          ENOBUFS answers survived
+ * @no_buffers:          ENOBUFS answers survived: the sum of the next three
+ * @no_buffers_option:   of these, for want of option memory, which proof gives back
+ *                       (net.core.optmem_max)
+ * @no_buffers_locked:   for want of locked memory, with nothing in flight (ulimit -l)
+ * @no_buffers_machine:  even for a copy
  * @stalled_vanished:    verdicts of the watchdog
  * @stalled_not_reading: "
  * @stalled_congested:   "
+ * @proved_notified:     sends given back: their last byte by a notification,
+ * @proved_copied:       because the kernel had copied it,
+ * @proved_unsent:       because the kernel never had it;
+ * @proved_caller:       and holds, because the caller has dropped them
+ * @oldest_age_ns:       of the oldest request that is not released, at the last
+ *                       tick; 0 if there is none
  */
 struct zcreq_stats {
 	uint64_t begun;
@@ -121,6 +138,10 @@ struct zcreq_stats {
 	uint64_t quarantined_now;
 	uint64_t quarantined_bytes_now;
 	uint64_t connections_now;
+	uint64_t connections_aborted;
+	uint64_t unsent_bytes_now;
+	uint64_t kernel_bytes_now;
+	uint64_t batches_now;
 	uint64_t send_calls;
 	uint64_t sent_bytes;
 	uint64_t zerocopy_batches;
@@ -132,9 +153,17 @@ struct zcreq_stats {
 	uint64_t foreign_messages;
 	uint64_t foreign_lost;
 	uint64_t no_buffers;
+	uint64_t no_buffers_option;
+	uint64_t no_buffers_locked;
+	uint64_t no_buffers_machine;
 	uint64_t stalled_vanished;
 	uint64_t stalled_not_reading;
 	uint64_t stalled_congested;
+	uint64_t proved_notified;
+	uint64_t proved_copied;
+	uint64_t proved_unsent;
+	uint64_t proved_caller;
+	uint64_t oldest_age_ns;
 };
 
 /**
@@ -228,6 +257,8 @@ uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns);
  * @context:  the context
  * @stats:    written, @size bytes of it
  * @size:     sizeof(struct zcreq_stats), as the caller was compiled
+ *
+ * The cost grows with the number of connections, not with that of requests.
  *
  * Ownership: the caller's struct.
  * Callback:  none.

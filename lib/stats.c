@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stats.c - what was counted, and what is worked out when somebody asks
+ *
+ * A connection counts what happens on it, in its own struct zcreq_stats, where no
+ * other number can say it. The rest comes from what is there anyway: requests that
+ * were released are those that began and are not on the list any more, bytes in the
+ * kernel are the queue's. A context is the sum of its connections and of what those
+ * that are gone have left.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core.h"
+
+/* Every member is a number of the same kind, and all but the age add up. */
+static void add(struct zcreq_stats *to, const struct zcreq_stats *from)
+{
+	const uint64_t *more = (const uint64_t *)from;
+	uint64_t *sum = (uint64_t *)to;
+	uint64_t oldest_age_ns = to->oldest_age_ns;
+
+	for (size_t i = 0; i < sizeof(*to) / sizeof(*sum); i++)
+		sum[i] += more[i];
+	to->oldest_age_ns = from->oldest_age_ns > oldest_age_ns ? from->oldest_age_ns
+								: oldest_age_ns;
+}
+
+static struct zcreq_stats look(const struct zcreq_conn *conn)
+{
+	const struct zcreq_request *oldest = TAILQ_FIRST(&conn->requests);
+	struct zcreq_stats stats = conn->stats;
+
+	stats.requests_now = conn->request_count;
+	stats.released = stats.begun - conn->request_count;
+	stats.connections_aborted = conn->status != 0;
+	stats.no_buffers =
+		stats.no_buffers_option + stats.no_buffers_locked + stats.no_buffers_machine;
+	if (oldest)
+		stats.oldest_age_ns = zcreq_age_ns(conn->context, oldest->slot.since);
+	conn->transport->stats(conn, &stats);
+	return stats;
+}
+
+void zcreq_stats_keep(const struct zcreq_conn *conn)
+{
+	const struct zcreq_stats stats = look(conn);
+
+	add(&conn->context->stats, &stats);
+}
+
+int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, size_t size)
+{
+	if (!conn || !stats || size != sizeof(*stats))
+		return -EINVAL;
+	*stats = look(conn);
+	return 0;
+}
+
+int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats *stats,
+			size_t size)
+{
+	const struct zcreq_conn *conn;
+
+	if (!context || !stats || size != sizeof(*stats))
+		return -EINVAL;
+	*stats = context->stats;
+	TAILQ_FOREACH(conn, &context->conns, in_context) {
+		const struct zcreq_stats more = look(conn);
+
+		add(stats, &more);
+	}
+	return 0;
+}
