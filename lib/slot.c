@@ -13,7 +13,7 @@ void zcreq_slots_init(struct zcreq_slots *table, const struct zcreq_allocator *a
 		.free = ZCREQ_SLOT_NONE,
 		.limit = limit,
 		.seed = seed,
-		.kind = (uint64_t)kind << ZCREQ_SLOT_INDEX_BITS,
+		.in_use = (uint64_t)kind << ZCREQ_SLOT_INDEX_BITS | 1,
 		.allocator = allocator,
 	};
 }
@@ -61,7 +61,7 @@ int zcreq_slots_grow(struct zcreq_slots *table, size_t size)
 	for (uint32_t i = table->made; i-- > first;) {
 		struct zcreq_slot *slot = zcreq_slots_at(table, i, size);
 
-		slot->bits = (zcreq_mix(table->seed + i) & generation_mask) | i;
+		slot->bits = (zcreq_mix(table->seed + i) & generation_mask) | (i ^ 1);
 		slot->next_free = table->free;
 		table->free = i;
 	}

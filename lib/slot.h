@@ -11,8 +11,8 @@
  *
  * The entry stores the whole handle that is good for it now, so a look-up is one
  * comparison, and a stale, forged or foreign handle differs in some bit. Freeing
- * an entry moves its generation on and sets its kind to "free", which no handle
- * has. Generations start at a hash of the context's seed and the index, so that
+ * an entry moves its generation on and stores the index of its neighbour, with which
+ * nobody comes here, and the kind "free". Generations start at a hash of the context's seed and the index, so that
  * neither a handle of another context nor that of a neighbour fits by chance.
  *
  * It never frees a page before the table's end, and never calls anybody.
@@ -54,7 +54,7 @@ struct zcreq_slots {
 	uint32_t limit;
 	uint32_t page_room; /* pages that the array has room for */
 	uint64_t seed;      /* where generations of new entries come from */
-	uint64_t kind;      /* kind bits of handles in use */
+	uint64_t in_use;    /* the bits that differ between an entry in use and a free one */
 	const struct zcreq_allocator *allocator;
 };
 
@@ -91,7 +91,13 @@ static inline struct zcreq_slot *zcreq_slots_find(const struct zcreq_slots *tabl
 	if (index >= table->made)
 		return NULL;
 	slot = zcreq_slots_at(table, index, size);
-	return slot->bits == bits && (bits & ZCREQ_SLOT_KIND_MASK) == table->kind ? slot : NULL;
+	return slot->bits == bits ? slot : NULL;
+}
+
+/* Is an entry, found by going through the table, in use? */
+static inline bool zcreq_slot_in_use(const struct zcreq_slot *slot)
+{
+	return slot->bits & ZCREQ_SLOT_KIND_MASK;
 }
 
 /* Is no entry free? Then grow first. */
@@ -106,7 +112,7 @@ static inline struct zcreq_slot *zcreq_slots_take(struct zcreq_slots *table, siz
 	struct zcreq_slot *slot = zcreq_slots_at(table, table->free, size);
 
 	table->free = slot->next_free;
-	slot->bits |= table->kind;
+	slot->bits ^= table->in_use;
 	return slot;
 }
 
@@ -115,7 +121,7 @@ static inline void zcreq_slots_give(struct zcreq_slots *table, struct zcreq_slot
 {
 	uint64_t bits = slot->bits;
 
-	slot->bits = (bits & ~ZCREQ_SLOT_KIND_MASK) + ZCREQ_SLOT_GENERATION;
+	slot->bits = (bits ^ table->in_use) + ZCREQ_SLOT_GENERATION;
 	slot->next_free = table->free;
 	table->free = bits & ZCREQ_SLOT_INDEX_MASK;
 }
