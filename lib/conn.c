@@ -18,6 +18,7 @@
 #include "core.h"
 #include "message.h"
 #include "options.h"
+#include "trace.h"
 
 static const struct zcreq_conn_hooks no_hooks;
 
@@ -94,6 +95,7 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 	conn->number = context->conn_number++;
 	conn->stats.connections_now = 1;
 	TAILQ_INSERT_TAIL(&context->conns, conn, in_context);
+	zcreq_trace_open(conn);
 }
 
 /* A connection without a socket: no sends, nothing of its own to let go of. */
@@ -240,6 +242,7 @@ int zcreq_conn_abort(struct zcreq_conn *conn, int status)
 		return ret;
 	conn->status = status;
 	conn->deadline_ns = 0;
+	zcreq_trace_abort(conn);
 	zcreq_conn_due(conn, ZCREQ_CONN_DUE_ABORT);
 	TAILQ_FOREACH(request, &conn->requests, in_conn)
 		zcreq_request_abort(request, status);
@@ -259,6 +262,7 @@ int zcreq_conn_drain(struct zcreq_conn *conn, uint64_t deadline_ns)
 	if (ret)
 		return ret;
 	conn->deadline_ns = deadline_ns;
+	zcreq_trace_drain(conn);
 	zcreq_conn_stir(conn);
 	zcreq_conn_check_end(conn);
 	return 0;
@@ -301,6 +305,7 @@ static unsigned run_closed(struct zcreq_conn *conn)
 	unsigned calls = 0;
 
 	timers_list(conn, NULL);
+	zcreq_trace_closed(conn);
 	if (conn->hooks->closed) {
 		conn->hooks->closed(conn, conn->status, conn->arg);
 		calls++;

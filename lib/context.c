@@ -9,6 +9,7 @@
 #include "core.h"
 #include "guard.h"
 #include "options.h"
+#include "trace.h"
 
 /* Rounds of callbacks that one dispatch follows: see zcreq_dispatch(). */
 #define DISPATCH_ROUNDS 8
@@ -159,6 +160,7 @@ uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns)
 		return ZCREQ_NEVER;
 	context->now_ns = now_ns;
 	context->now = zcreq_time(now_ns);
+	context->tracing = context->ring || zcreq_trace_probed();
 	run_timers(context, now_ns);
 	if (zcreq_dispatch(context) > 0)
 		run_timers(context, now_ns);

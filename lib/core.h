@@ -25,6 +25,7 @@
 #include "slot.h"
 
 struct zcreq_message;
+struct zcreq_trace_header;
 
 /* The mailbox of a request or a connection: callbacks that are due, in the order
  * in which dispatch runs them. Not empty means: it is on the context's queue. */
@@ -130,6 +131,9 @@ struct zcreq_context {
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
 	uint64_t now_ns;                /* at the last tick; 0: there was none */
 	uint32_t now;                   /* the same, as zcreq_time() */
+	bool tracing;                   /* into a ring, or a probe is attached: see trace.h */
+	struct zcreq_trace_header *ring; /* NULL: none */
+	uint64_t (*clock_ns)(void);     /* of events; NULL: now_ns */
 	uint32_t dispatch_depth;
 	uint32_t conn_number;           /* of the next connection */
 	struct zcreq_conn_list conns;   /* that have not been freed by both owners */
@@ -172,6 +176,10 @@ static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_
 	return 0;
 }
 
+/* A handle was refused, which is counted in @stats. */
+__attribute__((cold)) void zcreq_stale(struct zcreq_context *context, struct zcreq_stats *stats,
+				       uint64_t handle);
+
 /* The request that @id names, or NULL, which is counted as a stale use. */
 static inline struct zcreq_request *zcreq_request_find(struct zcreq_context *context, zcreq_id id)
 {
@@ -179,7 +187,7 @@ static inline struct zcreq_request *zcreq_request_find(struct zcreq_context *con
 		zcreq_slots_find(&context->requests, id.bits, sizeof(struct zcreq_request));
 
 	if (__builtin_expect(!slot, 0))
-		context->stats.stale_handles++;
+		zcreq_stale(context, &context->stats, id.bits);
 	return (struct zcreq_request *)slot;
 }
 
@@ -189,7 +197,7 @@ static inline int zcreq_request_may(struct zcreq_request *request, enum zcreq_ev
 	int ret = zcreq_request_event(request, event);
 
 	if (__builtin_expect(ret == -ESTALE, 0))
-		request->conn->stats.stale_handles++;
+		zcreq_stale(request->conn->context, &request->conn->stats, request->slot.bits);
 	return ret;
 }
 

@@ -27,6 +27,7 @@
 
 #include "engine.h"
 #include "socket.h"
+#include "trace.h"
 
 #define POLL_LEAST_NS (1 * ZCREQ_MS)
 #define POLL_MOST_NS (20 * ZCREQ_MS)
@@ -69,6 +70,7 @@ static void let_go(struct zcreq_stream *stream)
 		refused(stream);
 		ret = disconnect(stream);
 	}
+	zcreq_trace_disconnect(&stream->conn, ret);
 	if (ret == 0)
 		stream->ladder = ZCREQ_LADDER_LET_GO;
 }

@@ -14,6 +14,7 @@
 
 #include "bug.h"
 #include "core.h"
+#include "trace.h"
 
 #define REQUEST_SIZE sizeof(struct zcreq_request)
 #define HOLD_SIZE sizeof(struct zcreq_hold_slot)
@@ -96,11 +97,18 @@ static inline void must(struct zcreq_request *request, enum zcreq_event event)
 	zcreq_assert(ret == 0);
 }
 
+void zcreq_stale(struct zcreq_context *context, struct zcreq_stats *stats, uint64_t handle)
+{
+	stats->stale_handles++;
+	zcreq_trace_stale(context, handle);
+}
+
 /* The status becomes known, unless it was. */
 static void settle(struct zcreq_request *request, int status)
 {
 	if (status && !request->status) {
 		request->status = status;
+		zcreq_trace_settled(request);
 		zcreq_request_due(request, ZCREQ_DUE_SETTLED);
 	}
 }
@@ -148,6 +156,7 @@ int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg,
 	conn->request_count++;
 	conn->stats.begun++;
 	id->bits = request->slot.bits;
+	zcreq_trace_begin(request);
 	return 0;
 }
 
@@ -178,6 +187,7 @@ int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
 	zcreq_request_check_last(request);
 	if (__builtin_expect(request->conn->state == ZCREQ_CONN_QUARANTINED, 0))
 		zcreq_request_deadline(request);
+	zcreq_trace_finish(request);
 	return 0;
 }
 
@@ -207,6 +217,7 @@ int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
 	request->holds++;
 	request->conn->stats.holds_now++;
 	hold->bits = taken->slot.bits;
+	zcreq_trace_take(request);
 	return 0;
 }
 
@@ -219,7 +230,7 @@ int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 		return -EINVAL;
 	slot = zcreq_slots_find(&context->holds, hold.bits, HOLD_SIZE);
 	if (!slot) {
-		context->stats.stale_handles++;
+		zcreq_stale(context, &context->stats, hold.bits);
 		return -ESTALE;
 	}
 	request = ((struct zcreq_hold_slot *)slot)->request;
@@ -227,6 +238,7 @@ int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 	request->conn->stats.holds_now--;
 	request->conn->stats.proved_caller++;
 	request->holds--;
+	zcreq_trace_drop(request, status);
 	settle(request, status);
 	zcreq_request_check_last(request);
 	return 0;
@@ -236,6 +248,7 @@ int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 static void aborted(struct zcreq_request *request, int status)
 {
 	request->conn->stats.aborted++;
+	zcreq_trace_aborted(request, status);
 	settle(request, status);
 	if (request->state == ZCREQ_STATE_ABORTING)
 		zcreq_request_due(request, ZCREQ_DUE_ABORTING);
@@ -278,6 +291,7 @@ void zcreq_request_deadline(struct zcreq_request *request)
 	must(request, ZCREQ_EVENT_DEADLINE);
 	stats->quarantined_now++;
 	stats->quarantined_bytes_now += request->send_bytes;
+	zcreq_trace_quarantined(request);
 	zcreq_request_due(request, ZCREQ_DUE_QUARANTINED);
 }
 
@@ -289,6 +303,7 @@ static inline void retire(struct zcreq_request *request)
 	must(request, ZCREQ_EVENT_REPORTED);
 	TAILQ_REMOVE(&conn->requests, request, in_conn);
 	conn->request_count--;
+	zcreq_trace_released(request);
 	zcreq_slots_give(&conn->context->requests, &request->slot);
 	zcreq_conn_check_end(conn);
 }

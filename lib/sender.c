@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "engine.h"
+#include "trace.h"
 
 static bool has_sender(const struct zcreq_conn *conn)
 {
@@ -83,6 +84,7 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 	stream->sending.turn = ZCREQ_TURN_OURS;
 	taken(stream, result, more);
 	if (!more) {
+		zcreq_trace_notified(&stream->conn, id, id, result > 0);
 		batch = zcreq_window_prove(&stream->window, id);
 		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send,
 				  result > 0 ? ZCREQ_GONE_COPIED : ZCREQ_GONE_UNSENT);
@@ -102,6 +104,7 @@ static void submit(struct zcreq_stream *stream)
 		return;
 	range = zcreq_sendq_lend(&stream->queue, &next.bytes, &next.iovcnt);
 	zcreq_window_push(&stream->window, range.first, range.last);
+	zcreq_trace_batch(&stream->conn, next.id, next.bytes, range.first, range.last);
 	sending->lent_bytes = next.bytes;
 	sending->by_reference = next.by_reference;
 	sending->turn = ZCREQ_TURN_CALLING;
@@ -137,7 +140,7 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 	if (!has_sender(conn))
 		return -EINVAL;
 	if (!zcreq_stream_lent(stream) || id != stream->window.next - 1) {
-		conn->stats.stale_handles++;
+		zcreq_stale(conn->context, &conn->stats, id);
 		return -ESTALE;
 	}
 	calling = stream->sending.turn == ZCREQ_TURN_CALLING;

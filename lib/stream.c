@@ -16,6 +16,7 @@
 #include "guard.h"
 #include "options.h"
 #include "socket.h"
+#include "trace.h"
 
 #define LINGER_MS 5000
 
@@ -195,6 +196,7 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 	if (ret)
 		return ret;
 	queued(stream);
+	zcreq_trace_send(conn);
 	if (__builtin_expect(conn->context->guard != NULL, 0))
 		zcreq_guard_send(stream, request, iov, iovcnt, stream->queue.tail - 1);
 	return 0;

@@ -12,6 +12,7 @@
 #include "errqueue.h"
 #include "guard.h"
 #include "socket.h"
+#include "trace.h"
 
 /* Foreign messages read in one go, beside one message for each batch. */
 #define FOREIGN_AT_ONCE 1024
@@ -56,6 +57,7 @@ static inline bool prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 
 bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 {
+	zcreq_trace_notified(&stream->conn, id, id, copied);
 	if (!prove(stream, id, copied))
 		return false;
 	zcreq_policy_notified(&stream->policy, 1, copied);
@@ -73,6 +75,7 @@ static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, b
 		stream->conn.stats.bogus_ranges++;
 		return;
 	}
+	zcreq_trace_notified(&stream->conn, lo, hi, copied);
 	zcreq_policy_notified(&stream->policy, ids, copied);
 	do
 		prove(stream, id, copied);
@@ -193,6 +196,7 @@ static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint
 
 void zcreq_stream_no_buffers(struct zcreq_stream *stream)
 {
+	zcreq_trace_no_buffers(&stream->conn, stream->window.pending);
 	if (stream->window.pending)
 		stream->conn.stats.no_buffers_option++;
 	else
@@ -226,6 +230,7 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 	if (ret <= 0)
 		return ret;
 	range = zcreq_sendq_accept(&stream->queue, ret, true);
+	zcreq_trace_batch(&stream->conn, stream->window.next, ret, range.first, range.last);
 	zcreq_window_push(&stream->window, range.first, range.last);
 	stream->conn.stats.zerocopy_batches++;
 	return ret;
@@ -234,10 +239,12 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 static ssize_t send_copy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
 {
 	ssize_t ret = call_sendmsg(stream, iov, iovcnt, 0);
+	struct zcreq_send_range range;
 
 	if (ret <= 0)
 		return ret;
-	zcreq_sendq_accept(&stream->queue, ret, false);
+	range = zcreq_sendq_accept(&stream->queue, ret, false);
+	zcreq_trace_copy(&stream->conn, ret, range.first, range.last);
 	stream->conn.stats.copied_batches++;
 	return ret;
 }
@@ -268,6 +275,7 @@ void zcreq_stream_failed(struct zcreq_stream *stream, int error)
 	}
 	/* the machine is short of memory: try again in a while */
 	stream->conn.stats.no_buffers_machine++;
+	zcreq_trace_no_buffers(&stream->conn, stream->window.pending);
 	stream->retry_ns = ZCREQ_NEVER;
 	zcreq_conn_stir(&stream->conn);
 }

@@ -27,6 +27,7 @@
 #include <stddef.h>
 
 #include "engine.h"
+#include "trace.h"
 
 #define RETRY_NS (10 * ZCREQ_MS)
 
@@ -140,13 +141,14 @@ static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *
 	return 0;
 }
 
-static void tell(struct zcreq_stream *stream, enum zcreq_stall verdict)
+static void tell(struct zcreq_stream *stream, enum zcreq_stall verdict, uint64_t quiet_ms)
 {
 	struct zcreq_stats *stats = &stream->conn.stats;
 
 	if (stream->conn.stall == verdict)
 		return;
 	stream->conn.stall = verdict;
+	zcreq_trace_stall(&stream->conn, quiet_ms);
 	zcreq_conn_due(&stream->conn, ZCREQ_CONN_DUE_STALLED);
 	stats->stalled_vanished += verdict == ZCREQ_STALL_VANISHED;
 	stats->stalled_not_reading += verdict == ZCREQ_STALL_NOT_READING;
@@ -164,7 +166,7 @@ static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
 		zcreq_conn_abort(&stream->conn, ret);
 		return ZCREQ_NEVER;
 	}
-	tell(stream, look.verdict);
+	tell(stream, look.verdict, (now_ns - stream->quiet_since_ns) / ZCREQ_MS);
 	if (look.verdict == ZCREQ_STALL_VANISHED) {
 		zcreq_conn_abort(&stream->conn, -ETIMEDOUT);
 		return ZCREQ_NEVER;

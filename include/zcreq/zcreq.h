@@ -9,7 +9,7 @@
  * Read from the bottom up: context.h (one thread's tables and its clock),
  * request.h (a unit of work and what holds its buffers), conn.h (the requests of
  * one connection), stream.h (a TCP socket and everything queued on it), sender.h
- * (what to put in place of sendmsg).
+ * (what to put in place of sendmsg); and trace.h for those who want to look inside.
  */
 #ifndef ZCREQ_H
 #define ZCREQ_H
@@ -20,6 +20,7 @@
 #include <zcreq/request.h>
 #include <zcreq/sender.h>
 #include <zcreq/stream.h>
+#include <zcreq/trace.h>
 #include <zcreq/version.h>
 
 #endif

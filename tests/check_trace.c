@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_trace.c - the ring of events: what is in it, in which order, and how it ends
+ *
+ * Time is a counter that the test winds on, so that every event has one of its own.
+ */
+#include "suite.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zcreq/zcreq.h>
+
+#include "counting.h"
+#include "recorder.h"
+#include "stub.h"
+
+#define EVENTS 64
+#define RING_BYTES (sizeof(struct zcreq_trace_header) + EVENTS * sizeof(struct zcreq_trace_event))
+
+static struct counting memory;
+static struct zcreq_context *context;
+static struct stub stub;
+static struct zcreq_conn *conn;
+static struct heard heard[2];
+static char data[65536];
+static uint64_t ring[RING_BYTES / 8 + 100];
+static uint64_t now_ns;
+
+static uint64_t wound_clock(void)
+{
+	return now_ns += 10;
+}
+
+static int start_with(void *ring_memory, size_t bytes, uint64_t (*clock_ns)(void))
+{
+	const struct zcreq_trace_options o = {
+		.size = sizeof(o), .memory = ring_memory, .memory_bytes = bytes,
+		.clock_ns = clock_ns,
+	};
+
+	return zcreq_trace_start(context, &o);
+}
+
+static void start(void)
+{
+	ck_assert_int_eq(start_with(ring, RING_BYTES, wound_clock), 0);
+}
+
+static const struct zcreq_trace_header *header(void)
+{
+	return (const struct zcreq_trace_header *)ring;
+}
+
+static const struct zcreq_trace_event *event(uint64_t n)
+{
+	CLAIM(n < header()->written);
+	return (const struct zcreq_trace_event *)(header() + 1) + n % header()->capacity;
+}
+
+static void setup(void)
+{
+	counting_init(&memory);
+	context = counting_context(&memory, 0);
+	stub_init(&stub);
+	memset(heard, 0, sizeof(heard));
+	memset(ring, 0xee, sizeof(ring));
+	conn = NULL;
+}
+
+static void open_stream(void)
+{
+	conn = stub_open(&stub, context, NULL, NULL);
+}
+
+static void teardown(void)
+{
+	if (conn && zcreq_conn_state(conn) <= ZCREQ_CONN_DRAINING)
+		zcreq_conn_abort(conn, -ECONNRESET);
+	zcreq_dispatch(context);
+	zcreq_conn_free(conn);
+	counting_end(&memory, context);
+}
+
+static void sent(unsigned i)
+{
+	heard_begin(conn, &heard[i]);
+	stub_send(conn, heard[i].id, data, 1000);
+	ck_assert_int_eq(zcreq_finish(context, heard[i].id, 0), 0);
+}
+
+static void proven(void)
+{
+	stub_prove_all(&stub);
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+}
+
+/* The kinds from event @from on are these, and time goes on. */
+static void assert_kinds(uint64_t from, const enum zcreq_trace_kind *kinds, size_t count)
+{
+	ck_assert_uint_eq(header()->written, from + count);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert_msg(event(from + i)->kind == kinds[i], "event %zu is a %u, not a %u", i,
+			      event(from + i)->kind, kinds[i]);
+		ck_assert(!i || event(from + i)->time_ns > event(from + i - 1)->time_ns);
+	}
+}
+
+START_TEST(a_life_is_told_in_order)
+{
+	static const enum zcreq_trace_kind kinds[] = {
+		ZCREQ_TRACE_OPEN, ZCREQ_TRACE_BEGIN, ZCREQ_TRACE_SEND, ZCREQ_TRACE_BATCH,
+		ZCREQ_TRACE_FINISH, ZCREQ_TRACE_NOTIFIED, ZCREQ_TRACE_RELEASED,
+	};
+
+	start();
+	open_stream();
+	sent(0);
+	proven();
+	assert_kinds(0, kinds, COUNT(kinds));
+	for (unsigned i = 1; i <= 6; i++)
+		if (i != 3 && i != 5)
+			ck_assert_uint_eq(event(i)->subject, heard[0].id.bits);
+	ck_assert_uint_eq(event(2)->first, 0);
+	ck_assert_uint_eq(event(2)->last, 1000);
+	ck_assert_uint_eq(event(3)->subject, (uint64_t)1000 << 32);
+	ck_assert_uint_eq(event(3)->first + event(3)->last, 0);
+	ck_assert_uint_eq(event(5)->first + event(5)->last, 0);
+	ck_assert_int_eq(event(6)->status, 0);
+}
+END_TEST
+
+START_TEST(an_abort_is_told_with_all_that_follows)
+{
+	static const enum zcreq_trace_kind kinds[] = {
+		ZCREQ_TRACE_ABORT, ZCREQ_TRACE_SETTLED, ZCREQ_TRACE_ABORTED,
+		ZCREQ_TRACE_DISCONNECT, ZCREQ_TRACE_NOTIFIED, ZCREQ_TRACE_CLOSED,
+		ZCREQ_TRACE_RELEASED,
+	};
+	uint64_t from;
+
+	start();
+	open_stream();
+	sent(0);
+	from = header()->written;
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(header()->written, from + COUNT(kinds));
+	for (unsigned i = 0; i < COUNT(kinds); i++) {
+		unsigned found = 0;
+
+		/* the order of released and closed is dispatch's */
+		for (uint64_t n = from; n < header()->written; n++)
+			found += event(n)->kind == kinds[i];
+		ck_assert_uint_eq(found, 1);
+	}
+	ck_assert_int_eq(event(from)->kind, ZCREQ_TRACE_ABORT);
+	ck_assert_int_eq(event(from)->status, -ETIMEDOUT);
+}
+END_TEST
+
+START_TEST(copies_holds_and_stale_handles_are_told)
+{
+	zcreq_hold hold;
+	uint64_t from;
+
+	start();
+	open_stream();
+	stub.zerocopy_error = -ENOBUFS;
+	heard_begin(conn, &heard[0]);
+	stub_send(conn, heard[0].id, data, 500);
+	from = header()->written;
+	ck_assert_int_eq(event(from - 2)->kind, ZCREQ_TRACE_NO_BUFFERS);
+	ck_assert_int_eq(event(from - 1)->kind, ZCREQ_TRACE_COPY);
+	ck_assert_uint_eq(event(from - 1)->subject >> 32, 500);
+	hold = heard_take(context, &heard[0]);
+	ck_assert_uint_eq(event(from)->first, 1);
+	ck_assert_int_eq(zcreq_drop(context, hold, -EIO), 0);
+	ck_assert_int_eq(event(from + 1)->kind, ZCREQ_TRACE_DROP);
+	ck_assert_int_eq(event(from + 1)->status, -EIO);
+	ck_assert_int_eq(zcreq_drop(context, hold, 0), -ESTALE);
+	ck_assert_int_eq(event(header()->written - 1)->kind, ZCREQ_TRACE_STALE);
+	ck_assert_uint_eq(event(header()->written - 1)->subject, hold.bits);
+	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), -ESTALE);
+	ck_assert_uint_eq(event(header()->written - 1)->subject, heard[0].id.bits);
+}
+END_TEST
+
+START_TEST(a_mark_keeps_sixteen_bytes)
+{
+	const char text[] = "exactly 16 bytes and more";
+	const struct zcreq_trace_event *mark;
+	char kept[16];
+
+	zcreq_trace_mark(context, "nobody listens");
+	zcreq_trace_mark(NULL, "nobody");
+	start();
+	zcreq_trace_mark(context, NULL);
+	ck_assert_uint_eq(header()->written, 0);
+	zcreq_trace_mark(context, text);
+	mark = event(0);
+	memcpy(kept, &mark->subject, 8);
+	memcpy(kept + 8, &mark->first, 4);
+	memcpy(kept + 12, &mark->last, 4);
+	ck_assert_int_eq(memcmp(kept, text, sizeof(kept)), 0);
+}
+END_TEST
+
+START_TEST(the_ring_wraps_and_keeps_the_newest)
+{
+	start();
+	ck_assert_uint_eq(header()->capacity, EVENTS);
+	for (unsigned i = 0; i < 3 * EVENTS + 5; i++)
+		zcreq_trace_mark(context, "m");
+	ck_assert_uint_eq(header()->written, 3 * EVENTS + 5);
+	for (unsigned i = 2 * EVENTS + 5; i < 3 * EVENTS + 5; i++)
+		ck_assert_uint_eq(event(i)->time_ns, now_ns - 10 * (3 * EVENTS + 4 - i));
+	for (size_t i = RING_BYTES / 8; i < COUNT(ring); i++)
+		ck_assert_uint_eq(ring[i], 0xeeeeeeeeeeeeeeee);
+}
+END_TEST
+
+/* From the least size on: the largest power of two that fits, and not a byte more. */
+START_TEST(any_size_of_memory_is_used_as_far_as_it_goes)
+{
+	const size_t least = 64 + ZCREQ_TRACE_LEAST * 32;
+
+	for (size_t bytes = 0; bytes <= sizeof(ring) - 8; bytes++) {
+		int ret;
+
+		memset(ring, 0xee, sizeof(ring));
+		ret = start_with(ring, bytes, NULL);
+		CLAIM(ret == (bytes < least ? -EINVAL : 0));
+		if (ret)
+			continue;
+		CLAIM(header()->capacity * 32 + 64 <= bytes);
+		CLAIM(header()->capacity * 64 + 64 > bytes);
+		for (unsigned i = 0; i < header()->capacity + 3; i++)
+			zcreq_trace_mark(context, "m");
+		CLAIM(((uint8_t *)ring)[64 + header()->capacity * 32] == 0xee);
+		CLAIM(zcreq_trace_stop(context) == 0);
+	}
+}
+END_TEST
+
+START_TEST(without_a_clock_it_is_the_time_of_the_tick)
+{
+	ck_assert_int_eq(start_with(ring, RING_BYTES, NULL), 0);
+	zcreq_tick(context, 12345678);
+	zcreq_trace_mark(context, "m");
+	ck_assert_uint_eq(event(0)->time_ns, 12345678);
+}
+END_TEST
+
+START_TEST(nothing_is_written_before_start_and_after_stop)
+{
+	open_stream();
+	sent(0);
+	ck_assert_uint_eq(ring[0], 0xeeeeeeeeeeeeeeee);
+	start();
+	ck_assert_int_eq(zcreq_trace_stop(context), 0);
+	proven();
+	zcreq_tick(context, 1);
+	zcreq_trace_mark(context, "m");
+	ck_assert_uint_eq(header()->written, 0);
+	ck_assert_int_eq(zcreq_trace_stop(context), -ENOENT);
+}
+END_TEST
+
+struct sink {
+	char bytes[2 * RING_BYTES];
+	size_t len;
+	unsigned calls, fail_at;
+};
+
+static int take(const void *bytes, size_t len, void *arg)
+{
+	struct sink *sink = arg;
+
+	if (++sink->calls == sink->fail_at)
+		return -ENOSPC;
+	CLAIM(sink->len + len <= sizeof(sink->bytes));
+	memcpy(sink->bytes + sink->len, bytes, len);
+	sink->len += len;
+	return 0;
+}
+
+START_TEST(a_dump_is_the_memory_as_far_as_it_is_used)
+{
+	static struct sink sink;
+
+	start();
+	ck_assert_int_eq(zcreq_trace_dump(context, take, &sink), 0);
+	ck_assert_uint_eq(sink.len, 64);
+	for (unsigned i = 0; i < EVENTS + 1; i++) {
+		zcreq_trace_mark(context, "m");
+		sink.len = 0;
+		ck_assert_int_eq(zcreq_trace_dump(context, take, &sink), 0);
+		ck_assert_uint_eq(sink.len, 64 + 32 * (i < EVENTS ? i + 1 : EVENTS));
+		ck_assert_int_eq(memcmp(sink.bytes, ring, sink.len), 0);
+	}
+}
+END_TEST
+
+START_TEST(a_dump_ends_with_the_first_error)
+{
+	static struct sink sink;
+
+	start();
+	zcreq_trace_mark(context, "m");
+	sink.fail_at = _i;
+	ck_assert_int_eq(zcreq_trace_dump(context, take, &sink), -ENOSPC);
+	ck_assert_uint_eq(sink.calls, _i);
+}
+END_TEST
+
+START_TEST(wrong_uses_are_errors)
+{
+	struct zcreq_trace_options o = {.size = sizeof(o), .memory = ring, .memory_bytes = RING_BYTES};
+	static struct sink sink;
+
+	ck_assert_int_eq(zcreq_trace_start(NULL, &o), -EINVAL);
+	ck_assert_int_eq(zcreq_trace_start(context, NULL), -EINVAL);
+	ck_assert_int_eq(start_with(NULL, RING_BYTES, NULL), -EINVAL);
+	ck_assert_int_eq(start_with((char *)ring + 4, RING_BYTES, NULL), -EINVAL);
+	o.size = sizeof(o) - 1;
+	ck_assert_int_eq(zcreq_trace_start(context, &o), -EINVAL);
+	ck_assert_int_eq(zcreq_trace_stop(NULL), -EINVAL);
+	ck_assert_int_eq(zcreq_trace_dump(context, take, &sink), -ENOENT);
+	ck_assert_int_eq(zcreq_trace_dump(NULL, take, &sink), -EINVAL);
+	start();
+	ck_assert_int_eq(start_with(ring, RING_BYTES, NULL), -EALREADY);
+	ck_assert_int_eq(zcreq_trace_dump(context, NULL, &sink), -EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("trace");
+	TCase *tcase = tcase_create("ring");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_life_is_told_in_order);
+	tcase_add_test(tcase, an_abort_is_told_with_all_that_follows);
+	tcase_add_test(tcase, copies_holds_and_stale_handles_are_told);
+	tcase_add_test(tcase, a_mark_keeps_sixteen_bytes);
+	tcase_add_test(tcase, the_ring_wraps_and_keeps_the_newest);
+	tcase_add_test(tcase, any_size_of_memory_is_used_as_far_as_it_goes);
+	tcase_add_test(tcase, without_a_clock_it_is_the_time_of_the_tick);
+	tcase_add_test(tcase, nothing_is_written_before_start_and_after_stop);
+	tcase_add_test(tcase, a_dump_is_the_memory_as_far_as_it_is_used);
+	tcase_add_loop_test(tcase, a_dump_ends_with_the_first_error, 1, 3);
+	tcase_add_test(tcase, wrong_uses_are_errors);
+	suite_add_tcase(suite, tcase);
+	return suite_run(suite);
+}
