@@ -8,6 +8,7 @@
  *	send        send(2), which copies
  *	zerocopy    MSG_ZEROCOPY by hand: counts notifications, tracks nothing
  *	zcreq       the library, mode always: what its tracking costs
+ *	traced      as zcreq, with every event in a ring and a clock for each turn
  *	auto        the library, mode auto: what a user gets
  *	send_zc     io_uring's SEND_ZC by hand
  *	uring       the library through a ring, mode always
@@ -97,6 +98,7 @@ enum {
 	SEND,
 	ZEROCOPY,
 	ZCREQ,
+	TRACED,
 	AUTO,
 #ifdef BENCH_RING
 	SEND_ZC,
@@ -112,6 +114,7 @@ static const struct {
 	[SEND] = {"send", run_send},
 	[ZEROCOPY] = {"zerocopy", run_zerocopy},
 	[ZCREQ] = {"zcreq", run_always},
+	[TRACED] = {"traced", run_traced},
 	[AUTO] = {"auto", run_auto},
 #ifdef BENCH_RING
 	[SEND_ZC] = {"send_zc", run_ring_by_hand},
@@ -203,6 +206,7 @@ int main(int argc, char **argv)
 			       median(r[way].cpu, rounds));
 		compare(r, ZCREQ, ZEROCOPY, sizes[s], rounds);
 		compare(r, AUTO, SEND, sizes[s], rounds);
+		compare(r, TRACED, ZCREQ, sizes[s], rounds);
 #ifdef BENCH_RING
 		compare(r, URING, SEND_ZC, sizes[s], rounds);
 		compare(r, URING, ZCREQ, sizes[s], rounds);

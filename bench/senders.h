@@ -25,6 +25,7 @@ uint64_t run_zerocopy(int fd, size_t size, uint64_t end_ns);
 /* senders_zcreq.c */
 uint64_t run_always(int fd, size_t size, uint64_t end_ns);
 uint64_t run_auto(int fd, size_t size, uint64_t end_ns);
+uint64_t run_traced(int fd, size_t size, uint64_t end_ns);
 
 /* senders_ring.c, where liburing is there */
 uint64_t run_ring_by_hand(int fd, size_t size, uint64_t end_ns);

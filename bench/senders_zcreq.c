@@ -21,8 +21,16 @@ static void released(zcreq_id id, int status, void *arg)
 
 static const struct zcreq_ops ops = {.released = released};
 
-static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode mode)
+/* 16 Ki events */
+static uint64_t trace_memory[64 / 8 + (1 << 14) * 4];
+
+static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode mode,
+			  int traced)
 {
+	const struct zcreq_trace_options trace = {
+		.size = sizeof(trace), .memory = trace_memory,
+		.memory_bytes = sizeof(trace_memory), .clock_ns = zcreq_now_ns,
+	};
 	struct zcreq_stream_options o = {.size = sizeof(o), .fd = dup(fd), .mode = mode};
 	struct zcreq_context *context;
 	struct zcreq_conn *conn;
@@ -30,6 +38,8 @@ static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode 
 	unsigned n = 0;
 
 	check(zcreq_context_new(NULL, &context));
+	if (traced)
+		check(zcreq_trace_start(context, &trace));
 	check(zcreq_stream_open(context, &o, &conn));
 	while (zcreq_now_ns() < end_ns) {
 		struct pollfd p = {o.fd, 0, 0};
@@ -67,10 +77,15 @@ static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode 
 
 uint64_t run_always(int fd, size_t size, uint64_t end_ns)
 {
-	return run_zcreq(fd, size, end_ns, ZCREQ_MODE_ALWAYS);
+	return run_zcreq(fd, size, end_ns, ZCREQ_MODE_ALWAYS, 0);
 }
 
 uint64_t run_auto(int fd, size_t size, uint64_t end_ns)
 {
-	return run_zcreq(fd, size, end_ns, ZCREQ_MODE_AUTO);
+	return run_zcreq(fd, size, end_ns, ZCREQ_MODE_AUTO, 0);
+}
+
+uint64_t run_traced(int fd, size_t size, uint64_t end_ns)
+{
+	return run_zcreq(fd, size, end_ns, ZCREQ_MODE_ALWAYS, 1);
 }

@@ -161,6 +161,7 @@ uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns)
 	context->now_ns = now_ns;
 	context->now = zcreq_time(now_ns);
 	context->tracing = context->ring || zcreq_trace_probed();
+	context->reading_left = 0;
 	run_timers(context, now_ns);
 	if (zcreq_dispatch(context) > 0)
 		run_timers(context, now_ns);

@@ -134,6 +134,8 @@ struct zcreq_context {
 	bool tracing;                   /* into a ring, or a probe is attached: see trace.h */
 	struct zcreq_trace_header *ring; /* NULL: none */
 	uint64_t (*clock_ns)(void);     /* of events; NULL: now_ns */
+	uint64_t read_ns;               /* when it was last read */
+	uint32_t reading_left;          /* events that this will do for */
 	uint32_t dispatch_depth;
 	uint32_t conn_number;           /* of the next connection */
 	struct zcreq_conn_list conns;   /* that have not been freed by both owners */

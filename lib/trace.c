@@ -18,6 +18,36 @@ static struct zcreq_trace_event *events_of(struct zcreq_trace_header *ring)
 	return (struct zcreq_trace_event *)(ring + 1);
 }
 
+/* Events for which one reading of the clock will do. */
+#define READING_MOST 16
+
+/*
+ * Those that come in great number, several for each request, share a reading of the
+ * clock, which takes longer than all the rest. What the kernel has part in has its own,
+ * and so has the first after a tick, since a program sleeps after ticks.
+ */
+static bool shares_reading(enum zcreq_trace_kind kind)
+{
+	const uint32_t many = 1u << ZCREQ_TRACE_BEGIN | 1u << ZCREQ_TRACE_SEND |
+			      1u << ZCREQ_TRACE_TAKE | 1u << ZCREQ_TRACE_DROP |
+			      1u << ZCREQ_TRACE_FINISH | 1u << ZCREQ_TRACE_RELEASED |
+			      1u << ZCREQ_TRACE_SETTLED | 1u << ZCREQ_TRACE_ABORTED;
+
+	return many >> kind & 1;
+}
+
+static uint64_t event_time(struct zcreq_context *context, enum zcreq_trace_kind kind)
+{
+	if (!context->clock_ns)
+		return context->now_ns;
+	if (!context->reading_left || !shares_reading(kind)) {
+		context->read_ns = context->clock_ns();
+		context->reading_left = READING_MOST;
+	}
+	context->reading_left--;
+	return context->read_ns;
+}
+
 void zcreq_trace_put(struct zcreq_context *context, enum zcreq_trace_kind kind, uint32_t conn,
 		     uint64_t subject, int status, uint32_t first, uint32_t last)
 {
@@ -26,7 +56,7 @@ void zcreq_trace_put(struct zcreq_context *context, enum zcreq_trace_kind kind, 
 	if (!ring)
 		return;
 	events_of(ring)[ring->written & (ring->capacity - 1)] = (struct zcreq_trace_event){
-		.time_ns = context->clock_ns ? context->clock_ns() : context->now_ns,
+		.time_ns = event_time(context, kind),
 		.subject = subject,
 		.conn = conn,
 		.kind = kind,
@@ -69,6 +99,7 @@ int zcreq_trace_start(struct zcreq_context *context, const struct zcreq_trace_op
 		.capacity = capacity,
 	};
 	context->clock_ns = o.clock_ns;
+	context->reading_left = 0;
 	context->tracing = true;
 	return 0;
 }

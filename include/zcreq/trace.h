@@ -108,9 +108,10 @@ struct zcreq_trace_header {
  * @memory:        aligned to 8 bytes; borrowed until zcreq_trace_stop() or the end of
  *                 the context; overwritten
  * @memory_bytes:  for a header and a power of two of events; the rest is not used
- * @clock_ns:      what time it is, asked for every event; zcreq_now_ns will do. NULL is
- *                 the time of the last tick: costs nothing, and tells what happened
- *                 within a turn of the loop only by its order.
+ * @clock_ns:      what time it is; zcreq_now_ns will do. Asked for every event that the
+ *                 kernel has part in, for the first after a tick, and at least for each
+ *                 16th. NULL is the time of the last tick: costs nothing, and tells
+ *                 what happened within a turn of the loop only by its order.
  */
 struct zcreq_trace_options {
 	size_t size;
