@@ -366,9 +366,10 @@ static int draw_to(const char *path, const struct setup *setup, const struct res
 static void usage(FILE *file)
 {
 	fprintf(file,
-		"usage: vanish [--svg PATH] [--requests N] [--size BYTES]\n\n"
+		"usage: vanish [--svg PATH] [--trace PATH] [--requests N] [--size BYTES]\n\n"
 		"Cuts the link under a zero-copy transfer and takes the buffers back in seven ways.\n\n"
 		"  --svg PATH      where the picture goes (vanish.svg)\n"
+		"  --trace PATH    the zcreq rows leave traces in PATH.5, PATH.6 and PATH.7\n"
 		"  --requests N    in flight at the cut, 16 to %d (256)\n"
 		"  --size BYTES    of each request, whole pages, 64 MiB in all (131072)\n"
 		"  --help          this text\n\n"
@@ -391,6 +392,7 @@ static bool parse(int argc, char **argv, struct setup *setup, bool *size_given, 
 	static const struct option options[] = {
 		{"svg", required_argument, NULL, 's'},	{"requests", required_argument, NULL, 'r'},
 		{"size", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'},
+		{"trace", required_argument, NULL, 't'},
 		{NULL, 0, NULL, 0},
 	};
 	long requests = 256, size_bytes = 128 << 10;
@@ -400,6 +402,8 @@ static bool parse(int argc, char **argv, struct setup *setup, bool *size_given, 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (option == 's')
 			setup->svg_path = optarg;
+		else if (option == 't')
+			setup->trace_path = optarg;
 		else if (option == 'r')
 			requests = number(optarg, 16, MAX_REQUESTS);
 		else if (option == 'b')

@@ -22,6 +22,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -32,6 +34,8 @@
 
 #include "vanish.h"
 
+enum { TRACE_EVENTS = 1 << 15 };
+
 enum { SETTLE_MS = 1 }; /* no notification for so long after the cut: none will come */
 
 struct row {
@@ -41,6 +45,7 @@ struct row {
 	struct receiver receiver;
 	struct ledger ledger;
 	int fd; /* the sender's; -1 when closed, or given away */
+	unsigned number;
 	uint64_t cut_at_ns;
 };
 
@@ -167,6 +172,7 @@ struct sender {
 	struct zcreq_context *context;
 	struct ring *ring; /* NULL: through the socket */
 	struct zcreq_conn *conn;
+	void *trace;
 	enum { SENDER_RUNNING = 1, SENDER_CLOSED } state;
 };
 
@@ -188,6 +194,48 @@ static void on_closed(struct zcreq_conn *conn, int status, void *arg)
 
 static const struct zcreq_ops request_ops = {.released = on_released};
 static const struct zcreq_conn_hooks conn_hooks = {.closed = on_closed};
+
+/* The trace of a row is in memory that is there anyway, and written when all is over. */
+static int sender_trace(struct sender *sender)
+{
+	struct zcreq_trace_options options = {
+		.size = sizeof(options),
+		.memory_bytes = sizeof(struct zcreq_trace_header) +
+				TRACE_EVENTS * sizeof(struct zcreq_trace_event),
+		.clock_ns = now_ns,
+	};
+
+	if (!sender->row->setup->trace_path)
+		return 0;
+	sender->trace = options.memory = calloc(1, options.memory_bytes);
+	return sender->trace ? zcreq_trace_start(sender->context, &options) : -ENOMEM;
+}
+
+static int write_bytes(const void *bytes, size_t len, void *file)
+{
+	return fwrite(bytes, 1, len, file) == len ? 0 : -EIO;
+}
+
+static int sender_dump(struct sender *sender)
+{
+	const struct row *row = sender->row;
+	char path[512];
+	FILE *file;
+	int r;
+
+	if (!sender->trace)
+		return 0;
+	snprintf(path, sizeof(path), "%s.%u", row->setup->trace_path, row->number);
+	file = fopen(path, "we");
+	if (!file)
+		return -errno;
+	r = zcreq_trace_dump(sender->context, write_bytes, file);
+	if (fclose(file) && !r)
+		r = -errno;
+	zcreq_trace_stop(sender->context);
+	free(sender->trace);
+	return r;
+}
 
 /* A ring of the sender's, where the kernel has one for us; if not, that is the result. */
 static int sender_open_ring(struct sender *sender)
@@ -217,9 +265,12 @@ static int sender_open(struct sender *sender, struct row *row, enum engine engin
 
 	sender->row = row;
 	sender->ring = NULL;
+	sender->trace = NULL;
 	sender->state = SENDER_RUNNING;
 	if (!r && engine == ENGINE_URING)
 		r = sender_open_ring(sender);
+	if (!r)
+		r = sender_trace(sender);
 	if (!r)
 		r = ring_stream_open(sender->ring, sender->context, &options, &sender->conn);
 	if (!r)
@@ -284,6 +335,7 @@ static int sender_transfer(struct sender *sender)
 	}
 	if (r >= 0)
 		r = row_cut(row);
+	zcreq_trace_mark(sender->context, "link cut");
 	do {
 		if (r >= 0)
 			r = sender_top_up(sender);
@@ -310,7 +362,9 @@ static int sender_close(struct sender *sender)
 		return -ENOBUFS; /* then it was not all in flight */
 	sender->row->result->doubles += (unsigned)stats.stale_handles;
 	zcreq_conn_free(sender->conn);
-	r = ring_close(sender->ring);
+	r = sender_dump(sender);
+	if (!r)
+		r = ring_close(sender->ring);
 	return r ? r : zcreq_context_free(sender->context);
 }
 
@@ -423,6 +477,7 @@ void row_play(const struct way *way, const struct setup *setup, struct result *r
 	static struct row row;
 	int r = row_set_up(&row, setup, result);
 
+	row.number = (unsigned)(way - ways) + 1;
 	if (!r)
 		r = row_perform(&row, way);
 	if (r && result->state == RESULT_CANNOT)

@@ -48,6 +48,7 @@ struct setup {
 	unsigned together;   /* all rows at the same time, or one by one */
 	unsigned batch;      /* requests in one system call of raw.c */
 	const char *svg_path;
+	const char *trace_path; /* what the zcreq rows leave, with .NUMBER; NULL: nothing */
 };
 
 /* One request's life in nanoseconds of now_ns(); 0 is "has not happened". */
