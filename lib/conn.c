@@ -124,12 +124,16 @@ static void bare_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats)
 	(void)stats;
 }
 
-static int bare_explain(const struct zcreq_conn *conn, char *text, size_t size)
+static void bare_explain(const struct zcreq_conn *conn, struct zcreq_text *text)
 {
 	(void)conn;
-	if (size)
-		text[0] = '\0';
-	return 0;
+	(void)text;
+}
+
+static void bare_explain_request(const struct zcreq_request *request, struct zcreq_text *text)
+{
+	(void)request;
+	(void)text;
 }
 
 static void bare_close(struct zcreq_conn *conn)
@@ -143,6 +147,8 @@ static const struct zcreq_transport bare_transport = {
 	.timers = bare_timers,
 	.stats = bare_stats,
 	.explain = bare_explain,
+	.explain_sends = bare_explain_request,
+	.explain_waits = bare_explain_request,
 	.close = bare_close,
 };
 

@@ -251,8 +251,10 @@ static void drop_send(struct zcreq_sendq *q, uint32_t number)
 	send->left_bytes = 0;
 	while (iov != send->end_iov)
 		q->iovs[iov++ & q->iov_mask].iov_len = 0;
-	if (!send->batches)
+	if (!send->batches) {
 		gone(q, send, ZCREQ_GONE_UNSENT);
+		send->total_bytes = 0; /* of the stream */
+	}
 }
 
 void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request)

@@ -10,9 +10,9 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
 
 #include "engine.h"
+#include "explain.h"
 #include "guard.h"
 #include "options.h"
 #include "socket.h"
@@ -276,21 +276,6 @@ static void stream_stats(const struct zcreq_conn *conn, struct zcreq_stats *stat
 	stats->proved_unsent = queue->gone[ZCREQ_GONE_UNSENT];
 }
 
-static int stream_explain(const struct zcreq_conn *conn, char *text, size_t size)
-{
-	static const char *const ladder[] = {
-		[ZCREQ_LADDER_NONE] = "",
-		[ZCREQ_LADDER_REFUSED] = ", the kernel refuses to disconnect",
-		[ZCREQ_LADDER_LET_GO] = ", disconnected",
-	};
-	const struct zcreq_stream *stream = zcreq_stream_of(conn);
-
-	return snprintf(text, size,
-			"; %llu bytes unsent, %u batches in the kernel (ids from %u)%s",
-			(unsigned long long)stream->queue.unsent_bytes, stream->window.pending,
-			stream->window.oldest, ladder[stream->ladder]);
-}
-
 static void stream_close(struct zcreq_conn *conn)
 {
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
@@ -319,6 +304,8 @@ const struct zcreq_transport zcreq_stream_transport = {
 	.idle = stream_idle,
 	.timers = stream_timers,
 	.stats = stream_stats,
-	.explain = stream_explain,
+	.explain = zcreq_stream_explain,
+	.explain_sends = zcreq_stream_explain_sends,
+	.explain_waits = zcreq_stream_explain_waits,
 	.close = stream_close,
 };

@@ -28,6 +28,7 @@
 
 #include "engine.h"
 #include "trace.h"
+#include "watchdog.h"
 
 #define RETRY_NS (10 * ZCREQ_MS)
 
@@ -44,6 +45,9 @@
 
 /* The least interval of the probe timer (TCP_RTO_MIN). */
 #define RTO_LEAST_MS 200
+
+/* The stall limit for those who ask for a verdict where there is no watchdog. */
+#define STALL_ASKED_MS 1000
 
 /* What one look has found. */
 struct look {
@@ -84,11 +88,11 @@ static bool asked_in_vain(const struct tcp_info *info, uint64_t quiet_ms)
 
 /* Can the peer not take what is next to be sent? An old kernel does not tell its
  * window; then nothing being on the way has to stand for it. */
-static bool window_closed(const struct tcp_info *info, bool knows_window)
+static bool window_closed(const struct tcp_info *info, bool tells_window)
 {
 	uint64_t next = info->tcpi_snd_mss;
 
-	if (!knows_window)
+	if (!tells_window)
 		return !info->tcpi_unacked;
 	if (!info->tcpi_unacked)
 		next = least(next, info->tcpi_notsent_bytes);
@@ -96,12 +100,12 @@ static bool window_closed(const struct tcp_info *info, bool knows_window)
 }
 
 static struct look judge(const struct zcreq_stream *stream, const struct tcp_info *info,
-			 bool knows_window)
+			 bool tells_window)
 {
-	const uint64_t stall_ms = stream->stall_ms;
+	const uint64_t stall_ms = stream->stall_ms ? stream->stall_ms : STALL_ASKED_MS;
 	uint64_t quiet_ms = least(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
 	bool waiting = info->tcpi_unacked || info->tcpi_notsent_bytes;
-	bool closed = window_closed(info, knows_window);
+	bool closed = window_closed(info, tells_window);
 	struct look look = {
 		.verdict = ZCREQ_STALL_CONGESTED,
 		.again_ms = quiet_ms < stall_ms ? stall_ms - quiet_ms : stall_ms,
@@ -120,21 +124,35 @@ static struct look judge(const struct zcreq_stream *stream, const struct tcp_inf
 	return look;
 }
 
+/* Since Linux 5.4; an older kernel fills less of the struct. */
+static bool knows_window(socklen_t len)
+{
+	return len >= offsetof(struct tcp_info, tcpi_snd_wnd) +
+			      sizeof(((struct tcp_info *)NULL)->tcpi_snd_wnd);
+}
+
+enum zcreq_stall zcreq_watchdog_verdict(const struct zcreq_stream *stream,
+					const struct tcp_info *info, socklen_t len,
+					bool *window_closed_now)
+{
+	bool waiting = info->tcpi_unacked || info->tcpi_notsent_bytes;
+
+	*window_closed_now = waiting && window_closed(info, knows_window(len));
+	return judge(stream, info, knows_window(len)).verdict;
+}
+
 /* Asks the kernel; a socket that cannot be asked is in an error's hands already. */
 static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *look)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
-	bool knows_window;
 	int ret;
 
 	ret = stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
 				      stream->ops_arg);
 	if (ret)
 		return ret;
-	/* since Linux 5.4; an older kernel fills less of the struct */
-	knows_window = len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(info.tcpi_snd_wnd);
-	*look = judge(stream, &info, knows_window);
+	*look = judge(stream, &info, knows_window(len));
 	if (info.tcpi_bytes_acked != stream->acked_seen)
 		stream->unread_since_ns = now_ns;
 	stream->acked_seen = info.tcpi_bytes_acked;

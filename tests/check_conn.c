@@ -188,17 +188,17 @@ END_TEST
 
 START_TEST(every_state_has_words)
 {
-	char text[256] = "", cut[8];
+	char text[1024] = "", cut[8];
 	int len;
 
 	bring_to(_i, false);
-	len = zcreq_conn_explain(conn, text, sizeof(text));
+	len = zcreq_conn_explain(conn, ZCREQ_TEXT, text, sizeof(text));
 	ck_assert_int_eq(len, (int)strlen(text));
-	ck_assert_int_eq(zcreq_conn_explain(conn, NULL, 0), len);
-	ck_assert_int_eq(zcreq_conn_explain(conn, cut, sizeof(cut)), len);
+	ck_assert_int_eq(zcreq_conn_explain(conn, ZCREQ_TEXT, NULL, 0), len);
+	ck_assert_int_eq(zcreq_conn_explain(conn, ZCREQ_TEXT, cut, sizeof(cut)), len);
 	ck_assert_int_eq(strncmp(cut, text, sizeof(cut) - 1), 0);
 	for (size_t size = 1; size <= sizeof(text); size++) {
-		ck_assert_int_eq(zcreq_conn_explain(conn, text, size), len);
+		ck_assert_int_eq(zcreq_conn_explain(conn, ZCREQ_TEXT, text, size), len);
 		ck_assert_uint_eq(strlen(text), size <= (size_t)len ? size - 1 : (size_t)len);
 	}
 }

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_explain.c - what is waited for, word for word, in every state
+ * check_explain.c - what is said to somebody who asks why
+ *
+ * On a stub whose TCP_INFO the test writes. Every story is told in both formats and into
+ * buffers of every size: text is cut as snprintf(3) cuts, JSON is whole or "{}".
  */
 #include "suite.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zcreq/zcreq.h>
@@ -12,174 +19,320 @@
 #include "counting.h"
 #include "recorder.h"
 #include "stub.h"
+#include "wellformed.h"
 
-#define SECOND ((uint64_t)1000000000)
+#define MS (uint64_t)1000000
 
 static struct counting memory;
 static struct zcreq_context *context;
 static struct stub stub;
+static struct tcp_info info;
+static struct zcreq_socket_ops ops;
 static struct zcreq_conn *conn;
-static struct heard heard;
-static zcreq_hold holds[2];
-static const char data[100];
+static struct heard heard[64];
+static char data[65536];
+static char text[ZCREQ_EXPLAIN_MAX];
+static uint64_t now_ms;
+
+static int tell_info(int fd, int level, int name, void *value, socklen_t *len, void *arg)
+{
+	if (level != IPPROTO_TCP)
+		return stub_ops.getsockopt(fd, level, name, value, len, arg);
+	memcpy(value, &info, *len < sizeof(info) ? *len : sizeof(info));
+	return 0;
+}
+
+static void tick_at(uint64_t ms)
+{
+	now_ms = ms;
+	zcreq_tick(context, ms * MS);
+}
 
 static void setup(void)
 {
+	struct zcreq_stream_options o;
+
+	counting_init(&memory);
 	context = counting_context(&memory, 0);
 	stub_init(&stub);
-	conn = stub_open(&stub, context, NULL, NULL);
-	heard_begin(conn, &heard);
+	ops = stub_ops;
+	ops.getsockopt = tell_info;
+	info = (struct tcp_info){.tcpi_state = 1, .tcpi_snd_wnd = 100000, .tcpi_snd_mss = 1448};
+	o = stub_options(&stub);
+	o.socket_ops = &ops;
+	o.stall_ms = 5000;
+	tick_at(1000);
+	ck_assert_int_eq(zcreq_stream_open(context, &o, &conn), 0);
+	memset(heard, 0, sizeof(heard));
 }
 
 static void teardown(void)
 {
-	stub.disconnect_error = 0;
-	zcreq_conn_free(conn);
+	zcreq_conn_abort(conn, -ECONNRESET);
 	stub_prove_all(&stub);
-	zcreq_tick(context, 90 * SECOND);
-	ck_assert_uint_eq(heard.released, 1);
+	for (unsigned i = 0; i < COUNT(heard); i++)
+		if (zcreq_request_state(context, heard[i].id) >= 0)
+			(void)!zcreq_finish(context, heard[i].id, 0);
+	tick_at(now_ms + 100000);
+	zcreq_conn_free(conn);
 	counting_end(&memory, context);
 }
 
-static void expect(const char *words)
+static void sent(unsigned i, size_t len)
 {
-	char text[256];
-	int len = zcreq_explain(context, heard.id, text, sizeof(text));
-
-	ck_assert_str_eq(text, words);
-	ck_assert_int_eq(len, (int)strlen(words));
+	heard_begin(conn, &heard[i]);
+	stub_send(conn, heard[i].id, data, len);
+	ck_assert_int_eq(zcreq_finish(context, heard[i].id, 0), 0);
 }
 
-static void expect_conn(const char *words)
-{
-	char text[256];
-	int len = zcreq_conn_explain(conn, text, sizeof(text));
+enum whom { REQUEST, CONN, CONTEXT };
 
-	ck_assert_str_eq(text, words);
-	ck_assert_int_eq(len, (int)strlen(words));
+static int ask(enum whom whom, enum zcreq_format format, char *to, size_t size)
+{
+	if (whom == REQUEST)
+		return zcreq_request_explain(context, heard[0].id, format, to, size);
+	if (whom == CONN)
+		return zcreq_conn_explain(conn, format, to, size);
+	return zcreq_context_explain(context, format, to, size);
 }
 
-static void finish(void)
+/* Asks in every size there is, and keeps the whole. */
+static void ask_in_all_sizes(enum whom whom, enum zcreq_format format)
 {
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-}
+	static char cut[ZCREQ_EXPLAIN_MAX];
+	int len = ask(whom, format, text, sizeof(text));
 
-START_TEST(a_request_from_open_to_done)
-{
-	expect("open, status 0: waits for 0 sends (0 bytes) and 0 holds of the caller "
-	       "and its owner's finish");
-	stub_send(conn, heard.id, data, 100);
-	holds[0] = heard_take(context, &heard);
-	expect("open, status 0: waits for 1 send (100 bytes) and 1 hold of the caller "
-	       "and its owner's finish");
-	stub_send(conn, heard.id, data, 60);
-	holds[1] = heard_take(context, &heard);
-	finish();
-	expect("finished, status 0: waits for 2 sends (160 bytes) and 2 holds of the caller");
-	ck_assert_int_eq(zcreq_drop(context, holds[0], 0), 0);
-	ck_assert_int_eq(zcreq_drop(context, holds[1], -EIO), 0);
-	expect("finished, status -5: waits for 2 sends (160 bytes) and 0 holds of the caller");
-	stub_prove_all(&stub);
-	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	expect("done, status -5: waits for dispatch");
-	zcreq_dispatch(context);
-	ck_assert_int_eq(zcreq_explain(context, heard.id, NULL, 0), -ESTALE);
-}
-END_TEST
-
-START_TEST(a_request_that_is_aborted_and_not_proven)
-{
-	stub_send(conn, heard.id, data, 100);
-	stub.keeps = true;
-	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	expect("aborting, status -5: waits for 1 send (100 bytes) and 0 holds of the caller "
-	       "and its owner's finish");
-	finish();
-	expect("aborted-finished, status -5: waits for 1 send (100 bytes) and 0 holds of the "
-	       "caller");
-	zcreq_tick(context, SECOND);
-	zcreq_tick(context, 10 * SECOND);
-	expect("quarantined, status -5: waits for 1 send (100 bytes) and 0 holds of the caller");
-}
-END_TEST
-
-START_TEST(a_connection_to_its_end)
-{
-	stub.room_bytes = 70;
-	expect_conn("open, status 0: 1 request not released; 0 bytes unsent, 0 batches in the "
-		    "kernel (ids from 0)");
-	stub_send(conn, heard.id, data, 100);
-	stub.room_bytes = 0;
-	finish();
-	expect_conn("open, status 0: 1 request not released; 30 bytes unsent, 1 batches in the "
-		    "kernel (ids from 0)");
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
-	expect_conn("draining, status 0: 1 request not released; 30 bytes unsent, 1 batches in "
-		    "the kernel (ids from 0)");
-	stub.keeps = true;
-	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	expect_conn("aborting, status -5: 1 request not released; 0 bytes unsent, 1 batches in "
-		    "the kernel (ids from 0), disconnected");
-	zcreq_tick(context, SECOND);
-	zcreq_tick(context, 10 * SECOND);
-	expect_conn("quarantined, status -5: 1 request not released; 0 bytes unsent, 1 batches "
-		    "in the kernel (ids from 0), disconnected");
-	stub_prove_all(&stub);
-	zcreq_tick(context, 20 * SECOND);
-	expect_conn("closed, status -5: 0 requests not released; 0 bytes unsent, 0 batches in "
-		    "the kernel (ids from 1), disconnected");
-}
-END_TEST
-
-START_TEST(a_kernel_that_refuses_is_named)
-{
-	stub_send(conn, heard.id, data, 100);
-	finish();
-	stub.disconnect_error = -EBUSY;
-	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	expect_conn("aborting, status -5: 1 request not released; 0 bytes unsent, 1 batches in "
-		    "the kernel (ids from 0), the kernel refuses to disconnect");
-}
-END_TEST
-
-START_TEST(a_connection_without_a_socket_has_no_more_to_say)
-{
-	const struct zcreq_conn_options options = {.size = sizeof(options)};
-	struct zcreq_conn *bare;
-	char text[64], cut[4] = "xxx";
-
-	ck_assert_int_eq(zcreq_conn_open(context, &options, &bare), 0);
-	ck_assert_int_eq(zcreq_conn_explain(bare, text, sizeof(text)), (int)strlen(text));
-	ck_assert_str_eq(text, "open, status 0: 0 requests not released");
-	ck_assert_int_eq(zcreq_conn_explain(bare, cut, sizeof(cut)), (int)strlen(text));
-	ck_assert_str_eq(cut, "ope");
-	ck_assert_int_eq(zcreq_conn_explain(bare, NULL, 0), (int)strlen(text));
-	/* a text that just fits, and one that just does not */
-	for (size_t size = strlen(text); size <= strlen(text) + 2; size++) {
-		char fits[64];
-
-		memset(fits, 'x', sizeof(fits));
-		ck_assert_int_eq(zcreq_conn_explain(bare, fits, size), (int)strlen(text));
-		ck_assert_uint_eq(strlen(fits), size <= strlen(text) ? size - 1 : strlen(text));
-		ck_assert_int_eq(fits[size], 'x');
+	ck_assert_int_gt(len, 0);
+	ck_assert_int_lt(len, ZCREQ_EXPLAIN_MAX);
+	ck_assert_uint_eq(strlen(text), len);
+	CLAIM(ask(whom, format, NULL, 0) == len);
+	for (int size = 1; size <= len + 2; size += 1 + size / 100) {
+		memset(cut, 0x7f, (size_t)len + 3);
+		CLAIM(ask(whom, format, cut, (size_t)size) == len);
+		CLAIM(cut[size] == 0x7f);
+		if (size > len)
+			CLAIM(strcmp(cut, text) == 0);
+		else if (format == ZCREQ_TEXT)
+			CLAIM(strncmp(cut, text, (size_t)size - 1) == 0 && !cut[size - 1]);
+		else
+			CLAIM(strcmp(cut, size > 2 ? "{}" : "") == 0);
 	}
-	zcreq_conn_free(bare);
+	if (format == ZCREQ_JSON)
+		ck_assert_msg(wellformed_json(text, (size_t)len), "%s", text);
+}
+
+static void assert_says(enum whom whom, const char *words)
+{
+	ask_in_all_sizes(whom, ZCREQ_JSON);
+	ask_in_all_sizes(whom, ZCREQ_TEXT);
+	ck_assert_msg(strstr(text, words) != NULL, "no \"%s\" in:\n%s", words, text);
+}
+
+START_TEST(a_peer_that_has_vanished_is_told_of_as_people_would)
+{
+	sent(0, 60000);
+	stub.room_bytes = 5536;
+	sent(1, 20000);
+	info.tcpi_unacked = 42;
+	info.tcpi_bytes_sent = 65536;
+	info.tcpi_bytes_acked = 1;
+	info.tcpi_retransmits = 5;
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 4200;
+	tick_at(1100);
+	tick_at(5200);
+	assert_says(CONN, "64 KiB not ACKed, 5 retransmits, nothing heard for 4.2 s: "
+			  "packets are lost, or the peer is away; next look in 900 ms");
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 5100;
+	assert_says(CONN, "nothing heard for 5.1 s: the peer has vanished; abort in 900 ms");
+	assert_says(CONN, "open, 2 requests not released");
+	assert_says(CONN, "14464 bytes unsent, 65536 in the kernel in 2 batches");
+	assert_says(REQUEST, "finished, 4.2 s old");
+	assert_says(REQUEST, "60000 in the kernel, not ACKed");
+	assert_says(REQUEST, "waits for the peer's ACK, or an abort of the connection");
+	assert_says(CONTEXT, "1 connection, 2 requests not released, the oldest 4.2 s old");
+	assert_says(CONTEXT, "waits for room in the socket (POLLOUT)");
+}
+END_TEST
+
+START_TEST(what_is_acked_is_the_first_of_what_was_sent)
+{
+	sent(0, 1000);
+	sent(1, 1000);
+	info.tcpi_unacked = 1;
+	info.tcpi_bytes_sent = 2000;
+	info.tcpi_bytes_acked = 1501;
+	assert_says(REQUEST, "1000 in the kernel, ACKed");
+	assert_says(REQUEST, "waits for the notification, when the rest of its batch is ACKed");
+	assert_says(CONN, "1000 in the kernel, 500 of them ACKed");
+	info.tcpi_bytes_acked = 501;
+	assert_says(REQUEST, "1000 in the kernel, 500 of them ACKed");
+	info.tcpi_unacked = 0;
+	assert_says(CONN, "1000 in the kernel, ACKed");
+}
+END_TEST
+
+START_TEST(a_send_that_was_withdrawn_is_not_taken_for_sent_bytes)
+{
+	stub.room_bytes = 0;
+	sent(1, 5000);
+	sent(0, 1000);
+	ck_assert_int_eq(zcreq_abort(context, heard[1].id, -ECANCELED), 0);
+	stub.room_bytes = UINT64_MAX;
+	zcreq_process(conn, POLLOUT);
+	info.tcpi_unacked = 1;
+	info.tcpi_bytes_sent = 1000;
+	info.tcpi_bytes_acked = 1;
+	assert_says(REQUEST, "1000 in the kernel, not ACKed");
+}
+END_TEST
+
+START_TEST(a_peer_that_does_not_read_is_there)
+{
+	sent(0, 60000);
+	info.tcpi_notsent_bytes = 60000;
+	info.tcpi_snd_wnd = 0;
+	info.tcpi_probes = 3;
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 100;
+	assert_says(CONN, "3 probes unanswered, nothing heard for 100 ms: "
+			  "the peer is there and does not read");
+}
+END_TEST
+
+START_TEST(a_hold_is_told_with_its_age_and_its_place)
+{
+	zcreq_hold hold;
+
+	heard_begin(conn, &heard[0]);
+	hold = heard_take(context, &heard[0]);
+	tick_at(4500);
+	assert_says(REQUEST, "open, 3.5 s old");
+	assert_says(REQUEST, "hold of the caller, 3.5 s old, taken at ");
+	assert_says(REQUEST, "check_explain+0x");
+	assert_says(REQUEST, "waits for its owner's zcreq_finish(), the caller's zcreq_drop()");
+	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
+}
+END_TEST
+
+START_TEST(quarantine_says_what_is_awaited)
+{
+	stub.keeps = true;
+	sent(0, 1000);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
+	tick_at(1500);
+	assert_says(REQUEST, "aborted-finished, status -110 (Connection timed out)");
+	assert_says(REQUEST, "the last packets to leave this machine (quarantine in 5.0 s)");
+	assert_says(CONN, ", disconnected");
+	tick_at(9000);
+	assert_says(REQUEST, "late proof, looked for once in a second");
+	assert_says(CONTEXT, "1 in quarantine");
+}
+END_TEST
+
+START_TEST(what_is_done_waits_for_dispatch)
+{
+	heard_begin(conn, &heard[0]);
+	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
+	assert_says(REQUEST, "waits for zcreq_dispatch()");
+}
+END_TEST
+
+START_TEST(many_of_everything_stay_within_the_limit)
+{
+	static struct zcreq_conn *many[20];
+	zcreq_hold holds[8];
+
+	for (unsigned i = 0; i < COUNT(heard); i++) {
+		stub_send(conn, heard_begin(conn, &heard[i]), data, 100);
+		for (unsigned n = 0; n < 7; n++)
+			stub_send(conn, heard[i].id, data, 100);
+		for (unsigned n = 0; n < COUNT(holds); n++)
+			holds[n] = heard_take(context, &heard[i]);
+	}
+	for (unsigned i = 0; i < COUNT(many); i++)
+		ck_assert_int_eq(zcreq_conn_open(context, NULL, &many[i]), 0);
+	assert_says(CONN, "and 48 more, younger");
+	assert_says(CONN, "and 4 more");
+	assert_says(CONTEXT, "and 60 more, younger");
+	assert_says(CONTEXT, "and 13 more connections");
+	(void)holds;
+	for (unsigned i = 0; i < COUNT(many); i++)
+		zcreq_conn_free(many[i]);
 	zcreq_dispatch(context);
-	finish();
+	exit(0); /* the holds are forgotten on purpose */
+}
+END_TEST
+
+START_TEST(the_longest_possible_text_is_within_the_limit)
+{
+	static struct zcreq_conn *many[8];
+	static struct heard each[8][4];
+	size_t worst = 0;
+
+	tick_at(UINT64_MAX / MS / 2);
+	info.tcpi_unacked = 1;
+	info.tcpi_bytes_sent = UINT64_MAX / 2;
+	info.tcpi_retransmits = info.tcpi_probes = 255;
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = UINT32_MAX;
+	for (unsigned c = 0; c < COUNT(many); c++) {
+		struct zcreq_stream_options o = stub_options(&stub);
+
+		o.socket_ops = &ops;
+		ck_assert_int_eq(zcreq_stream_open(context, &o, &many[c]), 0);
+		for (unsigned i = 0; i < 4; i++) {
+			heard_begin(many[c], &each[c][i]);
+			for (unsigned n = 0; n < 5; n++) {
+				stub_send(many[c], each[c][i].id, data, sizeof(data));
+				heard_take(context, &each[c][i]);
+			}
+		}
+	}
+	tick_at(UINT64_MAX / MS);
+	for (unsigned format = ZCREQ_TEXT; format <= ZCREQ_JSON; format++) {
+		int len = zcreq_context_explain(context, format, NULL, 0);
+
+		worst = (size_t)len > worst ? (size_t)len : worst;
+	}
+	/* numbers of fewer digits than there can be: a quarter of the room is left */
+	ck_assert_uint_lt(worst, ZCREQ_EXPLAIN_MAX / 4 * 3);
+	exit(0);
+}
+END_TEST
+
+START_TEST(wrong_questions_are_errors_and_write_nothing)
+{
+	const zcreq_id forged = {99};
+	char kept[8] = "kept";
+
+	sent(0, 10);
+	ck_assert_int_eq(zcreq_context_explain(NULL, ZCREQ_TEXT, kept, 8), -EINVAL);
+	ck_assert_int_eq(zcreq_context_explain(context, 0, kept, 8), -EINVAL);
+	ck_assert_int_eq(zcreq_context_explain(context, 3, kept, 8), -EINVAL);
+	ck_assert_int_eq(zcreq_context_explain(context, ZCREQ_TEXT, NULL, 8), -EINVAL);
+	ck_assert_int_eq(zcreq_conn_explain(conn, 0, kept, 8), -EINVAL);
+	ck_assert_int_eq(zcreq_request_explain(context, heard[0].id, 9, kept, 8), -EINVAL);
+	ck_assert_int_eq(zcreq_request_explain(context, forged, ZCREQ_JSON, kept, 8), -ESTALE);
+	ck_assert_str_eq(kept, "kept");
+	ck_assert_uint_eq(stats_of(context).stale_handles, 0);
 }
 END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("explain");
-	TCase *words = tcase_create("words");
+	Suite *suite = suite_create("explain");
+	TCase *tcase = tcase_create("explain");
 
-	tcase_add_checked_fixture(words, setup, teardown);
-	tcase_add_test(words, a_request_from_open_to_done);
-	tcase_add_test(words, a_request_that_is_aborted_and_not_proven);
-	tcase_add_test(words, a_connection_to_its_end);
-	tcase_add_test(words, a_kernel_that_refuses_is_named);
-	tcase_add_test(words, a_connection_without_a_socket_has_no_more_to_say);
-	suite_add_tcase(s, words);
-	return suite_run(s);
+	tcase_set_timeout(tcase, 30);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_peer_that_has_vanished_is_told_of_as_people_would);
+	tcase_add_test(tcase, what_is_acked_is_the_first_of_what_was_sent);
+	tcase_add_test(tcase, a_send_that_was_withdrawn_is_not_taken_for_sent_bytes);
+	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);
+	tcase_add_test(tcase, a_hold_is_told_with_its_age_and_its_place);
+	tcase_add_test(tcase, quarantine_says_what_is_awaited);
+	tcase_add_test(tcase, what_is_done_waits_for_dispatch);
+	tcase_add_test(tcase, many_of_everything_stay_within_the_limit);
+	tcase_add_test(tcase, the_longest_possible_text_is_within_the_limit);
+	tcase_add_test(tcase, wrong_questions_are_errors_and_write_nothing);
+	suite_add_tcase(suite, tcase);
+	return suite_run(suite);
 }

@@ -394,10 +394,10 @@ START_TEST(null_is_an_error_on_connections_and_contexts_too)
 	ck_assert_int_eq(zcreq_context_stats(context, NULL, sizeof(stats)), -EINVAL);
 	ck_assert_int_eq(zcreq_context_stats(context, &stats, sizeof(stats) - 1), -EINVAL);
 	ck_assert_int_eq(zcreq_context_stats(context, &stats, 0), -EINVAL);
-	ck_assert_int_eq(zcreq_conn_explain(NULL, text, sizeof(text)), -EINVAL);
-	ck_assert_int_eq(zcreq_conn_explain(conn, NULL, 1), -EINVAL);
-	ck_assert_int_eq(zcreq_explain(NULL, heard.id, text, sizeof(text)), -EINVAL);
-	ck_assert_int_eq(zcreq_explain(context, heard.id, NULL, 1), -EINVAL);
+	ck_assert_int_eq(zcreq_conn_explain(NULL, ZCREQ_TEXT, text, sizeof(text)), -EINVAL);
+	ck_assert_int_eq(zcreq_conn_explain(conn, ZCREQ_TEXT, NULL, 1), -EINVAL);
+	ck_assert_int_eq(zcreq_request_explain(NULL, heard.id, ZCREQ_TEXT, text, sizeof(text)), -EINVAL);
+	ck_assert_int_eq(zcreq_request_explain(context, heard.id, ZCREQ_TEXT, NULL, 1), -EINVAL);
 }
 END_TEST
 

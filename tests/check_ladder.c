@@ -121,7 +121,7 @@ START_TEST(a_refusal_is_asked_again_at_each_look)
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	ck_assert_uint_eq(stub.disconnects, 2);
 	ck_assert_uint_eq(stub.shutdowns, 1);
-	ck_assert_int_gt(zcreq_conn_explain(conn, text, sizeof(text)), 0);
+	ck_assert_int_gt(zcreq_conn_explain(conn, ZCREQ_TEXT, text, sizeof(text)), 0);
 	ck_assert_ptr_nonnull(strstr(text, "refuses to disconnect"));
 	zcreq_tick(context, START);
 	ck_assert_uint_eq(stub.disconnects, 3);

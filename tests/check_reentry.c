@@ -132,7 +132,7 @@ static void act_use_handle(struct stage_request *request)
 
 	if (!request)
 		return;
-	(void)zcreq_explain(stage.context, request->id, text, sizeof(text));
+	(void)zcreq_request_explain(stage.context, request->id, ZCREQ_TEXT, text, sizeof(text));
 	if (zcreq_take(stage.context, request->id, &hold) == 0)
 		ck_assert_int_eq(zcreq_drop(stage.context, hold, -EIO), 0);
 	if (request->released) {
@@ -467,7 +467,8 @@ START_TEST(conform_framework_may_complete_at_any_time)
 	stage_expect_unreleased(request);
 	ck_assert_uint_eq(request->quarantined, 0);
 	ck_assert_uint_eq(request->settled, dead);
-	ck_assert_int_gt(zcreq_explain(stage.context, request->id, text, sizeof(text)), 0);
+	ck_assert_int_gt(zcreq_request_explain(stage.context, request->id, ZCREQ_TEXT, text,
+					       sizeof(text)), 0);
 	ck_assert_ptr_nonnull(strstr(text, "hold"));
 	ck_assert_int_eq(zcreq_drop(stage.context, hold, 0), 0);
 	if (_i % 4 == COMPLETES_TWICE)

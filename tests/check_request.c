@@ -234,18 +234,18 @@ END_TEST
 START_TEST(every_state_has_words)
 {
 	enum zcreq_state state = _i;
-	char text[256] = "", cut[8];
+	char text[1024] = "", cut[8];
 	int len;
 
 	bring_to(state);
-	len = zcreq_explain(context, heard.id, text, sizeof(text));
+	len = zcreq_request_explain(context, heard.id, ZCREQ_TEXT, text, sizeof(text));
 	if (state == ZCREQ_STATE_FREE) {
 		ck_assert_int_eq(len, -ESTALE);
 		return;
 	}
 	ck_assert_int_eq(len, (int)strlen(text));
-	ck_assert_int_eq(zcreq_explain(context, heard.id, NULL, 0), len);
-	ck_assert_int_eq(zcreq_explain(context, heard.id, cut, sizeof(cut)), len);
+	ck_assert_int_eq(zcreq_request_explain(context, heard.id, ZCREQ_TEXT, NULL, 0), len);
+	ck_assert_int_eq(zcreq_request_explain(context, heard.id, ZCREQ_TEXT, cut, sizeof(cut)), len);
 	ck_assert_int_eq(strncmp(cut, text, sizeof(cut) - 1), 0);
 	ck_assert_uint_eq(strlen(cut), sizeof(cut) - 1);
 }

@@ -60,7 +60,7 @@ static void assert_stale_id(uint64_t bits)
 	stale += 3;
 	CLAIM(hold.bits == 7);
 	CLAIM(zcreq_request_state(context, id) == -ESTALE);
-	CLAIM(zcreq_explain(context, id, text, sizeof(text)) == -ESTALE);
+	CLAIM(zcreq_request_explain(context, id, ZCREQ_TEXT, text, sizeof(text)) == -ESTALE);
 	CLAIM(strcmp(text, "unchanged") == 0);
 	CLAIM(stats_of(context).stale_handles == stale);
 }

@@ -160,7 +160,19 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
 	target_check_done(target);
 }
 
-/* SIGUSR1: what there is now, and what there was, in one line. */
+/* What everything waits for: a line of the log for each of the library's. */
+static void tell_why(const struct target *target)
+{
+	static char text[ZCREQ_EXPLAIN_MAX];
+	char *line, *rest = NULL;
+
+	if (zcreq_context_explain(target->context, ZCREQ_TEXT, text, sizeof(text)) < 0)
+		return;
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		say("explain %s", line);
+}
+
+/* SIGUSR1: what there is now, and what there was, in one line; and then why. */
 static void tell_stats(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
 	const struct target *target = watcher->data;
@@ -180,6 +192,7 @@ static void tell_stats(struct ev_loop *loop, ev_signal *watcher, int revents)
 	    " inflight=%" PRIu64 " quarantined=%" PRIu64 " stale=%" PRIu64 " blocks_used=%" PRIu64,
 	    ctrls, queues, target->conn_count, stats.begun, stats.released, stats.requests_now,
 	    stats.quarantined_now, stats.stale_handles, (uint64_t)target->pool.used);
+	tell_why(target);
 }
 
 void target_check_done(struct target *target)

@@ -211,23 +211,6 @@ int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, s
  */
 struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn);
 
-/**
- * zcreq_conn_explain() - in words, what a connection waits for
- * @conn:  the connection
- * @text:  written, always ended with a NUL; may be NULL if @size is 0
- * @size:  bytes at @text
- *
- * Ownership: the caller's buffer.
- * Callback:  none.
- * Thread:    the context's.
- * Errors:    -EINVAL  conn is NULL, or text is NULL with a size.
- * Source:    none.
- * Since:     0.1
- *
- * Return: the length that the whole text has, as snprintf(3); or an error.
- */
-int zcreq_conn_explain(const struct zcreq_conn *conn, char *text, size_t size);
-
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -205,28 +205,6 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status);
  */
 int zcreq_request_state(const struct zcreq_context *context, zcreq_id id);
 
-/**
- * zcreq_explain() - in words, what a request waits for
- * @context:  the request's context
- * @id:       the request
- * @text:     written, always ended with a NUL; may be NULL if @size is 0
- * @size:     bytes at @text
- *
- * For a log line when something seems stuck: "aborted-finished, status -110:
- * waits for 2 sends that the kernel may still read and 1 hold of the caller".
- *
- * Ownership: the caller's buffer.
- * Callback:  none.
- * Thread:    the context's.
- * Errors:    -EINVAL  context is NULL, or text is NULL with a size;
- *            -ESTALE  as for zcreq_request_state().
- * Source:    none.
- * Since:     0.1
- *
- * Return: the length that the whole text has, as snprintf(3); or an error.
- */
-int zcreq_explain(const struct zcreq_context *context, zcreq_id id, char *text, size_t size);
-
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

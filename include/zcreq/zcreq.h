@@ -9,13 +9,15 @@
  * Read from the bottom up: context.h (one thread's tables and its clock),
  * request.h (a unit of work and what holds its buffers), conn.h (the requests of
  * one connection), stream.h (a TCP socket and everything queued on it), sender.h
- * (what to put in place of sendmsg); and trace.h for those who want to look inside.
+ * (what to put in place of sendmsg); and, to look inside,
+ * explain.h (why is this stuck?) and trace.h (what happened?).
  */
 #ifndef ZCREQ_H
 #define ZCREQ_H
 
 #include <zcreq/conn.h>
 #include <zcreq/context.h>
+#include <zcreq/explain.h>
 #include <zcreq/guard.h>
 #include <zcreq/request.h>
 #include <zcreq/sender.h>

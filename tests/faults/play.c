@@ -19,11 +19,12 @@ static void explain(struct play *play)
 	int ret;
 
 	if (play->stage.conn) {
-		ret = zcreq_conn_explain(play->stage.conn, text, size);
+		ret = zcreq_conn_explain(play->stage.conn, ZCREQ_TEXT, text, size);
 		CLAIM(ret > 0 && strlen(text) < size);
 	}
 	if (request && play->stage.context) {
-		ret = zcreq_explain(play->stage.context, request->id, text, size);
+		ret = zcreq_request_explain(play->stage.context, request->id, ZCREQ_TEXT,
+					    text, size);
 		CLAIM(ret == -ESTALE || (ret > 0 && strlen(text) < size));
 		CLAIM((ret == -ESTALE) == !!request->released);
 	}

@@ -392,7 +392,7 @@ START_TEST(a_descriptor_closed_behind_the_library_is_told_and_quarantined)
 		ck_assert(load.requests[i].status == -EBADF || !load.requests[i].status);
 	load_for(&load, 300);
 	ck_assert_uint_eq(load.released + load.quarantined, load.count);
-	ck_assert_int_ge(zcreq_conn_explain(load.conn, text, sizeof(text)), 0);
+	ck_assert_int_ge(zcreq_conn_explain(load.conn, ZCREQ_TEXT, text, sizeof(text)), 0);
 	say("%zu released, %zu in quarantine: %s\n", load.released, load.quarantined, text);
 	ck_assert_int_eq(load.closes, !_i);
 	load.abandoned = _i;

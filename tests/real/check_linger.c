@@ -226,7 +226,7 @@ START_TEST(field_folly_drain_quarantine_is_told_and_late_proof_releases)
 	ck_assert_uint_eq(stats.quarantined_now, load.quarantined);
 	ck_assert_uint_gt(stats.quarantined_bytes_now, 0);
 	ck_assert_int_eq(zcreq_context_free(load.context), -EBUSY);
-	ck_assert_int_gt(zcreq_conn_explain(load.conn, text, sizeof(text)), 0);
+	ck_assert_int_gt(zcreq_conn_explain(load.conn, ZCREQ_TEXT, text, sizeof(text)), 0);
 	say("%zu in quarantine, %llu bytes, after %llu ms: %s\n", load.quarantined,
 	    (unsigned long long)stats.quarantined_bytes_now,
 	    (unsigned long long)(zcreq_now_ns() - start_ns) / 1000000, text);

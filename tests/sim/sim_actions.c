@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <zcreq/explain.h>
+
 #include "sim_engine.h"
 #include "sim_nature.h"
 #include "sim_world.h"
@@ -460,9 +462,10 @@ static void do_forge(struct sim_world *world)
 		world->stale++;
 		if (zcreq_drop(world->context, (zcreq_hold){ request->id.bits }, 0) != -ESTALE)
 			sim_fail(world, "I3: a request was taken for a hold");
-		(void)zcreq_explain(world->context, request->id, text, sim_choose(world, 200));
+		(void)zcreq_request_explain(world->context, request->id, ZCREQ_TEXT, text,
+					    sim_choose(world, 200));
 	}
-	if (conn && zcreq_conn_explain(conn->conn, text, sizeof(text)) <= 0)
+	if (conn && zcreq_conn_explain(conn->conn, ZCREQ_TEXT, text, sizeof(text)) <= 0)
 		sim_fail(world, "a connection without explanation");
 }
 
