@@ -8,11 +8,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <zcreq/zcreq.h>
 
+#include "core.h"
 #include "counting.h"
 #include "recorder.h"
 #include "stub.h"
@@ -345,6 +346,30 @@ START_TEST(a_dump_ends_with_the_first_error)
 }
 END_TEST
 
+/* There only if the library has probes. */
+extern unsigned short zcreq_open_semaphore __attribute__((weak, visibility("hidden")));
+
+START_TEST(a_tracer_that_attaches_is_noticed_by_the_next_tick)
+{
+	if (!&zcreq_open_semaphore) {
+		printf("not asked: built without sys/sdt.h\n");
+		return;
+	}
+	open_stream();
+	zcreq_open_semaphore = 1;
+	sent(0);
+	ck_assert(!context->tracing);
+	zcreq_tick(context, 1);
+	ck_assert(context->tracing);
+	proven(); /* goes past the probes, and no ring is there to be written */
+	ck_assert_uint_eq(heard[0].released, 1);
+	ck_assert_uint_eq(ring[0], 0xeeeeeeeeeeeeeeee);
+	zcreq_open_semaphore = 0;
+	zcreq_tick(context, 2);
+	ck_assert(!context->tracing);
+}
+END_TEST
+
 START_TEST(wrong_uses_are_errors)
 {
 	struct zcreq_trace_options o = {.size = sizeof(o), .memory = ring, .memory_bytes = RING_BYTES};
@@ -382,6 +407,7 @@ int main(void)
 	tcase_add_test(tcase, nothing_is_written_before_start_and_after_stop);
 	tcase_add_test(tcase, a_dump_is_the_memory_as_far_as_it_is_used);
 	tcase_add_loop_test(tcase, a_dump_ends_with_the_first_error, 1, 3);
+	tcase_add_test(tcase, a_tracer_that_attaches_is_noticed_by_the_next_tick);
 	tcase_add_test(tcase, wrong_uses_are_errors);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
