@@ -12,8 +12,9 @@
  * The entry stores the whole handle that is good for it now, so a look-up is one
  * comparison, and a stale, forged or foreign handle differs in some bit. Freeing
  * an entry moves its generation on and stores the index of its neighbour, with which
- * nobody comes here, and the kind "free". Generations start at a hash of the context's seed and the index, so that
- * neither a handle of another context nor that of a neighbour fits by chance.
+ * nobody comes here, and the kind "free". Generations start at a hash of the
+ * context's seed and the index, so that neither a handle of another context nor that
+ * of a neighbour fits by chance.
  *
  * It never frees a page before the table's end, and never calls anybody.
  */
