@@ -121,6 +121,7 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcr
 			zcreq_guard_send_gone(request, send->guarded);
 		q->gone[why]++;
 		send->request = NULL;
+		send->chunk = NULL;
 		zcreq_request_send_gone(request, send->total_bytes);
 	} else {
 		zcreq_writebuf_gone(&q->writes, &q->context->allocator, send->chunk);

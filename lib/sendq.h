@@ -27,11 +27,13 @@
 
 struct zcreq_send {
 	struct zcreq_request *request; /* whose it is, or */
-	struct zcreq_chunk *chunk;     /* a write; neither: gone */
+	union {
+		struct zcreq_chunk *chunk; /* a write; neither: gone */
+		uint32_t guarded;          /* a request's: 0, or who watches its memory */
+	};
 	uint64_t total_bytes;
 	uint64_t left_bytes;           /* not accepted yet */
 	uint32_t batches;              /* pending ones that have bytes of it */
-	uint32_t guarded;              /* 0: nobody watches its memory (guard.h) */
 	uint32_t first_iov;
 	uint32_t end_iov;
 	uint32_t since;                /* when it was queued, as zcreq_time() */
@@ -86,7 +88,6 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, struct zcreq_reques
 
 	send->request = request;
 	send->chunk = chunk;
-	send->guarded = 0;
 	send->total_bytes = total_bytes;
 	send->left_bytes = total_bytes;
 	send->batches = 0;

@@ -36,7 +36,9 @@ static bool again(struct play *play, int ret)
 	bool failed = play->fault.failed > play->seen;
 
 	play->seen = play->fault.failed;
-	explain(play);
+	/* which asks the kernel, too: not at every call, or the sweep would never end */
+	if (failed)
+		explain(play);
 	if (ret != -ENOMEM)
 		return false;
 	CLAIM(failed && play->fault.what->kind == FAULT_ALLOC);
