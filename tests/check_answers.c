@@ -150,6 +150,47 @@ START_TEST(a_send_of_nothing_waits_for_the_next_event)
 }
 END_TEST
 
+START_TEST(an_interrupted_send_is_made_sixteen_times)
+{
+	heard_begin(conn, &heard);
+	stub.send_error = -EINTR;
+	stub_send(conn, heard.id, data, sizeof(data));
+	ck_assert_uint_eq(stub.refused_sends, 16);
+	ck_assert_uint_eq(stats_of(context).send_calls, 16);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+}
+END_TEST
+
+START_TEST(a_socket_that_does_not_tell_its_error_has_that_one)
+{
+	stub.getsockopts = 0;
+	stub.getsockopt_error[0] = -ENOTSOCK;
+	zcreq_process(conn, POLLHUP);
+	ck_assert_int_eq(hooks.abort_status, -ENOTSOCK);
+}
+END_TEST
+
+/* To the byte. */
+START_TEST(the_limit_is_what_may_be_held)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+	const struct iovec part = {.iov_base = (void *)data, .iov_len = 40};
+	const struct iovec byte = {.iov_base = (void *)data, .iov_len = 1};
+
+	options.limit_bytes = 80;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	heard_begin(conn, &heard);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &byte, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+}
+END_TEST
+
 /* ---- the error queue ------------------------------------------------------ */
 
 START_TEST(messages_without_end_do_not_keep_a_call)
@@ -327,10 +368,13 @@ int main(void)
 	tcase_add_test(opening, a_user_timeout_that_is_refused_is_an_error);
 	tcase_add_test(opening, the_longest_user_timeout_is_an_int);
 	tcase_add_test(opening, the_largest_options_are_64_kibibytes);
+	tcase_add_test(opening, the_limit_is_what_may_be_held);
 	tcase_add_test(opening, room_needs_nobody_to_listen);
 	suite_add_tcase(s, opening);
 
 	tcase_add_checked_fixture(open, setup_open, teardown_open);
+	tcase_add_test(open, an_interrupted_send_is_made_sixteen_times);
+	tcase_add_test(open, a_socket_that_does_not_tell_its_error_has_that_one);
 	tcase_add_test(open, a_send_of_nothing_waits_for_the_next_event);
 	tcase_add_loop_test(open, messages_without_end_do_not_keep_a_call, 0, 2);
 	tcase_add_loop_test(open, an_error_of_the_error_queue_comes_after_its_messages, 0, 6);

@@ -250,6 +250,29 @@ START_TEST(a_socket_that_cannot_be_asked_is_aborted_with_its_error)
 }
 END_TEST
 
+/* Queued is enough, and each connection counts. */
+START_TEST(what_is_only_queued_is_watched_on_every_connection)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+	struct zcreq_conn *another;
+	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
+
+	say(&(struct row){ALL, 1, 0, MSS, 500, 500, 0, 0, 200, 0, GONE, 0});
+	options.stall_ms = STALL_MS;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &another), 0);
+	heard_begin(conn, &heard);
+	zcreq_tick(context, START);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_write(another, data, 1), 0);
+	ck_assert_uint_eq(zcreq_tick(context, START + MS), START + MS + STALL_MS * MS);
+	zcreq_tick(context, START + MS + STALL_MS * MS);
+	ck_assert_uint_eq(stats_of(context).stalled_vanished, 2);
+	ck_assert_int_eq(heard.status, -ETIMEDOUT);
+	zcreq_conn_free(another);
+}
+END_TEST
+
 START_TEST(a_stall_needs_nobody_to_listen)
 {
 	struct zcreq_stream_options options = stub_options(&stub);
@@ -313,6 +336,7 @@ int main(void)
 	tcase_add_test(times, a_peer_that_took_some_is_reading);
 	tcase_add_test(times, not_reading_is_counted_from_the_last_progress);
 	tcase_add_test(times, a_socket_that_cannot_be_asked_is_aborted_with_its_error);
+	tcase_add_test(times, what_is_only_queued_is_watched_on_every_connection);
 	tcase_add_test(times, a_stall_needs_nobody_to_listen);
 	tcase_add_test(times, nobody_watches_without_a_limit);
 	tcase_add_test(times, sending_rests_for_ten_milliseconds);
