@@ -133,10 +133,10 @@ START_TEST(the_usage_flag_is_asked_for_where_it_is_known)
 	ck_assert_int_eq(zcreq_uring_new(context, &options, &uring), 0);
 	ck_assert_uint_eq(script.entries[0].opcode, IORING_OP_SEND_ZC);
 	ck_assert_int_eq(script.entries[0].fd, -1);
-	ck_assert_uint_eq(script.entries[0].ioprio, RING_REPORT_USAGE);
+	ck_assert_uint_eq(script.entries[0].ioprio, REPORT_USAGE);
 	ck_assert_uint_eq(script.entries[0].user_data,
 			  (uint64_t)0x5a << 56 | (uint64_t)0xffffff << 32);
-	ck_assert_uint_eq(uring->usage_flag, rows[_i].known ? RING_REPORT_USAGE : 0);
+	ck_assert_uint_eq(uring->usage_flag, rows[_i].known ? REPORT_USAGE : 0);
 }
 END_TEST
 
@@ -444,7 +444,7 @@ START_TEST(registered_memory_is_sent_by_itself)
 		zcreq_uring_process(uring);
 		sqe = script_last(&script);
 		ck_assert_uint_eq(sqe->opcode, IORING_OP_SEND_ZC);
-		ck_assert_uint_eq(sqe->ioprio, IORING_RECVSEND_FIXED_BUF | RING_REPORT_USAGE);
+		ck_assert_uint_eq(sqe->ioprio, IORING_RECVSEND_FIXED_BUF | REPORT_USAGE);
 		ck_assert_uint_eq(sqe->buf_index, 0);
 		ck_assert_uint_eq(sqe->addr, (uintptr_t)(data + 8192));
 		ck_assert_uint_eq(sqe->len, rows[_i].body);

@@ -19,6 +19,7 @@
 #include "stub.h"
 
 #define ENTRIES 8
+#define REPORT_USAGE 8 /* IORING_SEND_ZC_REPORT_USAGE */
 
 static struct counting memory;
 static struct zcreq_context *context;
@@ -233,7 +234,7 @@ START_TEST(the_queues_are_as_large_as_asked)
 	ck_assert_uint_eq(kernel.params.flags,
 			  IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 				  IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP);
-	ck_assert_uint_eq(uring->usage_flag, RING_REPORT_USAGE);
+	ck_assert_uint_eq(uring->usage_flag, REPORT_USAGE);
 	ck_assert_int_eq(zcreq_uring_free(uring), 0);
 	uring = NULL;
 	ck_assert_uint_eq(kernel.exits, 1);
@@ -309,7 +310,7 @@ START_TEST(a_ring_of_the_programs_is_left_alone)
 	complete(0, 0);
 	ck_assert_int_eq(zcreq_uring_new(context, &options, &uring), _i == 3 ? -EOPNOTSUPP : 0);
 	if (_i < 3) {
-		ck_assert_uint_eq(uring->usage_flag, _i == 1 ? RING_REPORT_USAGE : 0);
+		ck_assert_uint_eq(uring->usage_flag, _i == 1 ? REPORT_USAGE : 0);
 		ck_assert_int_eq(zcreq_uring_process(uring), 0);
 		ck_assert_int_eq(zcreq_uring_fd(uring), -EINVAL);
 	}

@@ -116,7 +116,7 @@ START_TEST(a_batch_is_one_named_submission)
 	ck_assert_int_eq(sqe->fd, STUB_FD);
 	ck_assert_uint_eq(sqe->user_data, name_of(0, 0));
 	ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL | MSG_EOR);
-	ck_assert_uint_eq(sqe->ioprio & RING_REPORT_USAGE, RING_REPORT_USAGE);
+	ck_assert_uint_eq(sqe->ioprio & REPORT_USAGE, REPORT_USAGE);
 	header = (const struct msghdr *)(uintptr_t)sqe->addr;
 	ck_assert_uint_eq(header->msg_iovlen, 1);
 	ck_assert_ptr_eq(header->msg_iov[0].iov_base, data);

@@ -16,6 +16,9 @@
 
 #include "stub.h"
 
+/* IORING_SEND_ZC_REPORT_USAGE, which is not in every header that is about */
+#define REPORT_USAGE 8
+
 #define SCRIPT_ENTRIES 16
 #define SCRIPT_COMPLETIONS 16384
 
