@@ -67,7 +67,7 @@ static int conn_event(struct zcreq_conn *conn, enum conn_event event)
 	if (next < 0)
 		return next;
 	zcreq_assert(next > 0);
-	conn->state = next;
+	conn->state = (uint8_t)next;
 	return 0;
 }
 
@@ -183,7 +183,7 @@ void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due)
 		STAILQ_INSERT_TAIL(&conn->context->ready_conns, conn, in_ready);
 		conn->context->ready_conn_count++;
 	}
-	conn->due |= due;
+	conn->due = (uint8_t)(conn->due | due);
 }
 
 /* Moves a connection to one of the context's two timer lists, or to none. */

@@ -20,7 +20,8 @@ static uint64_t pick_seed(const struct zcreq_context *context)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return zcreq_mix((uintptr_t)context) ^ zcreq_mix((uint64_t)now.tv_sec << 32 ^ now.tv_nsec);
+	return zcreq_mix((uintptr_t)context) ^
+	       zcreq_mix((uint64_t)now.tv_sec << 32 ^ (uint64_t)now.tv_nsec);
 }
 
 int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_context **out)

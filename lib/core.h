@@ -177,7 +177,7 @@ static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_
 	if (next < 0)
 		return next;
 	zcreq_assert(next > 0);
-	request->state = next;
+	request->state = (uint8_t)next;
 	return 0;
 }
 
@@ -214,7 +214,7 @@ static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_d
 		STAILQ_INSERT_TAIL(&context->ready, request, in_ready);
 		context->ready_count++;
 	}
-	request->due |= due;
+	request->due = (uint8_t)(request->due | due);
 }
 
 /* No send and no hold is left: if the owner has finished, that is the end of it. */

@@ -12,7 +12,8 @@
 static const struct sock_extended_err *extended_err(const struct msghdr *header,
 						    const struct cmsghdr *cmsg)
 {
-	size_t there = (char *)header->msg_control + header->msg_controllen - (char *)cmsg;
+	size_t there = header->msg_controllen -
+		       (size_t)((char *)cmsg - (char *)header->msg_control);
 	bool v4 = cmsg->cmsg_level == SOL_IP && cmsg->cmsg_type == IP_RECVERR;
 	bool v6 = cmsg->cmsg_level == SOL_IPV6 && cmsg->cmsg_type == IPV6_RECVERR;
 

@@ -87,7 +87,7 @@ static bool tell(struct zcreq_guard *guard, struct zcreq_guard_report *report, c
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text + head, sizeof(text) - head, format, args);
+	vsnprintf(text + head, sizeof(text) - (size_t)head, format, args);
 	va_end(args);
 	report->text = text;
 	if (report->crime != ZCREQ_GUARD_BLIND)
@@ -148,7 +148,7 @@ static bool written(struct zcreq_guard_area *area, const char *address)
 		const char *base = area->iov[i].iov_base;
 
 		if (address >= base && address < base + area->iov[i].iov_len) {
-			where.offset_bytes += address - base;
+			where.offset_bytes += (size_t)(address - base);
 			break;
 		}
 		where.offset_bytes += area->iov[i].iov_len;

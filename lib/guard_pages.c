@@ -110,7 +110,7 @@ static struct page *enter(uintptr_t start)
 /* Frees a place, and moves up those behind it that had to go past it. */
 static void leave(struct page *page)
 {
-	size_t mask = all.capacity - 1, hole = page - all.table, at = hole;
+	size_t mask = all.capacity - 1, hole = (size_t)(page - all.table), at = hole;
 
 	all.used--;
 	for (;;) {
@@ -204,7 +204,7 @@ static void take_page(uintptr_t start, struct mapping *known)
 		return;
 	if (start < known->start || start >= known->end)
 		*known = find_mapping(start);
-	page->access = known->access;
+	page->access = (uint8_t)known->access;
 	if (known->access & PROT_WRITE && set_access(start, known->access & ~PROT_WRITE))
 		page->state = PAGE_PROTECTED;
 }
@@ -357,7 +357,7 @@ int zcreq_guard_pages_start(void)
 		return -errno;
 	close(fd);
 	lock();
-	all.page_bytes = sysconf(_SC_PAGESIZE);
+	all.page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
 	if (!all.forks)
 		ret = -pthread_atfork(lock, unlock, in_child);
 	all.forks = all.forks || ret == 0;

@@ -20,7 +20,7 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 /* Begins a new window in a state. */
 static void enter(struct zcreq_policy *policy, enum zcreq_policy_state state)
 {
-	policy->state = state;
+	policy->state = (uint8_t)state;
 	policy->window_ids = 0;
 	policy->window_copied = 0;
 }

@@ -72,7 +72,7 @@ static int set_up_socket(struct zcreq_stream *stream, const struct zcreq_stream_
 		mode = ZCREQ_MODE_NEVER;
 	}
 	if (o->user_timeout_ms) {
-		ret = set_int(stream, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout_ms);
+		ret = set_int(stream, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)o->user_timeout_ms);
 		if (ret)
 			return ret;
 	}
@@ -192,13 +192,14 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 	if (!ret)
 		ret = check_room(stream, total);
 	if (!ret)
-		ret = zcreq_sendq_push(&stream->queue, request, iov, iovcnt, total);
+		ret = zcreq_sendq_push(&stream->queue, request, iov, (uint32_t)iovcnt, total);
 	if (ret)
 		return ret;
 	queued(stream);
 	zcreq_trace_send(conn);
 	if (__builtin_expect(conn->context->guard != NULL, 0))
-		zcreq_guard_send(stream, request, iov, iovcnt, stream->queue.tail - 1);
+		zcreq_guard_send(stream, request, iov, (uint32_t)iovcnt,
+				 stream->queue.tail - 1);
 	return 0;
 }
 
@@ -215,7 +216,7 @@ int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len)
 		return -ESHUTDOWN;
 	ret = check_room(stream, len);
 	if (!ret)
-		ret = zcreq_sendq_write(&stream->queue, data, len);
+		ret = zcreq_sendq_write(&stream->queue, data, (uint32_t)len);
 	if (!ret)
 		queued(stream);
 	return ret;

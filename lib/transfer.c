@@ -127,17 +127,16 @@ struct claims {
 };
 
 /* Reads messages until there are none, enough of them, or the claims are full. */
-static int read_messages(struct zcreq_stream *stream, uint32_t most, struct claims *claims)
+static int read_messages(struct zcreq_stream *stream, int most, struct claims *claims)
 {
 	struct zcreq_errqueue_item item;
-	uint32_t messages = 0;
-	int kind;
+	int kind, messages = 0;
 
 	claims->count = 0;
 	while (messages < most && claims->count < CLAIMS_AT_ONCE) {
 		kind = zcreq_errqueue_next(stream->ops, stream->ops_arg, stream->fd, &item);
 		if (kind < 0)
-			return kind == -EAGAIN || messages ? (int)messages : kind;
+			return kind == -EAGAIN || messages ? messages : kind;
 		messages++;
 		if (kind == ZCREQ_ERRQUEUE_FOREIGN) {
 			zcreq_message_keep(&stream->conn, &item.header, item.len);
@@ -152,9 +151,8 @@ static int read_messages(struct zcreq_stream *stream, uint32_t most, struct clai
 
 int zcreq_stream_reap(struct zcreq_stream *stream)
 {
-	uint32_t most = stream->window.pending + FOREIGN_AT_ONCE, messages = 0;
+	int most = (int)stream->window.pending + FOREIGN_AT_ONCE, messages = 0, ret;
 	struct claims claims;
-	int ret;
 
 	if (__builtin_expect(stream->guarded != NULL, 0))
 		zcreq_guard_look(stream);
@@ -171,7 +169,7 @@ int zcreq_stream_reap(struct zcreq_stream *stream)
 			prove_range(stream, claims.range[i].lo, claims.range[i].hi,
 				    claims.range[i].copied);
 		if (ret < 0)
-			return messages ? (int)messages : ret;
+			return messages ? messages : ret;
 		messages += ret;
 	} while (claims.count == CLAIMS_AT_ONCE && messages < most);
 	return messages;
@@ -229,8 +227,9 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 						      : -EPIPE;
 	if (ret <= 0)
 		return ret;
-	range = zcreq_sendq_accept(&stream->queue, ret, true);
-	zcreq_trace_batch(&stream->conn, stream->window.next, ret, range.first, range.last);
+	range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);
+	zcreq_trace_batch(&stream->conn, stream->window.next, (uint64_t)ret, range.first,
+			  range.last);
 	zcreq_window_push(&stream->window, range.first, range.last);
 	stream->conn.stats.zerocopy_batches++;
 	return ret;
@@ -243,8 +242,8 @@ static ssize_t send_copy(struct zcreq_stream *stream, struct iovec *iov, uint32_
 
 	if (ret <= 0)
 		return ret;
-	range = zcreq_sendq_accept(&stream->queue, ret, false);
-	zcreq_trace_copy(&stream->conn, ret, range.first, range.last);
+	range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, false);
+	zcreq_trace_copy(&stream->conn, (uint64_t)ret, range.first, range.last);
 	stream->conn.stats.copied_batches++;
 	return ret;
 }
@@ -295,8 +294,8 @@ void zcreq_stream_flush(struct zcreq_stream *stream)
 	while (ret > 0 && stream->queue.unsent_bytes) {
 		ret = send_batch(stream);
 		if (ret > 0) {
-			stream->conn.stats.sent_bytes += ret;
-			zcreq_stream_progressed(stream, ret);
+			stream->conn.stats.sent_bytes += (uint64_t)ret;
+			zcreq_stream_progressed(stream, (uint64_t)ret);
 		}
 	}
 	if (ret < 0)

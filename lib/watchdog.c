@@ -80,7 +80,7 @@ static bool asked_in_vain(const struct tcp_info *info, uint64_t quiet_ms)
 
 	if (info->tcpi_unacked)
 		return quiet_ms >= RATELIMIT_MS + rto_ms + rto_ms / 2;
-	shift = backoff > probes ? least(backoff - probes, 16) : 0;
+	shift = backoff > probes ? (unsigned)least(backoff - probes, 16) : 0;
 	for (unsigned probe = 0; probe < probes && left_ms < RATELIMIT_MS; probe++)
 		left_ms += rto_ms << shift++;
 	return left_ms >= RATELIMIT_MS && quiet_ms >= left_ms + answer_ms;
@@ -165,7 +165,7 @@ static void tell(struct zcreq_stream *stream, enum zcreq_stall verdict, uint64_t
 
 	if (stream->conn.stall == verdict)
 		return;
-	stream->conn.stall = verdict;
+	stream->conn.stall = (uint8_t)verdict;
 	zcreq_trace_stall(&stream->conn, quiet_ms);
 	zcreq_conn_due(&stream->conn, ZCREQ_CONN_DUE_STALLED);
 	stats->stalled_vanished += verdict == ZCREQ_STALL_VANISHED;

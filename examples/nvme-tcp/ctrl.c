@@ -265,7 +265,7 @@ void ctrl_send_events(struct ctrl *ctrl)
 
 	if (!task || !(ctrl->events_pending & ~ctrl->events_masked & CTRL_EVENT_DEGRADED))
 		return;
-	ctrl->events_pending &= ~CTRL_EVENT_DEGRADED;
+	ctrl->events_pending &= ~(uint32_t)CTRL_EVENT_DEGRADED;
 	ctrl->events_masked |= CTRL_EVENT_DEGRADED;
 	task->result = NVME_AER_SMART | NVME_AER_SMART_SUBSYSTEM_RELIABILITY << 8 |
 		       NVME_LOG_LID_SMART << 16;

@@ -84,7 +84,7 @@ static void run_health(struct task *task)
 	memset(&log, 0, sizeof(log));
 	fill_health(ctrl, &log);
 	if (!(le32toh(task->sqe.cdw10) & RETAIN_EVENT))
-		ctrl->events_masked &= ~CTRL_EVENT_DEGRADED;
+		ctrl->events_masked &= ~(uint32_t)CTRL_EVENT_DEGRADED;
 	reply_with(task, &log, sizeof(log));
 	ctrl_send_events(ctrl);
 }

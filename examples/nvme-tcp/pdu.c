@@ -97,7 +97,7 @@ static bool has_header_digest(const struct pdu_reader *reader)
 
 static uint32_t header_len(const struct pdu_reader *reader)
 {
-	return reader->header.common.hlen + (has_header_digest(reader) ? PDU_DIGEST_LEN : 0);
+	return reader->header.common.hlen + (has_header_digest(reader) ? PDU_DIGEST_LEN : 0u);
 }
 
 static bool has_data_digest(const struct pdu_reader *reader)

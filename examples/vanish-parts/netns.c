@@ -61,7 +61,7 @@ static void *put(struct request *request, const void *data, size_t len)
 
 	if (data)
 		memcpy(to, data, len);
-	request->header.nlmsg_len = (uint32_t)(to - (char *)request + len);
+	request->header.nlmsg_len = (uint32_t)((size_t)(to - (char *)request) + len);
 	return to;
 }
 

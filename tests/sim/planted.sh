@@ -117,8 +117,8 @@ plant trust-order transfer.c \
 
 # the kernel copies here, so nothing waits for it any more
 plant trust-copied transfer.c \
-	'range = zcreq_sendq_accept(&stream->queue, ret, true);' \
-	'if (stream->conn.stats.notified_copied) { zcreq_sendq_accept(&stream->queue, ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, ret, true);' \
+	'range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
+	'if (stream->conn.stats.notified_copied) { zcreq_sendq_accept(&stream->queue, (uint64_t)ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	"$early"
 
 # an error means that the sender has nothing any more
