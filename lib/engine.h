@@ -7,6 +7,7 @@
  *	sender.c    the same through a sender, which answers later
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
  *	watchdog.c  who has stopped, and why
+ *	trim.c      what an idle one need not keep
  */
 #ifndef ZCREQ_LIB_ENGINE_H
 #define ZCREQ_LIB_ENGINE_H
@@ -72,6 +73,8 @@ struct zcreq_stream {
 	uint64_t look_ns;          /* when to look at it next, if it stays quiet */
 	uint64_t acked_seen;       /* tcpi_bytes_acked at the last look */
 	uint64_t unread_since_ns;  /* the last look that found it changed */
+	uint64_t trim_ns;          /* when its memory goes, if it stays as idle; 0: never */
+	uint64_t trim_progress;    /* at the last look at that */
 };
 
 extern const struct zcreq_transport zcreq_stream_transport;
@@ -135,6 +138,12 @@ void zcreq_stream_check(struct zcreq_stream *stream);
 /* ladder.c: the transport's abort, and its timers afterwards. */
 void zcreq_ladder_abort(struct zcreq_conn *conn);
 uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+/* trim.c: timers of a stream that is idle and keeps memory that it may not need. */
+uint64_t zcreq_trim_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+/* trim.c: does it keep more than a quiet one needs? */
+bool zcreq_trim_wants(const struct zcreq_stream *stream);
 
 /* watchdog.c: timers while open or draining; may abort the connection. */
 uint64_t zcreq_watchdog_timers(struct zcreq_stream *stream, uint64_t now_ns);

@@ -7,8 +7,9 @@
 #include "bug.h"
 #include "guard.h"
 
-#define SENDS_LEAST 8
-#define IOVS_LEAST 16
+/* A connection that has never had more than this in flight keeps it for good. */
+#define SENDS_LEAST 4
+#define IOVS_LEAST 8
 
 void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_context *context)
 {
@@ -25,6 +26,20 @@ void zcreq_sendq_deinit(struct zcreq_sendq *q)
 	zcreq_writebuf_deinit(&q->writes, &q->context->allocator);
 	zcreq_free(&q->context->allocator, q->sends);
 	zcreq_free(&q->context->allocator, q->iovs);
+}
+
+bool zcreq_sendq_is_large(const struct zcreq_sendq *q)
+{
+	return q->send_mask + 1 > SENDS_LEAST || q->iov_mask + 1 > IOVS_LEAST ||
+	       q->writes.filling || q->writes.spare;
+}
+
+void zcreq_sendq_trim(struct zcreq_sendq *q)
+{
+	zcreq_sendq_deinit(q);
+	q->sends = NULL;
+	q->iovs = NULL;
+	q->send_mask = q->iov_mask = UINT32_MAX;
 }
 
 static int grow_sends(struct zcreq_sendq *q)

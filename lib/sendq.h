@@ -63,6 +63,12 @@ struct zcreq_sendq {
 void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_context *context);
 void zcreq_sendq_deinit(struct zcreq_sendq *q);
 
+/* Does it keep more than a quiet connection needs? */
+bool zcreq_sendq_is_large(const struct zcreq_sendq *q);
+
+/* Gives back what an empty queue keeps; the next send allocates again. */
+void zcreq_sendq_trim(struct zcreq_sendq *q);
+
 /* Makes room for one more send of so many iovecs: 0 or -ENOMEM. */
 int zcreq_sendq_grow(struct zcreq_sendq *q, uint32_t iovcnt);
 

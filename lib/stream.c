@@ -254,12 +254,14 @@ static bool stream_idle(const struct zcreq_conn *conn)
 static uint64_t stream_timers(struct zcreq_conn *conn, uint64_t now_ns)
 {
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
-	uint64_t next_ns = ZCREQ_NEVER;
+	uint64_t next_ns, trim_ns;
 
 	if (zcreq_conn_sends(conn)) {
 		next_ns = zcreq_watchdog_timers(stream, now_ns);
-		if (zcreq_conn_sends(conn))
-			return next_ns;
+		if (zcreq_conn_sends(conn)) {
+			trim_ns = zcreq_trim_timers(stream, now_ns);
+			return trim_ns < next_ns ? trim_ns : next_ns;
+		}
 	}
 	return zcreq_ladder_timers(stream, now_ns);
 }
@@ -295,8 +297,7 @@ static void stream_close(struct zcreq_conn *conn)
 	stream->ops->close(stream->fd, stream->ops_arg);
 	stream->fd = -1;
 	zcreq_sendq_deinit(&stream->queue);
-	zcreq_free(&conn->context->allocator, stream->window.ring);
-	stream->window.ring = NULL;
+	zcreq_window_trim(&stream->window, &stream->conn.context->allocator);
 }
 
 const struct zcreq_transport zcreq_stream_transport = {

@@ -29,6 +29,9 @@ void zcreq_stream_check(struct zcreq_stream *stream)
 		stream->room_below_bytes = 0;
 		zcreq_conn_due(&stream->conn, ZCREQ_CONN_DUE_ROOM);
 	}
+	if (!stream->conn.timer_list && !zcreq_stream_outstanding(stream) &&
+	    zcreq_trim_wants(stream))
+		zcreq_conn_stir(&stream->conn);
 	zcreq_conn_check_end(&stream->conn);
 }
 

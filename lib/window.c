@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "bug.h"
+
 int zcreq_window_grow(struct zcreq_window *window, const struct zcreq_allocator *allocator)
 {
 	void *grown;
@@ -10,9 +12,17 @@ int zcreq_window_grow(struct zcreq_window *window, const struct zcreq_allocator 
 	if (window->next - window->oldest >= ZCREQ_WINDOW_MAX)
 		return -ENOBUFS;
 	grown = zcreq_ring_grow(allocator, window->ring, &window->mask, sizeof(*window->ring),
-				window->oldest, window->next, 8);
+				window->oldest, window->next, ZCREQ_WINDOW_LEAST);
 	if (!grown)
 		return -ENOMEM;
 	window->ring = grown;
 	return 0;
+}
+
+void zcreq_window_trim(struct zcreq_window *window, const struct zcreq_allocator *allocator)
+{
+	zcreq_assert(!window->pending);
+	zcreq_free(allocator, window->ring);
+	window->ring = NULL;
+	window->mask = UINT32_MAX;
 }

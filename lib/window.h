@@ -39,6 +39,9 @@ struct zcreq_window {
 /* Batches that can be between the oldest id and the next. */
 #define ZCREQ_WINDOW_MAX ((uint32_t)1 << 24)
 
+/* Batches for which a ring has room when it is made. */
+#define ZCREQ_WINDOW_LEAST 4
+
 static inline void zcreq_window_init(struct zcreq_window *window, uint32_t first_id)
 {
 	*window = (struct zcreq_window){
@@ -58,6 +61,9 @@ static inline int zcreq_window_reserve(struct zcreq_window *window,
 		return 0;
 	return zcreq_window_grow(window, allocator);
 }
+
+/* Gives the ring back when no id waits; the next push makes one again. */
+void zcreq_window_trim(struct zcreq_window *window, const struct zcreq_allocator *allocator);
 
 /* A call was given the next id; a place was reserved before. */
 static inline void zcreq_window_push(struct zcreq_window *window, uint32_t first_send,
