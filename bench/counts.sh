@@ -39,6 +39,44 @@ of_library() {
 			all / requests, core / requests, (all - core) / requests }' callgrind.out
 }
 
+# of_all REQUESTS: what everything but the benchmark itself took, libc included
+of_all() {
+	awk -v requests="$1" '
+		/^fl=/ { ours = !/bench\/(bookkeeping|free_socket)\.c$/ }
+		/^calls=/ { skip = 1; next }
+		/^[0-9+*-]/ {
+			if (skip) { skip = 0; next }
+			if (ours) all += $2
+		}
+		END { printf "instructions=%.0f\n", all / requests }' callgrind.out
+}
+
+# the published designs and ours, in both orders
+bookkeeping_table() {
+	for order in fifo reverse; do
+		for inflight in 1 128 4096 65536; do
+			for design in list map maps zcreq; do
+				set -- "$design" "$order" "$inflight"
+				plain=$(./libtool --mode=execute bench/bookkeeping "$@" "$(requests_of "$@")")
+				requests=$([ "$order" = fifo ] && echo 20480 || echo 256)
+				counted bookkeeping "$@" "$requests"
+				echo "$plain $(of_all "$requests")"
+			done
+		done
+	done
+}
+
+# requests_of DESIGN ORDER INFLIGHT: as many as take about a second
+requests_of() {
+	case $*:$SHORT in
+	*:1) echo 2048 ;;
+	"list reverse 65536:") echo 2560 ;;
+	"list reverse 4096:") echo 65536 ;;
+	*" reverse 65536:") echo 65536 ;;
+	*) echo 2097152 ;;
+	esac
+}
+
 # lifecycle at three numbers in flight, one by one and in batches
 lifecycle_table() {
 	requests=20000

@@ -2,126 +2,28 @@
 /*
  * lifecycle.c - what the bookkeeping of one request costs, from begin to released
  *
- * A socket that costs nothing: it accepts whatever it is given and has a
- * notification for the oldest id whenever it is asked to. A steady number of
- * requests is kept in flight: each turn begins some, each with one send, flushes,
- * and then has the oldest come back. With a turn of 1 every request pays for its
- * own sendmsg, recvmsg and dispatch; a larger turn is what a loaded loop does, and
- * spreads these over a batch.
+ * Over a socket that costs nothing (free_socket.h). A steady number of requests is
+ * kept in flight: each turn begins some, each with one send, flushes, and then has
+ * the oldest come back. With a turn of 1 every request pays for its own sendmsg,
+ * recvmsg and dispatch; a larger turn is what a loaded loop does, and spreads these
+ * over a batch.
  *
  *	lifecycle INFLIGHT [REQUESTS [TURN]]
  *
  * prints nanoseconds; scripts/bench runs it under callgrind too and counts the
  * instructions outside of this program's own code.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <linux/errqueue.h> /* after time.h: uses struct timespec */
 #include <valgrind/callgrind.h>
 
-#include <zcreq/zcreq.h>
-
-#define SEND_BYTES 4096
+#include "free_socket.h"
 
 /* Sends that the library takes in one call, at this size. */
 #define TURN_MOST 128
-
-/* The socket that costs nothing. */
-struct free_socket {
-	uint32_t issued;  /* ids given */
-	uint32_t proven;  /* ids notified */
-	uint32_t allowed; /* ids that may be notified now */
-};
-
-static ssize_t free_sendmsg(int fd, const struct msghdr *message, int flags, void *arg)
-{
-	struct free_socket *s = arg;
-
-	(void)fd;
-	(void)flags;
-	s->issued++;
-	return message->msg_iovlen * SEND_BYTES;
-}
-
-static ssize_t free_recvmsg(int fd, struct msghdr *message, int flags, void *arg)
-{
-	struct free_socket *s = arg;
-	struct cmsghdr *cmsg = message->msg_control;
-	struct sock_extended_err *err = (struct sock_extended_err *)CMSG_DATA(cmsg);
-
-	(void)fd;
-	(void)flags;
-	if (s->proven == s->allowed)
-		return -EAGAIN;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(*err) + sizeof(struct sockaddr_in));
-	cmsg->cmsg_level = SOL_IP;
-	cmsg->cmsg_type = IP_RECVERR;
-	memset(err, 0, sizeof(*err));
-	err->ee_origin = SO_EE_ORIGIN_ZEROCOPY;
-	err->ee_info = err->ee_data = s->proven++;
-	message->msg_controllen = cmsg->cmsg_len;
-	message->msg_flags = MSG_ERRQUEUE;
-	return 0;
-}
-
-static int free_getsockopt(int fd, int level, int name, void *value, socklen_t *len, void *arg)
-{
-	(void)fd;
-	(void)arg;
-	memset(value, 0, *len);
-	if (level == SOL_SOCKET && name == SO_TYPE)
-		*(int *)value = SOCK_STREAM;
-	else if (level == SOL_SOCKET && name == SO_PROTOCOL)
-		*(int *)value = IPPROTO_TCP;
-	else if (level == IPPROTO_TCP && name == TCP_INFO)
-		*(uint8_t *)value = 1; /* established */
-	return 0;
-}
-
-static int free_setsockopt(int fd, int level, int name, const void *value, socklen_t len,
-			   void *arg)
-{
-	(void)fd, (void)level, (void)name, (void)value, (void)len, (void)arg;
-	return 0;
-}
-
-static int free_disconnect(int fd, void *arg)
-{
-	struct free_socket *s = arg;
-
-	(void)fd;
-	s->allowed = s->issued;
-	return 0;
-}
-
-static int free_shutdown(int fd, int how, void *arg)
-{
-	(void)fd, (void)how, (void)arg;
-	return 0;
-}
-
-static int free_close(int fd, void *arg)
-{
-	(void)fd, (void)arg;
-	return 0;
-}
-
-static const struct zcreq_socket_ops free_ops = {
-	.sendmsg = free_sendmsg,
-	.recvmsg = free_recvmsg,
-	.getsockopt = free_getsockopt,
-	.setsockopt = free_setsockopt,
-	.disconnect = free_disconnect,
-	.shutdown = free_shutdown,
-	.close = free_close,
-};
 
 static uint64_t released_count;
 
@@ -174,7 +76,7 @@ static void turns(struct free_socket *s, struct zcreq_context *context, struct z
 		begin_turn(context, conn, turn);
 		until += turn;
 		while (released_count < until) {
-			s->allowed++; /* the oldest batch comes back */
+			s->ready++; /* the oldest batch comes back */
 			check(zcreq_process(conn, POLLERR));
 		}
 	}
@@ -185,7 +87,7 @@ int main(int argc, char **argv)
 	uint64_t inflight = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
 	uint64_t requests = argc > 2 ? strtoull(argv[2], NULL, 0) : 2000000;
 	uint64_t turn = argc > 3 ? strtoull(argv[3], NULL, 0) : 1, start_ns, ns;
-	struct free_socket s = {0};
+	struct free_socket s = {.step = 1};
 	struct zcreq_stream_options o = {
 		.size = sizeof(o), .fd = 0, .mode = ZCREQ_MODE_ALWAYS,
 		.socket_ops = &free_ops, .socket_arg = &s,
