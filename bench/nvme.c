@@ -19,11 +19,11 @@
 #include <string.h>
 
 #include "controller.h"
+#include "histogram.h"
 
 #define WARM_UP_NS 500000000u
 #define REGION (256ull << 20)
 #define FILL_BYTES 131072u
-#define BUCKETS 1200 /* of the histogram: 32 for each doubling of nanoseconds */
 
 struct bench {
 	struct ini_host host;
@@ -38,28 +38,9 @@ struct bench {
 	uint64_t slots, next, random;
 	uint8_t *data; /* one buffer for each command */
 	bool stopping, measuring;
-	uint64_t done, errors, slowest_ns;
-	uint64_t histogram[BUCKETS];
+	uint64_t errors;
+	struct histogram took;
 };
-
-static unsigned bucket(uint64_t ns)
-{
-	unsigned high = ns < 32 ? 5 : 63 - (unsigned)__builtin_clzll(ns);
-	unsigned index = (high - 5) * 32 + (unsigned)(ns >> (high - 5) & 31);
-
-	return index < BUCKETS ? index : BUCKETS - 1;
-}
-
-/* Microseconds below which the share @part of all commands was. */
-static double percentile(const struct bench *bench, double part)
-{
-	uint64_t want = (uint64_t)((double)bench->done * part), sum = 0;
-	unsigned i = 0;
-
-	while (i < BUCKETS - 1 && (sum += bench->histogram[i]) <= want)
-		i++;
-	return (double)((32ull + i % 32) << i / 32) / 1000;
-}
 
 static void finished(struct ini_queue *queue, struct ini_command *command, void *arg);
 
@@ -82,17 +63,11 @@ static void submit(struct bench *bench, struct ini_queue *queue, uint8_t *data)
 static void finished(struct ini_queue *queue, struct ini_command *command, void *arg)
 {
 	struct bench *bench = arg;
-	uint64_t ns;
 
 	if (ini_status(&command->cqe))
 		bench->errors++;
-	if (bench->measuring) {
-		ns = ini_now_ns() - command->start_ns;
-		bench->histogram[bucket(ns)]++;
-		bench->done++;
-		if (ns > bench->slowest_ns)
-			bench->slowest_ns = ns;
-	}
+	if (bench->measuring)
+		histogram_add(&bench->took, ini_now_ns() - command->start_ns);
 	if (!bench->stopping)
 		submit(bench, queue, command->data);
 }
@@ -159,9 +134,9 @@ static bool measure(struct bench *bench)
 	printf("bench=nvme op=%s bs=%u qd=%u queues=%d secs=%.1f iops=%.0f mbps=%.1f "
 	       "p50_us=%.0f p99_us=%.0f max_us=%.0f errors=%" PRIu64 "\n",
 	       bench->op, bench->bs, bench->qd, bench->host.io_queues, (double)ns / 1e9,
-	       (double)bench->done * 1e9 / (double)ns,
-	       (double)bench->done * bench->bs * 1e3 / (double)ns, percentile(bench, 0.5),
-	       percentile(bench, 0.99), (double)bench->slowest_ns / 1000, bench->errors);
+	       (double)bench->took.count * 1e9 / (double)ns,
+	       (double)bench->took.count * bench->bs * 1e3 / (double)ns, histogram_percentile(&bench->took, 0.5),
+	       histogram_percentile(&bench->took, 0.99), (double)bench->took.slowest_ns / 1000, bench->errors);
 	return !bench->errors;
 }
 

@@ -1,22 +1,110 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: BSD-2-Clause
-# target.sh - the target of examples/nvme-tcp on one core, the initiator on the other.
-# Sourced by scripts/bench, in the build folder.
+# target.sh - the target of examples/nvme-tcp on one core, the initiator on the other,
+# in turn with the floor below it. Sourced by scripts/bench, in the build folder.
+
+nqn=nqn.2014-08.org.example:zcreq-bench
+
+# medians FILE: of the rounds of each benchmark, word by word, and the ratios of the
+# target to the floor. Neighbours in time are compared: noise hits both alike.
+medians() {
+	awk '
+		function median(list, n, values, i, j, t) {
+			n = split(list, values, " ")
+			for (i = 2; i <= n; i++)
+				for (j = i; j > 1 && values[j] + 0 < values[j - 1] + 0; j--) {
+					t = values[j]; values[j] = values[j - 1]; values[j - 1] = t
+				}
+			return values[int(n / 2) + 1]
+		}
+		{
+			key = ""
+			for (i = 1; i <= NF; i++) {
+				split($i, word, "=")
+				if (word[1] ~ /^(bench|op|way|bs|qd|queues)$/) key = key $i " "
+				else if (!($1 ~ /^ratio/)) {
+					values[key, word[1]] = values[key, word[1]] " " word[2]
+					if (!((key, word[1]) in seen)) {
+						seen[key, word[1]] = 1
+						words[key] = words[key] " " word[1]
+					}
+				}
+				if (word[1] == "iops") iops = word[2]
+			}
+			if (!(key in known)) { known[key] = 1; keys[++count] = key }
+			if ($1 == "bench=nvme") target = iops
+			else ratios[key] = ratios[key] " " target / iops
+		}
+		END {
+			for (k = 1; k <= count; k++) {
+				n = split(words[keys[k]], name, " ")
+				line = keys[k]
+				for (i = 1; i <= n; i++)
+					line = line name[i] "=" median(values[keys[k], name[i]]) " "
+				sub(/ $/, "", line)
+				print line
+			}
+			for (k = 1; k <= count; k++)
+				if (keys[k] ~ /^bench=floor/) {
+					key = keys[k]
+					sub(/bench=floor/, "bench=nvme ratio=target/floor", key)
+					printf "%siops=%.3f\n", key, median(ratios[keys[k]])
+				}
+		}' "$1"
+}
+
+# target_ticks: the processor time that it has had, in clock ticks
+target_ticks() {
+	awk '{ print $14 + $15 }' "/proc/$target/stat"
+}
+
+# initiator OP BYTES DEPTH SECONDS OPTION...: one round, and how busy the target was
+initiator() {
+	case="--op $1 --bs $2 --qd $3 --secs $4"
+	shift 4
+	ticks=$(target_ticks)
+	before=$(date +%s%N)
+	# shellcheck disable=SC2086  # words
+	line=$(taskset -c 1 bench/nvme --target "$listen" --nqn $nqn $case "$@")
+	ticks=$(($(target_ticks) - ticks))
+	awk -v line="$line" -v ticks=$ticks -v hz="$(getconf CLK_TCK)" \
+		-v ns=$(($(date +%s%N) - before)) \
+		'BEGIN { printf "%s server_cpu=%.2f\n", line, ticks / hz / (ns / 1e9) }'
+}
+
+# a read's rounds: the target, and the bare exchange both ways
+reads() {
+	round=0
+	: >rounds.out
+	while [ $round -lt "$rounds" ]; do
+		{
+			initiator read "$1" "$2" "$secs" --as-it-is
+			bench/floor send "$1" "$2" "$secs"
+			bench/floor zerocopy "$1" "$2" "$secs"
+		} >>rounds.out
+		round=$((round + 1))
+	done
+	medians rounds.out
+}
 
 nvme_table() {
-	nqn=nqn.2014-08.org.example:zcreq-bench
-	taskset -c 0 examples/nvme-tcp/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn >nvmet.log 2>&1 &
+	rounds=5 secs=2
+	[ -z "$SHORT" ] || rounds=1 secs=0.3
+	taskset -c 0 examples/nvme-tcp/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn --queue-size 256 \
+		>nvmet.log 2>&1 &
 	target=$!
 	trap 'kill $target 2>/dev/null; wait $target' EXIT
 	until grep -q '^ready' nvmet.log; do sleep 0.1; done
 	listen=$(sed -n 's/^ready listen=\([^ ]*\).*/\1/p' nvmet.log)
-	for case in "read 4096 32" "read 4096 1" "read 131072 32" "write 4096 32" "write 131072 32"; do
-		# shellcheck disable=SC2086  # three words
-		set -- $case
-		taskset -c 1 bench/nvme --target "$listen" --nqn $nqn --op "$1" --bs "$2" --qd "$3" --secs 3
-	done
-	ticks=$(awk '{ print $14 + $15 }' /proc/$target/stat)
+	initiator read 4096 32 0.1 >/dev/null # fills the region, once for all
+	reads 4096 32
+	reads 131072 32
+	reads 4096 1
+	reads 4096 128
+	initiator write 4096 32 "$secs" --as-it-is
+	initiator write 131072 32 "$secs" --as-it-is
+	ticks=$(target_ticks)
 	sleep 5
-	ticks=$(($(awk '{ print $14 + $15 }' /proc/$target/stat) - ticks))
+	ticks=$(($(target_ticks) - ticks))
 	echo "bench=nvme op=idle secs=5 cpu_percent=$(awk "BEGIN { print $ticks / $(getconf CLK_TCK) / 5 * 100 }")"
 }
