@@ -77,7 +77,7 @@ int zcreq_context_free(struct zcreq_context *context)
 	if (!context)
 		return 0;
 	/* nor under dispatch: whose callback it runs has a connection still */
-	if (!TAILQ_EMPTY(&context->conns))
+	if (!TAILQ_EMPTY(&context->conns) || zcreq_remote_free(context))
 		return -EBUSY;
 	allocator = context->allocator;
 	zcreq_guard_free(context->guard);
@@ -124,6 +124,8 @@ int zcreq_dispatch(struct zcreq_context *context)
 	if (context->dispatch_depth)
 		return 0;
 	context->dispatch_depth++;
+	if (context->remote)
+		zcreq_remote_drain(context);
 	for (int round = 0; round < DISPATCH_ROUNDS && anything_due(context); round++)
 		calls += run_round(context);
 	context->dispatch_depth--;

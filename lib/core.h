@@ -25,6 +25,7 @@
 #include "slot.h"
 
 struct zcreq_message;
+struct zcreq_remote;
 struct zcreq_text;
 struct zcreq_trace_header;
 
@@ -65,6 +66,8 @@ struct zcreq_hold_slot {
 	struct zcreq_slot slot;
 	struct zcreq_request *request;
 	const void *taker;      /* where in the program it was taken */
+	uint32_t next; /* index; these two are of a drop from another thread: remote.c */
+	int32_t status;
 };
 
 /* What an engine adds to a connection. */
@@ -142,6 +145,7 @@ struct zcreq_context {
 	uint32_t dispatch_depth;
 	uint32_t conn_number;           /* of the next connection */
 	struct zcreq_conn_list conns;   /* that have not been freed by both owners */
+	struct zcreq_remote *remote;    /* NULL: no other thread drops anything */
 	struct zcreq_allocator allocator;
 	struct zcreq_stats stats;       /* of connections that are gone, and of none */
 	struct zcreq_guard *guard;      /* NULL: none */
@@ -240,11 +244,26 @@ static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64
 /* The whole connection is aborted: the outcome of this request. */
 void zcreq_request_abort(struct zcreq_request *request, int status);
 
+/* @hold, which nobody else can drop any more, has been dropped. */
+void zcreq_hold_gone(struct zcreq_context *context, struct zcreq_hold_slot *slot, zcreq_hold hold,
+		     int status);
+
 /* The linger deadline has passed. */
 void zcreq_request_deadline(struct zcreq_request *request);
 
 /* Its callbacks that are due; with the last of them it is gone. How many ran. */
 unsigned zcreq_request_run(struct zcreq_request *request);
+
+/* remote.c */
+
+/* The drops of other threads that have arrived. */
+void zcreq_remote_drain(struct zcreq_context *context);
+
+/* Counts those that found their hold gone. */
+uint64_t zcreq_remote_stale(const struct zcreq_remote *remote);
+
+/* 0, or -EBUSY while another thread has not yet left zcreq_drop_remote(). */
+int zcreq_remote_free(struct zcreq_context *context);
 
 /* conn.c */
 

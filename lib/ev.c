@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <zcreq/ev.h>
+#include <zcreq/remote.h>
 #include <zcreq/stream.h>
 
 #define BATCH 64
@@ -51,6 +52,7 @@ struct zcreq_ev {
 	struct zcreq_ev_conn *conns;
 	struct zcreq_ev_engine *engines;
 	int epoll;
+	int remote; /* the descriptor of other threads' drops, once it is watched; or -1 */
 	ev_io ready;
 	ev_prepare before_sleep;
 	ev_timer timer;
@@ -103,6 +105,21 @@ static int follow(struct zcreq_ev_conn *tie)
 	ret = control(tie->ev, op, fd, &entry);
 	if (!ret)
 		tie->events = events;
+	return ret;
+}
+
+/* Drops of other threads wake the loop, from when the context allows them. Without a
+ * pointer and without reading: being awake is all that is wanted, dispatch takes them. */
+static int follow_remote(struct zcreq_ev *ev)
+{
+	struct epoll_event entry = { .events = EPOLLIN | EPOLLET };
+	int fd = zcreq_remote_fd(ev->context), ret;
+
+	if (fd < 0)
+		return 0;
+	ret = control(ev, EPOLL_CTL_ADD, fd, &entry);
+	if (!ret)
+		ev->remote = fd;
 	return ret;
 }
 
@@ -167,6 +184,8 @@ static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int revents)
 	deadline_ns = zcreq_tick(ev->context, now_ns);
 	if (flush_all(ev) > 0)
 		deadline_ns = now_ns;
+	if (ev->remote < 0 && follow_remote(ev) < 0)
+		deadline_ns = now_ns;
 	for (tie = ev->conns; tie; tie = tie->next) {
 		if (follow(tie) < 0 && deadline_ns > now_ns + RETRY_NS)
 			deadline_ns = now_ns + RETRY_NS;
@@ -227,6 +246,7 @@ int zcreq_ev_new(struct ev_loop *loop, struct zcreq_context *context, struct zcr
 	}
 	made->loop = loop;
 	made->context = context;
+	made->remote = -1;
 	ev_io_init(&made->ready, on_ready, made->epoll, EV_READ);
 	ev_prepare_init(&made->before_sleep, before_sleep);
 	ev_timer_init(&made->timer, on_timer, 0., 0.);

@@ -109,7 +109,7 @@ static void explain_holds(struct zcreq_text *t, const struct zcreq_request *requ
 		zcreq_text_line(t, "hold of the caller");
 		if (zcreq_text_is_json(t))
 			zcreq_text_add(t, "%s{\"hold\":\"%#llx\"", told ? "," : "",
-				       (unsigned long long)hold->slot.bits);
+				       (unsigned long long)zcreq_slot_bits(&hold->slot));
 		zcreq_explain_age(t, context, hold->slot.since);
 		add_taker(t, hold->taker);
 		zcreq_text_add(t, zcreq_text_is_json(t) ? "}" : "");

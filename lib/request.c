@@ -216,31 +216,40 @@ int zcreq_take(struct zcreq_context *context, zcreq_id id, zcreq_hold *hold)
 	taken->taker = __builtin_return_address(0);
 	request->holds++;
 	request->conn->stats.holds_now++;
-	hold->bits = taken->slot.bits;
+	hold->bits = zcreq_slot_bits(&taken->slot);
 	zcreq_trace_take(request);
 	return 0;
 }
 
-int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
+void zcreq_hold_gone(struct zcreq_context *context, struct zcreq_hold_slot *slot, zcreq_hold hold,
+		     int status)
 {
-	struct zcreq_request *request;
-	struct zcreq_slot *slot;
+	struct zcreq_request *request = slot->request;
 
-	if (!context || status > 0)
-		return -EINVAL;
-	slot = zcreq_slots_find(&context->holds, hold.bits, HOLD_SIZE);
-	if (!slot) {
-		zcreq_stale(context, &context->stats, hold.bits);
-		return -ESTALE;
-	}
-	request = ((struct zcreq_hold_slot *)slot)->request;
-	zcreq_slots_give(&context->holds, slot);
+	zcreq_slots_end(&context->holds, &slot->slot, hold.bits);
 	request->conn->stats.holds_now--;
 	request->conn->stats.proved_caller++;
 	request->holds--;
 	zcreq_trace_drop(request, status);
 	settle(request, status);
 	zcreq_request_check_last(request);
+}
+
+int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
+{
+	struct zcreq_slot *slot;
+
+	if (!context || status > 0)
+		return -EINVAL;
+	/* if another thread may drop it at this moment, the one that claims it does */
+	slot = context->remote
+		       ? zcreq_slots_claim(&context->holds, hold.bits, HOLD_SIZE)
+		       : zcreq_slots_find(&context->holds, hold.bits, HOLD_SIZE);
+	if (!slot) {
+		zcreq_stale(context, &context->stats, hold.bits);
+		return -ESTALE;
+	}
+	zcreq_hold_gone(context, (struct zcreq_hold_slot *)slot, hold, status);
 	return 0;
 }
 

@@ -20,25 +20,31 @@ void zcreq_slots_init(struct zcreq_slots *table, const struct zcreq_allocator *a
 
 void zcreq_slots_deinit(struct zcreq_slots *table)
 {
+	char **pages = table->pages, **before;
+
 	for (uint32_t i = 0; i * ZCREQ_SLOT_PAGE < table->made; i++)
-		zcreq_free(table->allocator, table->pages[i]);
-	zcreq_free(table->allocator, table->pages);
+		zcreq_free(table->allocator, pages[i]);
+	for (uint32_t room = table->page_room; pages; pages = before, room /= 2) {
+		before = (char **)pages[room];
+		zcreq_free(table->allocator, pages);
+	}
 }
 
 static int make_room_for_page(struct zcreq_slots *table, uint32_t page)
 {
 	uint32_t room = table->page_room ? table->page_room * 2 : 16;
-	char **pages;
+	char **before = table->pages, **pages;
 
 	if (page < table->page_room)
 		return 0;
-	pages = zcreq_calloc(table->allocator, room, sizeof(*pages));
+	pages = zcreq_calloc(table->allocator, room + 1, sizeof(*pages));
 	if (!pages)
 		return -ENOMEM;
 	if (page)
-		memcpy(pages, table->pages, page * sizeof(*pages));
-	zcreq_free(table->allocator, table->pages);
-	table->pages = pages;
+		memcpy(pages, before, page * sizeof(*pages));
+	/* another thread may be looking at it: all of them together are twice the last */
+	pages[room] = (char *)before;
+	__atomic_store_n(&table->pages, pages, __ATOMIC_RELEASE);
 	table->page_room = room;
 	return 0;
 }
@@ -46,6 +52,7 @@ static int make_room_for_page(struct zcreq_slots *table, uint32_t page)
 int zcreq_slots_grow(struct zcreq_slots *table, size_t size)
 {
 	uint32_t first = table->made, page = first >> ZCREQ_SLOT_PAGE_BITS, count;
+	char *made;
 	int ret;
 
 	if (first >= table->limit)
@@ -53,17 +60,18 @@ int zcreq_slots_grow(struct zcreq_slots *table, size_t size)
 	ret = make_room_for_page(table, page);
 	if (ret)
 		return ret;
-	table->pages[page] = zcreq_calloc(table->allocator, ZCREQ_SLOT_PAGE, size);
-	if (!table->pages[page])
+	made = zcreq_calloc(table->allocator, ZCREQ_SLOT_PAGE, size);
+	if (!made)
 		return -ENOMEM;
+	table->pages[page] = made;
 	count = table->limit - first < ZCREQ_SLOT_PAGE ? table->limit - first : ZCREQ_SLOT_PAGE;
-	table->made = first + count;
-	for (uint32_t i = table->made; i-- > first;) {
+	for (uint32_t i = first + count; i-- > first;) {
 		struct zcreq_slot *slot = zcreq_slots_at(table, i, size);
 
 		slot->bits = (zcreq_mix(table->seed + i) & generation_mask) | (i ^ 1);
 		slot->next_free = table->free;
 		table->free = i;
 	}
+	__atomic_store_n(&table->made, first + count, __ATOMIC_RELEASE);
 	return 0;
 }

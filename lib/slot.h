@@ -17,6 +17,11 @@
  * of a neighbour fits by chance.
  *
  * It never frees a page before the table's end, and never calls anybody.
+ *
+ * One thread owns a table; any other may claim an entry in use by its handle
+ * (zcreq_slots_claim()). That is why the owner writes the words that a claim reads
+ * atomically, and why an array of pages that was outgrown stays until the end. The
+ * owner reads plainly what nobody else writes. See doc/remote.md.
  */
 #ifndef ZCREQ_LIB_SLOT_H
 #define ZCREQ_LIB_SLOT_H
@@ -49,7 +54,7 @@ struct zcreq_slot {
 };
 
 struct zcreq_slots {
-	char **pages;
+	char **pages;       /* and behind the last one the array before this */
 	uint32_t made;      /* entries that exist, used or free */
 	uint32_t free;      /* index of the first free one, or NONE */
 	uint32_t limit;
@@ -82,6 +87,12 @@ static inline struct zcreq_slot *zcreq_slots_at(const struct zcreq_slots *table,
 				     (index & (ZCREQ_SLOT_PAGE - 1)) * size);
 }
 
+/* The handle that is good for an entry at which other threads may be looking. */
+static inline uint64_t zcreq_slot_bits(const struct zcreq_slot *slot)
+{
+	return __atomic_load_n(&slot->bits, __ATOMIC_RELAXED);
+}
+
 /* The entry that a handle names, or NULL if it names none that is in use. */
 static inline struct zcreq_slot *zcreq_slots_find(const struct zcreq_slots *table, uint64_t bits,
 						  size_t size)
@@ -98,7 +109,7 @@ static inline struct zcreq_slot *zcreq_slots_find(const struct zcreq_slots *tabl
 /* Is an entry, found by going through the table, in use? */
 static inline bool zcreq_slot_in_use(const struct zcreq_slot *slot)
 {
-	return slot->bits & ZCREQ_SLOT_KIND_MASK;
+	return zcreq_slot_bits(slot) & ZCREQ_SLOT_KIND_MASK;
 }
 
 /* Is no entry free? Then grow first. */
@@ -113,18 +124,54 @@ static inline struct zcreq_slot *zcreq_slots_take(struct zcreq_slots *table, siz
 	struct zcreq_slot *slot = zcreq_slots_at(table, table->free, size);
 
 	table->free = slot->next_free;
-	slot->bits ^= table->in_use;
+	__atomic_store_n(&slot->bits, zcreq_slot_bits(slot) ^ table->in_use, __ATOMIC_RELEASE);
 	return slot;
 }
 
-/* Ends an entry's life: its handle is stale from here on. */
-static inline void zcreq_slots_give(struct zcreq_slots *table, struct zcreq_slot *slot)
+/* Ends the life of an entry, claimed or not: its handle @bits is stale from here on. */
+static inline void zcreq_slots_end(struct zcreq_slots *table, struct zcreq_slot *slot,
+				   uint64_t bits)
 {
-	uint64_t bits = slot->bits;
-
-	slot->bits = (bits ^ table->in_use) + ZCREQ_SLOT_GENERATION;
+	__atomic_store_n(&slot->bits, (bits ^ table->in_use) + ZCREQ_SLOT_GENERATION,
+			 __ATOMIC_RELAXED);
 	slot->next_free = table->free;
 	table->free = bits & ZCREQ_SLOT_INDEX_MASK;
+}
+
+/* The same for an entry that nobody else can have claimed. */
+static inline void zcreq_slots_give(struct zcreq_slots *table, struct zcreq_slot *slot)
+{
+	zcreq_slots_end(table, slot, slot->bits);
+}
+
+/*
+ * The entry that a handle names, claimed, or NULL: from any thread. Of all that try
+ * one succeeds. A claimed entry stores the index of its neighbour, with which no
+ * handle comes to it, so the handle is used up; the entry is not free yet.
+ */
+static inline struct zcreq_slot *zcreq_slots_claim(const struct zcreq_slots *table, uint64_t bits,
+						   size_t size)
+{
+	uint32_t index = bits & ZCREQ_SLOT_INDEX_MASK;
+	struct zcreq_slot *slot;
+	char **pages;
+
+	/* an index below @made is on a page of every array that can be seen after it */
+	if (index >= __atomic_load_n(&table->made, __ATOMIC_ACQUIRE))
+		return NULL;
+	pages = __atomic_load_n(&table->pages, __ATOMIC_ACQUIRE);
+	slot = (struct zcreq_slot *)(pages[index >> ZCREQ_SLOT_PAGE_BITS] +
+				     (index & (ZCREQ_SLOT_PAGE - 1)) * size);
+	return __atomic_compare_exchange_n(&slot->bits, &bits, bits ^ 1, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED)
+		       ? slot
+		       : NULL;
+}
+
+/* The handle that a claimed entry had. */
+static inline uint64_t zcreq_slot_claimed(const struct zcreq_slot *slot)
+{
+	return zcreq_slot_bits(slot) ^ 1;
 }
 
 #endif

@@ -70,5 +70,7 @@ int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats 
 
 		add(stats, &more);
 	}
+	if (context->remote)
+		stats->stale_handles += zcreq_remote_stale(context->remote);
 	return 0;
 }

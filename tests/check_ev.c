@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -353,6 +354,47 @@ START_TEST(drain_deadline_wakes_the_loop)
 }
 END_TEST
 
+static void *drop_late(void *hold)
+{
+	usleep(50000);
+	ck_assert_int_eq(zcreq_drop_remote(context, *(zcreq_hold *)hold, 0), 0);
+	return NULL;
+}
+
+static void break_loop(struct end *end)
+{
+	(void)end;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* The loop sleeps without a limit of its own when the drop comes. */
+START_TEST(drop_of_another_thread_wakes_the_loop)
+{
+	pthread_t thread;
+	zcreq_hold hold;
+	zcreq_id id;
+
+	open_end(&ends[0]);
+	ck_assert(!run_for(10));
+	ck_assert_int_eq(zcreq_remote_open(context, 0), 0);
+	ends[0].on_released = break_loop;
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);
+		ck_assert_int_eq(zcreq_take(context, id, &hold), 0);
+		ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+		ck_assert_int_eq(pthread_create(&thread, NULL, drop_late, &hold), 0);
+		turns = 0;
+		ev_run(loop, 0);
+		ck_assert_uint_eq(ends[0].released, i + 1);
+		ck_assert_uint_le(turns, 3);
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	}
+	zcreq_conn_abort(ends[0].conn, -ECANCELED);
+	ck_assert(run_for(1000));
+	close(ends[0].peer);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_errors)
 {
 	struct zcreq_conn_options plain_options = { .size = sizeof(plain_options) };
@@ -406,6 +448,7 @@ int main(void)
 	tcase_add_test(cases, descriptor_that_epoll_refuses_is_an_error);
 	tcase_add_test(cases, drain_deadline_wakes_the_loop);
 	tcase_add_test(cases, drain_deadline_stays_where_it_is);
+	tcase_add_test(cases, drop_of_another_thread_wakes_the_loop);
 	tcase_add_test(cases, bad_arguments_are_errors);
 	suite_add_tcase(suite, cases);
 	return suite_run(suite);
