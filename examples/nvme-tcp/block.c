@@ -19,9 +19,11 @@
 
 #define SLAB_BYTES ((size_t)SLAB_BLOCKS * BLOCK_BYTES)
 #define WORDS (SLAB_BLOCKS / 64)
+#define WAKE_BLOCKS SLAB_BLOCKS /* that are sent home between two wake-ups */
 
 struct slab {
 	struct slab *prev, *next;
+	struct pool *pool; /* its home */
 	uint8_t *data;
 	unsigned free_count;
 	uint64_t free_bits[WORDS];
@@ -61,6 +63,7 @@ static struct slab *slab_new(struct pool *pool)
 		free(slab);
 		return NULL;
 	}
+	slab->pool = pool;
 	slab->free_count = SLAB_BLOCKS;
 	memset(slab->free_bits, 0xff, sizeof(slab->free_bits));
 	for (i = 0; i < SLAB_BLOCKS; i++) {
@@ -112,6 +115,12 @@ static struct slab *slab_with_room(struct pool *pool)
 	return slab;
 }
 
+/* Other threads read these two of a pool. */
+static void set_count(uint64_t *count, uint64_t value)
+{
+	__atomic_store_n(count, value, __ATOMIC_RELAXED);
+}
+
 static struct block *take_lowest(struct pool *pool, struct slab *slab)
 {
 	struct block *block;
@@ -125,7 +134,7 @@ static struct block *take_lowest(struct pool *pool, struct slab *slab)
 		close_slab(pool, slab);
 	block = &slab->blocks[word * 64 + bit];
 	block->refs = 1;
-	pool->used++;
+	set_count(&pool->used, pool->used + 1);
 	return block;
 }
 
@@ -134,6 +143,7 @@ int pool_take(struct pool *pool, struct block **blocks, size_t count)
 	struct slab *slab;
 	size_t i;
 
+	pool_collect(pool);
 	for (i = 0; i < count; i++) {
 		slab = slab_with_room(pool);
 		if (!slab) {
@@ -150,7 +160,7 @@ static void put_back(struct pool *pool, struct block *block)
 	struct slab *slab = block->slab;
 
 	slab->free_bits[block->index / 64] |= (uint64_t)1 << block->index % 64;
-	pool->used--;
+	set_count(&pool->used, pool->used - 1);
 	if (slab->free_count++ == 0)
 		open_slab(pool, slab);
 	if (slab->free_count < SLAB_BLOCKS)
@@ -162,11 +172,71 @@ static void put_back(struct pool *pool, struct block *block)
 		pool->spare = slab;
 }
 
+void pool_collect(struct pool *pool)
+{
+	struct block *block, *next;
+
+	if (!__atomic_load_n(&pool->returned, __ATOMIC_RELAXED))
+		return;
+	block = __atomic_exchange_n(&pool->returned, NULL, __ATOMIC_ACQUIRE);
+	for (; block; block = next) {
+		next = block->next;
+		set_count(&pool->collected, pool->collected + 1);
+		put_back(pool, block);
+	}
+}
+
+/* The thread of @home may take the block at once: nothing of it is touched after. */
+static void send_home(struct pool *home, struct block *block)
+{
+	struct block *top = __atomic_load_n(&home->returned, __ATOMIC_RELAXED);
+	uint64_t sent = __atomic_add_fetch(&home->sent_home, 1, __ATOMIC_RELAXED);
+
+	do {
+		block->next = top;
+	} while (!__atomic_compare_exchange_n(&home->returned, &top, block, true,
+					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	/* one that takes blocks collects; one that is idle has to be told, now and then */
+	if (home->wake && sent % WAKE_BLOCKS == 0)
+		home->wake(home->arg);
+}
+
+static void unref_shared(struct pool *pool, struct block *block)
+{
+	struct pool *home = block->slab->pool;
+
+	/* what every holder did with it comes before what its next user does */
+	if (__atomic_sub_fetch(&block->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (home == pool)
+		put_back(pool, block);
+	else
+		send_home(home, block);
+}
+
 void block_unref(struct pool *pool, struct block *block)
 {
-	assert(block->refs > 0);
-	if (--block->refs == 0)
+	assert(__atomic_load_n(&block->refs, __ATOMIC_RELAXED) > 0);
+	if (pool->shared)
+		unref_shared(pool, block);
+	else if (--block->refs == 0)
 		put_back(pool, block);
+}
+
+uint64_t pool_used(const struct pool *pool)
+{
+	uint64_t used = __atomic_load_n(&pool->used, __ATOMIC_RELAXED) +
+			__atomic_load_n(&pool->collected, __ATOMIC_RELAXED);
+	uint64_t sent = __atomic_load_n(&pool->sent_home, __ATOMIC_RELAXED);
+
+	return used > sent ? used - sent : 0;
+}
+
+void pool_share(struct pool *pool, void (*wake)(void *arg), void *arg)
+{
+	pool->shared = true;
+	pool->wake = wake;
+	pool->arg = arg;
 }
 
 void blocks_unref(struct pool *pool, struct block **blocks, size_t count)
@@ -187,6 +257,7 @@ int pool_init(struct pool *pool)
 
 void pool_deinit(struct pool *pool)
 {
+	pool_collect(pool);
 	assert(pool->used == 0);
 	if (!pool->zero)
 		return;

@@ -8,6 +8,10 @@
  *
  * Never: knows where a block belongs. Never changes a block that somebody sends.
  *
+ * Each thread has a pool, and a block can be let go by any: one that is not its
+ * pool's own goes home through a stack that nobody takes single entries off. A
+ * program with one pool pays for none of that.
+ *
  * Built on slabs of 2 MiB, so that neighbours in a namespace are mostly neighbours
  * in memory (one iovec instead of many), and a slab without a block in use goes
  * back to the system. The lowest free block is taken first, for the same reason.
@@ -15,6 +19,7 @@
 #ifndef NVMET_BLOCK_H
 #define NVMET_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +33,7 @@ struct block {
 	uint32_t refs;
 	uint32_t index; /* within the slab */
 	struct slab *slab;
+	struct block *next; /* on its way home */
 };
 
 struct pool {
@@ -36,9 +42,22 @@ struct pool {
 	uint64_t used;       /* blocks in use, the zero block not counted */
 	uint64_t slabs;
 	struct slab *spare;  /* one empty slab is kept, against thrashing */
+	bool shared;         /* its blocks go to other threads */
+	uint64_t collected;  /* of @sent_home */
+	void (*wake)(void *arg); /* its thread is to call pool_collect(); NULL: it need not */
+	void *arg;
+	/* written by other threads */
+	struct block *returned __attribute__((aligned(64)));
+	uint64_t sent_home;
 };
 
 int pool_init(struct pool *pool);
+/* Before the first block is taken: other threads will hold blocks of it. */
+void pool_share(struct pool *pool, void (*wake)(void *arg), void *arg);
+/* Takes back what other threads have let go. */
+void pool_collect(struct pool *pool);
+/* Blocks in use, also on other threads; about right from any thread. */
+uint64_t pool_used(const struct pool *pool);
 /* All blocks must have been given back. */
 void pool_deinit(struct pool *pool);
 
@@ -47,9 +66,13 @@ int pool_take(struct pool *pool, struct block **blocks, size_t count);
 
 void *block_data(const struct block *block);
 
-static inline struct block *block_ref(struct block *block)
+/* @pool: of the thread that calls, whosever the block is; so below. */
+static inline struct block *block_ref(const struct pool *pool, struct block *block)
 {
-	block->refs++;
+	if (pool->shared)
+		__atomic_fetch_add(&block->refs, 1, __ATOMIC_RELAXED);
+	else
+		block->refs++;
 	return block;
 }
 

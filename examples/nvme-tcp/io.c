@@ -93,7 +93,7 @@ static void run_read(struct task *task)
 	int err = task_block_array(task, count);
 
 	if (err == 0)
-		err = store->ops->read(store, first_of(task), count, task->blocks);
+		err = store_read(store, &target->pool, first_of(task), count, task->blocks);
 	if (err == 0) {
 		task->block_count = count;
 		task->data_len = count * BLOCK_BYTES;
@@ -119,7 +119,7 @@ static void run_write(struct task *task)
 	struct target *target = task->conn->target;
 	struct store *store = store_of(task);
 	uint32_t count = task->block_count;
-	int err = store->ops->write(store, first_of(task), count, task->blocks);
+	int err = store_write(store, &target->pool, first_of(task), count, task->blocks);
 
 	if (err == 0) {
 		task->block_count = 0; /* the store's now */
@@ -135,17 +135,18 @@ static void run_write(struct task *task)
 
 static int compare(struct task *task, struct store *store, bool *same)
 {
+	struct pool *pool = &task->conn->target->pool;
 	struct block *current;
 	uint32_t i;
 	int err;
 
 	*same = true;
 	for (i = 0; i < task->block_count && *same; i++) {
-		err = store->ops->read(store, first_of(task) + i, 1, &current);
+		err = store_read(store, pool, first_of(task) + i, 1, &current);
 		if (err < 0)
 			return err;
 		*same = !memcmp(block_data(current), block_data(task->blocks[i]), BLOCK_BYTES);
-		block_unref(store->pool, current);
+		block_unref(pool, current);
 	}
 	return 0;
 }
@@ -198,8 +199,8 @@ static uint16_t check_zeroes(struct task *task, uint32_t *len)
 static void run_zeroes(struct task *task)
 {
 	struct store *store = store_of(task);
-	int err = store->ops->zero(store, first_of(task), count_of(task),
-				   control_of(task) & NVME_IO_DEAC);
+	int err = store_zero(store, &task->conn->target->pool, first_of(task), count_of(task),
+			     control_of(task) & NVME_IO_DEAC);
 
 	if (err == 0)
 		err = flush_if_asked(task, store);
@@ -235,8 +236,8 @@ static void run_dsm(struct task *task)
 		status = check_range(task, le64toh(ranges[i].slba), le32toh(ranges[i].nlb));
 	for (i = 0; i < count && !status && deallocate && !err; i++)
 		if (ranges[i].nlb)
-			err = store->ops->deallocate(store, le64toh(ranges[i].slba),
-						     le32toh(ranges[i].nlb));
+			err = store_deallocate(store, &task->conn->target->pool,
+					       le64toh(ranges[i].slba), le32toh(ranges[i].nlb));
 	task_complete(task, status ? status : result_of(task->conn->target, err, true));
 }
 

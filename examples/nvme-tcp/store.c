@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stripes.h"
+
 int store_parse_size(const char *text, uint64_t *bytes)
 {
 	static const char units[] = "KMGT";
@@ -60,7 +62,7 @@ static void name(uint8_t uuid[16], const char *seed, const char *spec)
 	uuid[8] = (uuid[8] & 0x3f) | 0x80;
 }
 
-static int open_file(struct pool *pool, const char *spec, struct store **store)
+static int open_file(const char *spec, struct store **store)
 {
 	char *path = strdup(spec), *colon;
 	uint64_t size = 0;
@@ -71,13 +73,12 @@ static int open_file(struct pool *pool, const char *spec, struct store **store)
 	colon = strrchr(path, ':');
 	if (colon && store_parse_size(colon + 1, &size) == 0)
 		*colon = 0;
-	err = store_file_new(pool, path, size, store);
+	err = store_file_new(path, size, store);
 	free(path);
 	return err;
 }
 
-int store_open(struct pool *pool, const char *spec, const char *seed, struct store **store,
-	       const char **error)
+int store_open(const char *spec, const char *seed, struct store **store, const char **error)
 {
 	uint64_t bytes;
 	int err;
@@ -87,9 +88,9 @@ int store_open(struct pool *pool, const char *spec, const char *seed, struct sto
 			*error = "the size is not a number of bytes, K, M, G or T";
 			return -EINVAL;
 		}
-		err = store_memory_new(pool, bytes / BLOCK_BYTES, store);
+		err = store_memory_new(bytes / BLOCK_BYTES, store);
 	} else if (!strncmp(spec, "file:", 5)) {
-		err = open_file(pool, spec + 5, store);
+		err = open_file(spec + 5, store);
 	} else {
 		*error = "it is neither mem:SIZE nor file:PATH";
 		return -EINVAL;
@@ -102,7 +103,53 @@ int store_open(struct pool *pool, const char *spec, const char *seed, struct sto
 	return 0;
 }
 
-void store_close(struct store *store)
+void store_close(struct store *store, struct pool *pool)
 {
-	store->ops->free(store);
+	stripes_free(store->stripes);
+	store->ops->free(store, pool);
+}
+
+int store_share(struct store *store)
+{
+	store->stripes = stripes_new();
+	return store->stripes ? 0 : -ENOMEM;
+}
+
+int store_read(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+	       struct block **blocks)
+{
+	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_READ);
+	int err = store->ops->read(store, pool, first, count, blocks);
+
+	stripes_unlock(store->stripes, held);
+	return err;
+}
+
+int store_write(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+		struct block **blocks)
+{
+	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_WRITE);
+	int err = store->ops->write(store, pool, first, count, blocks);
+
+	stripes_unlock(store->stripes, held);
+	return err;
+}
+
+int store_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
+	       bool deallocate)
+{
+	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_WRITE);
+	int err = store->ops->zero(store, pool, first, count, deallocate);
+
+	stripes_unlock(store->stripes, held);
+	return err;
+}
+
+int store_deallocate(struct store *store, struct pool *pool, uint64_t first, uint64_t count)
+{
+	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_WRITE);
+	int err = store->ops->deallocate(store, pool, first, count);
+
+	stripes_unlock(store->stripes, held);
+	return err;
 }

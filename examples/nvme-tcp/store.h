@@ -9,6 +9,10 @@
  * Never: waits for a sender, changes a block that it gave out, or reports a write
  * as done that the system did not take. Knows nothing of NVMe but the block size.
  *
+ * Any thread may use a store, with its own pool: a striped lock that spans one look at
+ * the table, or one call for a file, keeps a read from seeing half a write. It is not
+ * there for a program with one thread.
+ *
  * Built as a table of functions per kind, the range already checked by the caller
  * (store_range_ok()). A logical block is one block of block.h, so a write never
  * has to read first.
@@ -21,22 +25,26 @@
 #include "block.h"
 
 struct store;
+struct stripes;
 
-/* All return 0 or -errno. Ranges are in blocks, and lie within the namespace. */
+/* Called through store_read() and its like. All return 0 or -errno. Ranges are in blocks, and lie within the namespace. */
 struct store_ops {
 	/* @blocks: @count references, the caller's on success */
-	int (*read)(struct store *store, uint64_t first, uint32_t count, struct block **blocks);
+	int (*read)(struct store *store, struct pool *pool, uint64_t first,
+		    uint32_t count, struct block **blocks);
 	/* @blocks: each reference is the store's on success, the caller's on failure */
-	int (*write)(struct store *store, uint64_t first, uint32_t count, struct block **blocks);
-	int (*zero)(struct store *store, uint64_t first, uint64_t count, bool deallocate);
-	int (*deallocate)(struct store *store, uint64_t first, uint64_t count);
+	int (*write)(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+		     struct block **blocks);
+	int (*zero)(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
+		    bool deallocate);
+	int (*deallocate)(struct store *store, struct pool *pool, uint64_t first, uint64_t count);
 	int (*flush)(struct store *store);
-	void (*free)(struct store *store);
+	void (*free)(struct store *store, struct pool *pool);
 };
 
 struct store {
 	const struct store_ops *ops;
-	struct pool *pool;
+	struct stripes *stripes; /* NULL: one thread */
 	uint64_t blocks;
 	bool has_write_cache; /* flush means something */
 	uint8_t uuid[16];
@@ -44,12 +52,23 @@ struct store {
 
 /* "mem:SIZE", "file:PATH" or "file:PATH:SIZE"; the last makes the file, or makes
  * it longer. @error gets a sentence. @seed goes into the identity. */
-int store_open(struct pool *pool, const char *spec, const char *seed, struct store **store,
-	       const char **error);
-void store_close(struct store *store);
+int store_open(const char *spec, const char *seed, struct store **store, const char **error);
+/* Several threads will use it. 0 or -ENOMEM. */
+int store_share(struct store *store);
+/* Nobody uses it any more; @pool gets its blocks, or sends them home. */
+void store_close(struct store *store, struct pool *pool);
 
-int store_memory_new(struct pool *pool, uint64_t blocks, struct store **store);
-int store_file_new(struct pool *pool, const char *path, uint64_t size, struct store **store);
+/* The calls of struct store_ops, safe between threads. */
+int store_read(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+	       struct block **blocks);
+int store_write(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+		struct block **blocks);
+int store_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
+	       bool deallocate);
+int store_deallocate(struct store *store, struct pool *pool, uint64_t first, uint64_t count);
+
+int store_memory_new(uint64_t blocks, struct store **store);
+int store_file_new(const char *path, uint64_t size, struct store **store);
 
 static inline bool store_range_ok(const struct store *store, uint64_t first, uint64_t count)
 {

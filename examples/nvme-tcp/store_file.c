@@ -88,24 +88,26 @@ static int move(struct file *file, vector_call call, uint64_t first, uint32_t co
 	return err;
 }
 
-static int file_read(struct store *store, uint64_t first, uint32_t count, struct block **blocks)
+static int file_read(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+		     struct block **blocks)
 {
-	int err = pool_take(store->pool, blocks, count);
+	int err = pool_take(pool, blocks, count);
 
 	if (err < 0)
 		return err;
 	err = move(file_of(store), preadv, first, count, blocks);
 	if (err < 0)
-		blocks_unref(store->pool, blocks, count);
+		blocks_unref(pool, blocks, count);
 	return err;
 }
 
-static int file_write(struct store *store, uint64_t first, uint32_t count, struct block **blocks)
+static int file_write(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+		      struct block **blocks)
 {
 	int err = move(file_of(store), pwritev, first, count, blocks);
 
 	if (err == 0)
-		blocks_unref(store->pool, blocks, count);
+		blocks_unref(pool, blocks, count);
 	return err;
 }
 
@@ -125,14 +127,15 @@ static bool not_supported(int err)
 	return err == -EOPNOTSUPP || err == -ENOSYS || err == -EINVAL || err == -ENODEV;
 }
 
-static int write_zeroes(struct file *file, uint64_t first, uint64_t count)
+static int write_zeroes(struct file *file, const struct pool *pool, uint64_t first,
+			uint64_t count)
 {
 	struct block *blocks[ZERO_CHUNK_BLOCKS];
 	unsigned i, some;
 	int err = 0;
 
 	for (i = 0; i < ZERO_CHUNK_BLOCKS; i++)
-		blocks[i] = file->store.pool->zero;
+		blocks[i] = pool->zero;
 	for (; count && !err; count -= some, first += some) {
 		some = count < ZERO_CHUNK_BLOCKS ? (unsigned)count : ZERO_CHUNK_BLOCKS;
 		err = move_some(file, pwritev, first, some, blocks);
@@ -140,7 +143,8 @@ static int write_zeroes(struct file *file, uint64_t first, uint64_t count)
 	return err;
 }
 
-static int file_zero(struct store *store, uint64_t first, uint64_t count, bool deallocate)
+static int file_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
+		     bool deallocate)
 {
 	struct file *file = file_of(store);
 	int err = -EOPNOTSUPP;
@@ -150,15 +154,17 @@ static int file_zero(struct store *store, uint64_t first, uint64_t count, bool d
 	if (not_supported(err))
 		err = file_fallocate(file, FALLOC_FL_ZERO_RANGE, first, count);
 	if (not_supported(err))
-		err = write_zeroes(file, first, count);
+		err = write_zeroes(file, pool, first, count);
 	return err;
 }
 
 /* Advice: where the file system cannot, the blocks keep what they have. */
-static int file_deallocate(struct store *store, uint64_t first, uint64_t count)
+static int file_deallocate(struct store *store, struct pool *pool, uint64_t first,
+			   uint64_t count)
 {
 	int err = file_fallocate(file_of(store), FALLOC_FL_PUNCH_HOLE, first, count);
 
+	(void)pool;
 	return not_supported(err) ? 0 : err;
 }
 
@@ -167,10 +173,11 @@ static int file_flush(struct store *store)
 	return fdatasync(file_of(store)->fd) < 0 ? -errno : 0;
 }
 
-static void file_free(struct store *store)
+static void file_free(struct store *store, struct pool *pool)
 {
 	struct file *file = file_of(store);
 
+	(void)pool;
 	close(file->fd);
 	free(file);
 }
@@ -202,7 +209,7 @@ static int measure(int fd, uint64_t wanted, uint64_t *bytes)
 	return ftruncate(fd, (off_t)wanted) < 0 ? -errno : 0;
 }
 
-int store_file_new(struct pool *pool, const char *path, uint64_t size, struct store **store)
+int store_file_new(const char *path, uint64_t size, struct store **store)
 {
 	struct file *file;
 	uint64_t bytes;
@@ -220,7 +227,6 @@ int store_file_new(struct pool *pool, const char *path, uint64_t size, struct st
 		return err ? err : -ENOMEM;
 	}
 	file->store.ops = &file_ops;
-	file->store.pool = pool;
 	file->store.blocks = bytes >> BLOCK_SHIFT;
 	file->store.has_write_cache = true;
 	file->fd = fd;

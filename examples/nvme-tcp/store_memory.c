@@ -33,7 +33,8 @@ static struct memory *memory_of(struct store *store)
 	return (struct memory *)store;
 }
 
-static int memory_read(struct store *store, uint64_t first, uint32_t count, struct block **blocks)
+static int memory_read(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+		       struct block **blocks)
 {
 	struct memory *memory = memory_of(store);
 	struct block *block;
@@ -43,7 +44,7 @@ static int memory_read(struct store *store, uint64_t first, uint32_t count, stru
 	for (i = first; i < first + count; i++) {
 		leaf = memory->leaves[i / LEAF_BLOCKS];
 		block = leaf ? leaf->blocks[i % LEAF_BLOCKS] : NULL;
-		*blocks++ = block_ref(block ? block : store->pool->zero);
+		*blocks++ = block_ref(pool, block ? block : pool->zero);
 	}
 	return 0;
 }
@@ -62,7 +63,8 @@ static int ready_leaves(struct memory *memory, uint64_t first, uint32_t count)
 	return 0;
 }
 
-static int memory_write(struct store *store, uint64_t first, uint32_t count, struct block **blocks)
+static int memory_write(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
+			struct block **blocks)
 {
 	struct memory *memory = memory_of(store);
 	struct block **place;
@@ -77,7 +79,7 @@ static int memory_write(struct store *store, uint64_t first, uint32_t count, str
 		leaf = memory->leaves[i / LEAF_BLOCKS];
 		place = &leaf->blocks[i % LEAF_BLOCKS];
 		if (*place)
-			block_unref(store->pool, *place);
+			block_unref(pool, *place);
 		else
 			leaf->used++;
 		*place = *blocks++;
@@ -85,7 +87,7 @@ static int memory_write(struct store *store, uint64_t first, uint32_t count, str
 	return 0;
 }
 
-static void clear_in_leaf(struct memory *memory, struct leaf **leaf, uint64_t from, uint64_t to)
+static void clear_in_leaf(struct pool *pool, struct leaf **leaf, uint64_t from, uint64_t to)
 {
 	struct block **place;
 
@@ -93,7 +95,7 @@ static void clear_in_leaf(struct memory *memory, struct leaf **leaf, uint64_t fr
 		place = &(*leaf)->blocks[from];
 		if (!*place)
 			continue;
-		block_unref(memory->store.pool, *place);
+		block_unref(pool, *place);
 		*place = NULL;
 		(*leaf)->used--;
 	}
@@ -103,7 +105,8 @@ static void clear_in_leaf(struct memory *memory, struct leaf **leaf, uint64_t fr
 	}
 }
 
-static int memory_deallocate(struct store *store, uint64_t first, uint64_t count)
+static int memory_deallocate(struct store *store, struct pool *pool, uint64_t first,
+			     uint64_t count)
 {
 	struct memory *memory = memory_of(store);
 	uint64_t end = first + count, from, to, i;
@@ -115,15 +118,16 @@ static int memory_deallocate(struct store *store, uint64_t first, uint64_t count
 		to = end - i * LEAF_BLOCKS;
 		if (to > LEAF_BLOCKS)
 			to = LEAF_BLOCKS;
-		clear_in_leaf(memory, &memory->leaves[i], from, to);
+		clear_in_leaf(pool, &memory->leaves[i], from, to);
 	}
 	return 0;
 }
 
-static int memory_zero(struct store *store, uint64_t first, uint64_t count, bool deallocate)
+static int memory_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
+		       bool deallocate)
 {
 	(void)deallocate; /* zeroes take no memory either way */
-	return memory_deallocate(store, first, count);
+	return memory_deallocate(store, pool, first, count);
 }
 
 static int memory_flush(struct store *store)
@@ -132,11 +136,11 @@ static int memory_flush(struct store *store)
 	return 0;
 }
 
-static void memory_free(struct store *store)
+static void memory_free(struct store *store, struct pool *pool)
 {
 	struct memory *memory = memory_of(store);
 
-	memory_deallocate(store, 0, store->blocks);
+	memory_deallocate(store, pool, 0, store->blocks);
 	free(memory->leaves);
 	free(memory);
 }
@@ -150,7 +154,7 @@ static const struct store_ops memory_ops = {
 	.free = memory_free,
 };
 
-int store_memory_new(struct pool *pool, uint64_t blocks, struct store **store)
+int store_memory_new(uint64_t blocks, struct store **store)
 {
 	struct memory *memory;
 
@@ -160,7 +164,6 @@ int store_memory_new(struct pool *pool, uint64_t blocks, struct store **store)
 	if (!memory)
 		return -ENOMEM;
 	memory->store.ops = &memory_ops;
-	memory->store.pool = pool;
 	memory->store.blocks = blocks;
 	memory->leaves = calloc((blocks + LEAF_BLOCKS - 1) / LEAF_BLOCKS, sizeof(struct leaf *));
 	if (!memory->leaves) {

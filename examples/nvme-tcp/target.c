@@ -211,8 +211,7 @@ static int open_namespaces(struct target *target)
 
 	for (i = 0; i < options->namespace_count; i++) {
 		snprintf(seed, sizeof(seed), "%s/%u", options->nqn, i + 1);
-		err = store_open(&target->pool, options->namespaces[i], seed, &target->stores[i],
-				 &error);
+		err = store_open(options->namespaces[i], seed, &target->stores[i], &error);
 		if (err < 0) {
 			fprintf(stderr, "zcreq-nvmet: namespace %s: %s\n", options->namespaces[i],
 				error);
@@ -319,7 +318,7 @@ void target_deinit(struct target *target)
 	if (zcreq_context_free(target->context) < 0)
 		return; /* a connection that was refused still waits for the kernel */
 	while (target->store_count)
-		store_close(target->stores[--target->store_count]);
+		store_close(target->stores[--target->store_count], &target->pool);
 	free(target->received);
 	pool_deinit(&target->pool);
 	if (target->loop)
