@@ -67,8 +67,10 @@ void say(const char *format, ...)
 {
 	va_list arguments;
 
+	flockfile(stdout); /* a line is one thread's */
 	va_start(arguments, format);
 	vprintf(format, arguments);
 	va_end(arguments);
 	putchar('\n');
+	funlockfile(stdout);
 }

@@ -32,7 +32,8 @@ void async_event_run(struct task *task)
 /*
  * A command can be taken back as long as nothing of it is on the wire: an event
  * request, a write that was not asked for its data, a read whose answer is
- * blocked. The rest completes as usual.
+ * blocked. The rest completes as usual, and so does everything on a queue that another
+ * thread serves: an Abort is a wish.
  */
 static bool abort_task(struct task *task)
 {
@@ -58,15 +59,17 @@ void abort_run(struct task *task)
 	uint32_t dw10 = le32toh(task->sqe.cdw10);
 	uint16_t qid = (uint16_t)dw10, cid = (uint16_t)(dw10 >> 16);
 	struct ctrl *ctrl = task->conn->ctrl;
-	struct conn *conn = qid <= IO_QUEUES_MAX ? ctrl->queues[qid] : NULL;
-	struct task *other;
+	struct task *other = NULL;
+	struct conn *conn;
 
 	task->result = 1; /* not aborted */
-	if (!conn) {
+	if (!ctrl_queue(ctrl, qid, &conn)) {
 		task_complete(task, STATUS_DNR(NVME_SC_INVALID_FIELD));
 		return;
 	}
-	TAILQ_FOREACH(other, &conn->tasks, in_conn)
+	if (conn)
+		other = TAILQ_FIRST(&conn->tasks);
+	for (; other; other = TAILQ_NEXT(other, in_conn))
 		if (other != task && le16toh(other->sqe.cid) == cid)
 			break;
 	if (other && abort_task(other))

@@ -13,6 +13,7 @@
 
 #include "conn.h"
 #include "ctrl.h"
+#include "subsystem.h"
 
 /*
  * @check: gives the bytes that the command moves (0 for none) or a status that

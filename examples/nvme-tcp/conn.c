@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "ctrl.h"
+#include "subsystem.h"
 
 #define HANDSHAKE_S 10.  /* for ICReq and Connect */
 #define TERMINATE_S 2.   /* for the host to close after a TermReq */
@@ -80,7 +81,7 @@ static void on_abort(struct zcreq_conn *stream, int status, void *arg)
 	conn->end_status = is_goodbye(conn, status) ? 0 : status;
 	tasks_drop(conn);
 	if (conn->ctrl && (vanished || conn->qid == 0))
-		ctrl_end(conn->ctrl, conn->end_status);
+		ctrl_end(conn->ctrl, conn->target, conn->end_status);
 }
 
 static void tell_end(const struct conn *conn)
@@ -102,10 +103,27 @@ static void tell_end(const struct conn *conn)
 	    (double)(now - conn->end_ns) / 1e6, conn->commands);
 }
 
+/* All threads together have a limit. */
+static bool take_room(struct target *target)
+{
+	unsigned *all = &target->subsystem->conn_count;
+
+	if (__atomic_fetch_add(all, 1, __ATOMIC_RELAXED) < target->options.connections_max)
+		return true;
+	__atomic_fetch_sub(all, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void leave_room(struct target *target)
+{
+	__atomic_fetch_sub(&target->subsystem->conn_count, 1, __ATOMIC_RELAXED);
+}
+
 static void conn_free(struct conn *conn)
 {
 	TAILQ_REMOVE(&conn->target->conns, conn, in_target);
 	conn->target->conn_count--;
+	leave_room(conn->target);
 	free(conn->tags);
 	free(conn);
 }
@@ -326,16 +344,21 @@ static struct conn *conn_new(struct target *target)
 
 void conn_accept(struct target *target, int fd, const struct sockaddr_storage *peer)
 {
-	struct conn *conn = NULL;
+	struct conn *conn;
 
-	if (target->conn_count < target->options.connections_max)
-		conn = conn_new(target);
+	if (!take_room(target)) {
+		close(fd);
+		return;
+	}
+	conn = conn_new(target);
 	if (!conn) {
+		leave_room(target);
 		close(fd);
 		return;
 	}
 	address_format(peer, conn->peer);
 	if (open_stream(conn, fd) < 0) {
+		leave_room(target);
 		free(conn->tags);
 		free(conn);
 		return;

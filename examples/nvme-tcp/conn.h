@@ -44,6 +44,7 @@ struct conn {
 
 	struct ctrl *ctrl; /* once connected */
 	uint16_t qid;
+	uint32_t epoch; /* of the controller, when it was connected */
 	uint16_t queue_size;
 	uint16_t sqhd;
 	bool flow_disabled;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "conn.h"
+#include "subsystem.h"
 
 #define KEEP_ALIVE_GRACE_S .1
 #define READY_TIMEOUT 10 /* CAP.TO, in half seconds; enabling takes no time here */
@@ -42,14 +43,24 @@ static void on_keep_alive(struct ev_loop *loop, ev_timer *watcher, int revents)
 	ev_timer_stop(loop, watcher);
 	say("keep-alive ctrl=%u host=%s expired_ms=%" PRIu32, ctrl->cntlid, ctrl->hostnqn,
 	    ctrl->kato_ms);
-	ctrl_end(ctrl, -ETIMEDOUT);
+	ctrl_end(ctrl, ctrl->target, -ETIMEDOUT);
 }
 
-static bool cntlid_used(const struct target *target, uint16_t cntlid)
+static void lock(const struct ctrl *ctrl)
+{
+	pthread_mutex_lock(&ctrl->target->subsystem->lock);
+}
+
+static void unlock(const struct ctrl *ctrl)
+{
+	pthread_mutex_unlock(&ctrl->target->subsystem->lock);
+}
+
+static bool cntlid_used(const struct subsystem *subsystem, uint16_t cntlid)
 {
 	const struct ctrl *ctrl;
 
-	TAILQ_FOREACH(ctrl, &target->ctrls, in_target)
+	TAILQ_FOREACH(ctrl, &subsystem->ctrls, in_subsystem)
 		if (ctrl->cntlid == cntlid)
 			return true;
 	return false;
@@ -57,15 +68,18 @@ static bool cntlid_used(const struct target *target, uint16_t cntlid)
 
 /* 1 to 0xffef, the range for dynamic controllers; there are fewer connections
  * than ids, so one is free. */
-static uint16_t new_cntlid(struct target *target)
+static uint16_t new_cntlid(struct subsystem *subsystem)
 {
 	do {
-		target->last_cntlid = target->last_cntlid >= 0xffef ? 1 : target->last_cntlid + 1;
-	} while (cntlid_used(target, target->last_cntlid));
-	return target->last_cntlid;
+		subsystem->last_cntlid = subsystem->last_cntlid >= 0xffef
+						 ? 1
+						 : subsystem->last_cntlid + 1;
+	} while (cntlid_used(subsystem, subsystem->last_cntlid));
+	return subsystem->last_cntlid;
 }
 
-struct ctrl *ctrl_new(struct target *target, bool discovery, uint32_t kato_ms)
+struct ctrl *ctrl_new(struct target *target, const struct nvmf_connect_data *data, bool discovery,
+		      uint32_t kato_ms)
 {
 	struct ctrl *ctrl = calloc(1, sizeof(*ctrl));
 
@@ -73,7 +87,8 @@ struct ctrl *ctrl_new(struct target *target, bool discovery, uint32_t kato_ms)
 		return NULL;
 	ctrl->target = target;
 	ctrl->discovery = discovery;
-	ctrl->cntlid = new_cntlid(target);
+	memcpy(ctrl->hostnqn, data->hostnqn, sizeof(ctrl->hostnqn));
+	memcpy(ctrl->hostid, data->hostid, sizeof(ctrl->hostid));
 	ctrl->io_queues = discovery ? 0 : (uint16_t)target->options.io_queues;
 	ctrl->write_cache = true;
 	ctrl->started_ns = zcreq_now_ns();
@@ -87,70 +102,205 @@ struct ctrl *ctrl_new(struct target *target, bool discovery, uint32_t kato_ms)
 	ctrl->keep_alive.data = ctrl;
 	ctrl_set_keep_alive(ctrl, kato_ms);
 	TAILQ_INSERT_TAIL(&target->ctrls, ctrl, in_target);
+	lock(ctrl);
+	ctrl->cntlid = new_cntlid(target->subsystem);
+	TAILQ_INSERT_TAIL(&target->subsystem->ctrls, ctrl, in_subsystem);
+	unlock(ctrl);
 	return ctrl;
 }
 
 void ctrl_attach(struct ctrl *ctrl, struct conn *conn, uint16_t qid)
 {
-	ctrl->queues[qid] = conn;
+	ctrl->queues[qid].conn = conn;
+	ctrl->queues[qid].target = conn->target;
 	ctrl->conns++;
 	conn->ctrl = ctrl;
 	conn->qid = qid;
+	conn->epoch = ctrl->epoch;
+}
+
+static void set_csts(struct ctrl *ctrl, uint32_t csts)
+{
+	__atomic_store_n(&ctrl->csts, csts, __ATOMIC_RELAXED);
 }
 
 static void ctrl_free(struct ctrl *ctrl)
 {
 	uint64_t now = zcreq_now_ns();
 
-	ev_timer_stop(ctrl->target->loop, &ctrl->keep_alive);
-	TAILQ_REMOVE(&ctrl->target->ctrls, ctrl, in_target);
 	say("controller-gone ctrl=%u host=%s reason=\"%s\" commands=%" PRIu64 " released=%" PRIu64
 	    " bytes=%" PRIu64 " end_ms=%.3f up_ms=%" PRIu64 " blocks_used=%" PRIu64,
 	    ctrl->cntlid, ctrl->hostnqn,
 	    ctrl->end_status ? strerror(-ctrl->end_status) : "disconnected", ctrl->commands,
 	    ctrl->released, ctrl->bytes, ctrl->ending ? (double)(now - ctrl->end_ns) / 1e6 : 0.,
-	    (now - ctrl->started_ns) / 1000000, ctrl->target->pool.used);
+	    (now - ctrl->started_ns) / 1000000, subsystem_blocks_used(ctrl->target->subsystem));
 	free(ctrl);
 }
 
+/* The admin queue's end is the controller's, so nothing of it is left on its thread
+ * when another thread's connection is the last. */
 void ctrl_detach(struct ctrl *ctrl, struct conn *conn)
 {
-	if (ctrl->queues[conn->qid] == conn)
-		ctrl->queues[conn->qid] = NULL;
-	ctrl->conns--;
+	bool last;
+
+	if (conn->qid == 0) {
+		ctrl_end(ctrl, conn->target, conn->end_status);
+		TAILQ_REMOVE(&conn->target->ctrls, ctrl, in_target);
+	}
+	lock(ctrl);
+	if (ctrl->queues[conn->qid].conn == conn)
+		ctrl->queues[conn->qid].conn = NULL;
 	ctrl->commands += conn->commands;
 	ctrl->released += conn->released;
 	ctrl->bytes += conn->read_bytes + conn->written_bytes;
-	if (conn->qid == 0)
-		ctrl_end(ctrl, conn->end_status);
-	if (!ctrl->conns)
+	last = !--ctrl->conns;
+	if (last)
+		TAILQ_REMOVE(&ctrl->target->subsystem->ctrls, ctrl, in_subsystem);
+	unlock(ctrl);
+	if (last)
 		ctrl_free(ctrl);
 }
 
+/* Aborts the queues from @first on that are here, and has the others looked at. Those
+ * that are here can only leave on this thread. */
 static void end_queues(struct ctrl *ctrl, unsigned first, int status)
 {
-	unsigned qid;
+	struct conn *here[IO_QUEUES_MAX + 1];
+	unsigned qid, count = 0, elsewhere = 0;
 
-	for (qid = first; qid <= IO_QUEUES_MAX; qid++)
-		if (ctrl->queues[qid])
-			conn_abort(ctrl->queues[qid], status);
+	lock(ctrl);
+	for (qid = first; qid <= IO_QUEUES_MAX; qid++) {
+		if (!ctrl->queues[qid].conn)
+			continue;
+		if (ctrl->queues[qid].target == ctrl->target)
+			here[count++] = ctrl->queues[qid].conn;
+		else
+			elsewhere++;
+	}
+	unlock(ctrl);
+	while (count)
+		conn_abort(here[--count], status);
+	if (elsewhere)
+		subsystem_wake_others(ctrl->target);
 }
 
-void ctrl_end(struct ctrl *ctrl, int status)
+/* What its other threads abort their queues with, and this one. */
+static int queue_status(const struct ctrl *ctrl)
 {
+	return ctrl->end_status ? ctrl->end_status : -ECONNABORTED;
+}
+
+static void ask_end(struct ctrl *ctrl, int status)
+{
+	lock(ctrl);
+	if (!ctrl->end_asked && !ctrl->ending) {
+		ctrl->end_asked = true;
+		ctrl->end_status = status;
+	}
+	unlock(ctrl);
+	target_wake(ctrl->target);
+}
+
+void ctrl_end(struct ctrl *ctrl, struct target *here, int status)
+{
+	if (here != ctrl->target) {
+		ask_end(ctrl, status);
+		return;
+	}
 	if (ctrl->ending)
 		return;
-	ctrl->ending = true;
-	ctrl->end_status = status;
 	ctrl->end_ns = zcreq_now_ns();
-	ctrl->csts &= ~CSTS_RDY;
+	lock(ctrl);
+	if (!ctrl->end_asked)
+		ctrl->end_status = status;
+	set_csts(ctrl, ctrl->csts & ~CSTS_RDY);
+	__atomic_store_n(&ctrl->ending, true, __ATOMIC_RELEASE);
+	unlock(ctrl);
 	ev_timer_stop(ctrl->target->loop, &ctrl->keep_alive);
-	end_queues(ctrl, 0, status ? status : -ECONNABORTED);
+	end_queues(ctrl, 0, queue_status(ctrl));
+}
+
+/* Queues whose controller ends, or was disabled since they were connected. */
+static void look_at_conns(struct target *target)
+{
+	struct conn *conn;
+
+	TAILQ_FOREACH(conn, &target->conns, in_target) {
+		if (!conn->ctrl || conn->phase == CONN_ENDING)
+			continue;
+		if (__atomic_load_n(&conn->ctrl->ending, __ATOMIC_ACQUIRE))
+			conn_abort(conn, queue_status(conn->ctrl));
+		else if (conn->qid &&
+			 conn->epoch != __atomic_load_n(&conn->ctrl->epoch, __ATOMIC_RELAXED))
+			conn_abort(conn, -ECONNABORTED);
+	}
+}
+
+static bool end_is_asked(struct ctrl *ctrl)
+{
+	bool asked;
+
+	lock(ctrl);
+	asked = ctrl->end_asked && !ctrl->ending;
+	unlock(ctrl);
+	return asked;
+}
+
+static void look_for_events(struct target *target);
+
+void ctrls_look(struct target *target)
+{
+	struct ctrl *ctrl;
+
+	/* an abort only makes hooks due: no controller goes in here */
+	TAILQ_FOREACH(ctrl, &target->ctrls, in_target)
+		if (end_is_asked(ctrl))
+			ctrl_end(ctrl, target, 0);
+	look_at_conns(target);
+	look_for_events(target);
+}
+
+bool ctrl_queue(struct ctrl *ctrl, uint16_t qid, struct conn **conn)
+{
+	bool there = false;
+
+	*conn = NULL;
+	lock(ctrl);
+	if (qid <= IO_QUEUES_MAX && ctrl->queues[qid].conn) {
+		there = true;
+		if (ctrl->queues[qid].target == ctrl->target)
+			*conn = ctrl->queues[qid].conn;
+	}
+	unlock(ctrl);
+	return there;
+}
+
+bool ctrl_has_io_queue(struct ctrl *ctrl)
+{
+	struct conn *conn;
+	uint16_t qid;
+
+	for (qid = 1; qid <= IO_QUEUES_MAX; qid++)
+		if (ctrl_queue(ctrl, qid, &conn))
+			return true;
+	return false;
+}
+
+void ctrl_set_io_queues(struct ctrl *ctrl, uint16_t queues)
+{
+	lock(ctrl);
+	ctrl->io_queues = queues;
+	unlock(ctrl);
+}
+
+bool ctrl_write_cache(const struct ctrl *ctrl)
+{
+	return __atomic_load_n(&ctrl->write_cache, __ATOMIC_RELAXED);
 }
 
 bool ctrl_ready(const struct ctrl *ctrl)
 {
-	return ctrl->csts & CSTS_RDY;
+	return __atomic_load_n(&ctrl->csts, __ATOMIC_RELAXED) & CSTS_RDY;
 }
 
 bool ctrl_command_sets(const struct ctrl *ctrl)
@@ -197,7 +347,10 @@ static bool acceptable(const struct ctrl *ctrl, uint32_t cc)
 /* Controller reset: the I/O queues go, the admin queue stays for the next enable. */
 static void disable(struct ctrl *ctrl)
 {
-	ctrl->csts = 0;
+	lock(ctrl);
+	set_csts(ctrl, 0);
+	__atomic_store_n(&ctrl->epoch, ctrl->epoch + 1, __ATOMIC_RELAXED);
+	unlock(ctrl);
 	ctrl->events_pending = 0;
 	ctrl->events_masked = 0;
 	ctrl->event_config = 0;
@@ -212,7 +365,7 @@ static void shut_down(struct ctrl *ctrl)
 
 	for (i = 0; i < ctrl->target->store_count; i++)
 		ctrl->target->stores[i]->ops->flush(ctrl->target->stores[i]);
-	ctrl->csts |= CSTS_SHUT_DOWN;
+	set_csts(ctrl, ctrl->csts | CSTS_SHUT_DOWN);
 }
 
 uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint64_t value)
@@ -223,7 +376,7 @@ uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint
 		return STATUS_DNR(NVME_SC_INVALID_FIELD);
 	ctrl->cc = cc;
 	if (NVME_CC_EN(cc) && !NVME_CC_EN(old))
-		ctrl->csts = acceptable(ctrl, cc) ? CSTS_RDY : CSTS_CFS;
+		set_csts(ctrl, acceptable(ctrl, cc) ? CSTS_RDY : CSTS_CFS);
 	if (!NVME_CC_EN(cc) && NVME_CC_EN(old))
 		disable(ctrl);
 	if (NVME_CC_SHN(cc) != NVME_CC_SHN_NONE && NVME_CC_SHN(old) == NVME_CC_SHN_NONE)
@@ -272,24 +425,52 @@ void ctrl_send_events(struct ctrl *ctrl)
 	task_complete(task, 0);
 }
 
-void ctrls_event(struct target *target, enum ctrl_event event)
+/* On this thread are the admin queues of its own controllers. */
+static void look_for_events(struct target *target)
 {
+	unsigned degraded = __atomic_load_n(&target->subsystem->degraded, __ATOMIC_RELAXED);
 	struct ctrl *ctrl;
 
+	if (target->degraded_seen == degraded)
+		return;
+	target->degraded_seen = degraded;
 	TAILQ_FOREACH(ctrl, &target->ctrls, in_target) {
 		if (ctrl->discovery || ctrl->ending ||
 		    !(ctrl->event_config & NVME_FEATURE_AENCFG_SMART_CRIT_DEGRADED))
 			continue;
-		ctrl->events_pending |= event;
+		ctrl->events_pending |= CTRL_EVENT_DEGRADED;
 		ctrl_send_events(ctrl);
 	}
 }
 
+void ctrls_degraded(struct target *target)
+{
+	__atomic_fetch_add(&target->subsystem->degraded, 1, __ATOMIC_RELAXED);
+	subsystem_wake_others(target);
+	look_for_events(target);
+}
+
+uint64_t ctrl_errors(struct ctrl *ctrl, struct nvme_error_log_page *log)
+{
+	uint64_t errors, i;
+
+	lock(ctrl);
+	errors = ctrl->error_count;
+	if (log)
+		memset(log, 0, sizeof(ctrl->errors));
+	for (i = 0; log && i < errors && i < ERROR_LOG_ENTRIES; i++)
+		log[i] = ctrl->errors[(errors - 1 - i) % ERROR_LOG_ENTRIES];
+	unlock(ctrl);
+	return errors;
+}
+
 void ctrl_log_error(struct ctrl *ctrl, const struct task *task)
 {
-	struct nvme_error_log_page *entry = &ctrl->errors[ctrl->error_count % ERROR_LOG_ENTRIES];
+	struct nvme_error_log_page *entry;
 	bool io = task->conn->qid != 0;
 
+	lock(ctrl);
+	entry = &ctrl->errors[ctrl->error_count % ERROR_LOG_ENTRIES];
 	memset(entry, 0, sizeof(*entry));
 	entry->error_count = htole64(++ctrl->error_count);
 	entry->sqid = htole16(task->conn->qid);
@@ -300,4 +481,5 @@ void ctrl_log_error(struct ctrl *ctrl, const struct task *task)
 	entry->lba = io ? htole64(le32toh(task->sqe.cdw10) |
 				  (uint64_t)le32toh(task->sqe.cdw11) << 32) : 0;
 	entry->trtype = NVMF_TRTYPE_TCP;
+	unlock(ctrl);
 }

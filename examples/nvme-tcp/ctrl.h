@@ -8,6 +8,11 @@
  * Never: outlives its queues, or dies before them. It is made by the Connect on
  * its admin queue; when that connection ends, or the host is found to be gone, all
  * its connections are aborted, and it is freed with the last.
+ *
+ * It belongs to the thread of its admin queue, @target; its other queues may be on any.
+ * What those look at is marked below: [lock] is under the subsystem's lock, [atomic]
+ * is written here and read there. A Read or Write looks at csts, write_cache and what
+ * never changes.
  */
 #ifndef NVMET_CTRL_H
 #define NVMET_CTRL_H
@@ -22,22 +27,29 @@
 
 struct ctrl {
 	TAILQ_ENTRY(ctrl) in_target;
+	TAILQ_ENTRY(ctrl) in_subsystem; /* [lock] */
 	struct target *target;
 	uint16_t cntlid;
 	bool discovery;
-	bool ending;
+	bool end_asked; /* [lock] by another thread, with @end_status */
+	bool ending;    /* [atomic] @end_status is what it will be */
 	int end_status;
 	uint64_t end_ns;
+	uint32_t epoch; /* [lock to write, atomic] queues of an earlier one are over */
 	char hostnqn[NQN_MAX + 1];
 	uint8_t hostid[16];
 
 	uint64_t cap;
 	uint32_t cc;
-	uint32_t csts;
+	uint32_t csts; /* [atomic] */
 
-	struct conn *queues[IO_QUEUES_MAX + 1]; /* by queue id */
-	unsigned conns;                         /* not yet closed, also when off that list */
-	uint16_t io_queues;                     /* what Number of Queues granted */
+	/* [lock] */
+	struct {
+		struct conn *conn;
+		struct target *target; /* whose thread alone may look into it */
+	} queues[IO_QUEUES_MAX + 1]; /* by queue id */
+	unsigned conns;     /* not yet closed, also when off that list */
+	uint16_t io_queues; /* what Number of Queues granted */
 
 	uint32_t kato_ms;
 	bool keep_alive_late;
@@ -48,41 +60,54 @@ struct ctrl {
 	uint32_t events_masked;  /* reported, and the log not read since */
 	struct task_list events; /* parked requests */
 	unsigned event_count;
-	bool write_cache;
+	bool write_cache; /* [atomic] */
 
+	/* [lock] */
 	struct nvme_error_log_page errors[ERROR_LOG_ENTRIES];
 	uint64_t error_count;
 
 	uint64_t started_ns;
-	uint64_t commands, released, bytes;
+	uint64_t commands, released, bytes; /* [lock] */
 };
 
 enum ctrl_event {
 	CTRL_EVENT_DEGRADED = 1 << 0, /* SMART: reliability degraded */
 };
 
-struct ctrl *ctrl_new(struct target *target, bool discovery, uint32_t kato_ms);
+struct ctrl *ctrl_new(struct target *target, const struct nvmf_connect_data *data, bool discovery,
+		      uint32_t kato_ms);
+/* Under the subsystem's lock. */
 void ctrl_attach(struct ctrl *ctrl, struct conn *conn, uint16_t qid);
 /* One of its connections has closed; frees the controller after the last. */
 void ctrl_detach(struct ctrl *ctrl, struct conn *conn);
-/* Aborts every connection that it has. */
-void ctrl_end(struct ctrl *ctrl, int status);
+/* Aborts every connection that it has; @here is the thread that calls. */
+void ctrl_end(struct ctrl *ctrl, struct target *here, int status);
+/* Another thread may have ended a controller of this one, or one of its queues. */
+void ctrls_look(struct target *target);
+
+/* Is the queue there? @conn: NULL if it is on another thread. */
+bool ctrl_queue(struct ctrl *ctrl, uint16_t qid, struct conn **conn);
+bool ctrl_has_io_queue(struct ctrl *ctrl);
+void ctrl_set_io_queues(struct ctrl *ctrl, uint16_t count);
 
 uint16_t ctrl_read_register(const struct ctrl *ctrl, uint32_t offset, bool wide,
 			    uint64_t *value);
 uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint64_t value);
 bool ctrl_ready(const struct ctrl *ctrl);
+bool ctrl_write_cache(const struct ctrl *ctrl);
 /* The host chose to see I/O command sets (CC.CSS). */
 bool ctrl_command_sets(const struct ctrl *ctrl);
 
 void ctrl_set_keep_alive(struct ctrl *ctrl, uint32_t kato_ms);
 void ctrl_heard(struct ctrl *ctrl);
 
-/* Something happened that hosts may have asked to hear of. */
-void ctrls_event(struct target *target, enum ctrl_event event);
+/* A medium has failed: hosts may have asked to hear of it. */
+void ctrls_degraded(struct target *target);
 void ctrl_park(struct ctrl *ctrl, struct task *task);
 void ctrl_unpark(struct ctrl *ctrl, struct task *task);
 void ctrl_send_events(struct ctrl *ctrl);
 void ctrl_log_error(struct ctrl *ctrl, const struct task *task);
+/* The errors there ever were; @log gets the last of them, newest first, unless NULL. */
+uint64_t ctrl_errors(struct ctrl *ctrl, struct nvme_error_log_page *log);
 
 #endif

@@ -71,17 +71,18 @@ static void fill_entry(const struct target *target, const struct sockaddr_storag
 uint8_t *discovery_log(const struct conn *conn, size_t *len)
 {
 	const struct target *target = conn->target;
+	const struct subsystem *subsystem = target->subsystem;
 	struct sockaddr_storage own = { .ss_family = AF_UNSPEC }, address;
 	socklen_t own_len = sizeof(own);
 	struct nvmf_discovery_log *log;
 	unsigned i, count = 0;
 
-	log = calloc(1, sizeof(*log) + target->listener_count * sizeof(log->entries[0]));
+	log = calloc(1, sizeof(*log) + subsystem->address_count * sizeof(log->entries[0]));
 	if (!log)
 		return NULL;
 	getsockname(conn->readable.fd, (struct sockaddr *)&own, &own_len);
-	for (i = 0; i < target->listener_count; i++) {
-		address = target->listeners[i].address;
+	for (i = 0; i < subsystem->address_count; i++) {
+		address = subsystem->addresses[i];
 		if (!is_any(&address) || fill_any(&address, &own))
 			fill_entry(target, &address, &log->entries[count++]);
 	}

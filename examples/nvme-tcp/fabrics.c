@@ -66,33 +66,36 @@ static uint16_t connect_admin(struct task *task, const struct nvmf_connect_data 
 	if (le16toh(data->cntlid) != CNTLID_ANY)
 		return invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
 								  cntlid));
-	ctrl = ctrl_new(target, discovery, le32toh(task->sqe.cdw12));
+	ctrl = ctrl_new(target, data, discovery, le32toh(task->sqe.cdw12));
 	if (!ctrl)
 		return NVME_SC_INTERNAL;
-	memcpy(ctrl->hostnqn, data->hostnqn, sizeof(ctrl->hostnqn));
-	memcpy(ctrl->hostid, data->hostid, sizeof(ctrl->hostid));
+	pthread_mutex_lock(&target->subsystem->lock);
 	ctrl_attach(ctrl, conn, 0);
+	pthread_mutex_unlock(&target->subsystem->lock);
 	return 0;
 }
 
-static struct ctrl *find_ctrl(const struct target *target, const struct nvmf_connect_data *data)
+static struct ctrl *find_ctrl(const struct subsystem *subsystem,
+			      const struct nvmf_connect_data *data)
 {
 	struct ctrl *ctrl;
 
-	TAILQ_FOREACH(ctrl, &target->ctrls, in_target)
+	TAILQ_FOREACH(ctrl, &subsystem->ctrls, in_subsystem)
 		if (ctrl->cntlid == le16toh(data->cntlid) && !ctrl->ending)
 			return ctrl;
 	return NULL;
 }
 
-static uint16_t connect_io(struct task *task, const struct nvmf_connect_data *data, uint16_t qid)
+/* Under the lock: the controller may be another thread's. */
+static uint16_t join(struct task *task, const struct nvmf_connect_data *data, uint16_t qid)
 {
-	struct ctrl *ctrl = find_ctrl(task->conn->target, data);
+	struct ctrl *ctrl = find_ctrl(task->conn->target->subsystem, data);
+	const struct conn *old;
 
 	if (!ctrl)
 		return invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
 								  cntlid));
-	if (strcmp(data->subsysnqn, ctrl->target->options.nqn))
+	if (strcmp(data->subsysnqn, task->conn->target->options.nqn))
 		return invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
 								  subsysnqn));
 	if (strcmp(data->hostnqn, ctrl->hostnqn))
@@ -102,10 +105,22 @@ static uint16_t connect_io(struct task *task, const struct nvmf_connect_data *da
 								  hostid));
 	if (qid > ctrl->io_queues)
 		return invalid_parameter(task, QID_FIELD);
-	if (!ctrl_ready(ctrl) || ctrl->queues[qid])
+	old = ctrl->queues[qid].conn; /* of an earlier epoch: on its way out */
+	if (!ctrl_ready(ctrl) || (old && old->epoch == ctrl->epoch))
 		return STATUS_DNR(NVME_SC_CMD_SEQ_ERROR);
 	ctrl_attach(ctrl, task->conn, qid);
 	return 0;
+}
+
+static uint16_t connect_io(struct task *task, const struct nvmf_connect_data *data, uint16_t qid)
+{
+	pthread_mutex_t *lock = &task->conn->target->subsystem->lock;
+	uint16_t status;
+
+	pthread_mutex_lock(lock);
+	status = join(task, data, qid);
+	pthread_mutex_unlock(lock);
+	return status;
 }
 
 static void tell(const struct conn *conn)

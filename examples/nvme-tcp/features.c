@@ -99,28 +99,18 @@ uint16_t set_features_check(struct task *task, uint32_t *len)
 	return 0;
 }
 
-static bool any_io_queue(const struct ctrl *ctrl)
-{
-	unsigned qid;
-
-	for (qid = 1; qid <= IO_QUEUES_MAX; qid++)
-		if (ctrl->queues[qid])
-			return true;
-	return false;
-}
-
 /* As many of each as the smaller wish, and not more than there are. */
 static uint16_t set_queue_counts(struct ctrl *ctrl, uint32_t wish)
 {
 	uint32_t sq = (wish & 0xffff) + 1, cq = (wish >> 16) + 1, count = sq < cq ? sq : cq;
 
-	if (any_io_queue(ctrl))
+	if (ctrl_has_io_queue(ctrl))
 		return STATUS_DNR(NVME_SC_CMD_SEQ_ERROR);
 	if (sq > 0xffff || cq > 0xffff)
 		return STATUS_DNR(NVME_SC_INVALID_FIELD);
 	if (count > ctrl->target->options.io_queues)
 		count = ctrl->target->options.io_queues;
-	ctrl->io_queues = (uint16_t)count;
+	ctrl_set_io_queues(ctrl, (uint16_t)count);
 	return 0;
 }
 
@@ -145,7 +135,8 @@ void set_features_run(struct task *task)
 		task->result = status ? 0 : queue_counts(ctrl);
 		break;
 	default: /* the write cache */
-		ctrl->write_cache = value & WRITE_CACHE_ENABLE;
+		__atomic_store_n(&ctrl->write_cache, !!(value & WRITE_CACHE_ENABLE),
+				 __ATOMIC_RELAXED);
 	}
 	task_complete(task, status);
 }

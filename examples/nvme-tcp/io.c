@@ -59,47 +59,48 @@ static uint16_t result_of(struct target *target, int err, bool writing)
 	uint16_t status = status_of(err, writing);
 
 	if (status && err != -ENOMEM) {
-		target->health.media_errors++;
-		target->health.critical_warning |= NVME_SMART_CRIT_DEGRADED;
-		ctrls_event(target, CTRL_EVENT_DEGRADED);
+		count(&target->health.media_errors, 1);
+		__atomic_store_n(&target->health.critical_warning, NVME_SMART_CRIT_DEGRADED,
+				 __ATOMIC_RELAXED);
+		ctrls_degraded(target);
 	}
 	return status;
 }
 
-static uint16_t check_range(const struct task *task, uint64_t first, uint64_t count)
+static uint16_t check_range(const struct task *task, uint64_t first, uint64_t blocks)
 {
 	const struct store *store = store_of(task);
 
 	if (!store)
 		return STATUS_DNR(NVME_SC_INVALID_NS);
-	return store_range_ok(store, first, count) ? 0 : STATUS_DNR(NVME_SC_LBA_RANGE);
+	return store_range_ok(store, first, blocks) ? 0 : STATUS_DNR(NVME_SC_LBA_RANGE);
 }
 
 static uint16_t check_transfer(struct task *task, uint32_t *len)
 {
-	uint32_t count = count_of(task);
+	uint32_t blocks = count_of(task);
 
-	if (count > TRANSFER_MAX / BLOCK_BYTES)
+	if (blocks > TRANSFER_MAX / BLOCK_BYTES)
 		return STATUS_DNR(NVME_SC_INVALID_FIELD);
-	*len = count * BLOCK_BYTES;
-	return check_range(task, first_of(task), count);
+	*len = blocks * BLOCK_BYTES;
+	return check_range(task, first_of(task), blocks);
 }
 
 static void run_read(struct task *task)
 {
 	struct target *target = task->conn->target;
 	struct store *store = store_of(task);
-	uint32_t count = count_of(task);
-	int err = task_block_array(task, count);
+	uint32_t blocks = count_of(task);
+	int err = task_block_array(task, blocks);
 
 	if (err == 0)
-		err = store_read(store, &target->pool, first_of(task), count, task->blocks);
+		err = store_read(store, &target->pool, first_of(task), blocks, task->blocks);
 	if (err == 0) {
-		task->block_count = count;
-		task->data_len = count * BLOCK_BYTES;
+		task->block_count = blocks;
+		task->data_len = blocks * BLOCK_BYTES;
 		task->reply_data = true;
-		target->health.reads++;
-		target->health.read_blocks += count;
+		count(&target->health.reads, 1);
+		count(&target->health.read_blocks, blocks);
 	}
 	task_complete(task, result_of(target, err, false));
 }
@@ -109,7 +110,7 @@ static int flush_if_asked(const struct task *task, struct store *store)
 {
 	if (!store->has_write_cache)
 		return 0;
-	if (!(control_of(task) & NVME_IO_FUA) && task->conn->ctrl->write_cache)
+	if (!(control_of(task) & NVME_IO_FUA) && ctrl_write_cache(task->conn->ctrl))
 		return 0;
 	return store->ops->flush(store);
 }
@@ -118,17 +119,17 @@ static void run_write(struct task *task)
 {
 	struct target *target = task->conn->target;
 	struct store *store = store_of(task);
-	uint32_t count = task->block_count;
-	int err = store_write(store, &target->pool, first_of(task), count, task->blocks);
+	uint32_t blocks = task->block_count;
+	int err = store_write(store, &target->pool, first_of(task), blocks, task->blocks);
 
 	if (err == 0) {
 		task->block_count = 0; /* the store's now */
 		err = flush_if_asked(task, store);
 	}
 	if (err == 0) {
-		target->health.writes++;
-		target->health.written_blocks += count;
-		task->conn->written_bytes += (uint64_t)count * BLOCK_BYTES;
+		count(&target->health.writes, 1);
+		count(&target->health.written_blocks, blocks);
+		task->conn->written_bytes += (uint64_t)blocks * BLOCK_BYTES;
 	}
 	task_complete(task, result_of(target, err, true));
 }
@@ -226,15 +227,15 @@ static void run_dsm(struct task *task)
 {
 	struct store *store = store_of(task);
 	bool deallocate = le32toh(task->sqe.cdw11) & NVME_DSMGMT_AD;
-	uint32_t i, count = ranges_of(task);
+	uint32_t i, some = ranges_of(task);
 	struct nvme_dsm_range ranges[256];
 	uint16_t status = 0;
 	int err = 0;
 
-	task_get(task, 0, ranges, count * sizeof(ranges[0]));
-	for (i = 0; i < count && !status; i++)
+	task_get(task, 0, ranges, some * sizeof(ranges[0]));
+	for (i = 0; i < some && !status; i++)
 		status = check_range(task, le64toh(ranges[i].slba), le32toh(ranges[i].nlb));
-	for (i = 0; i < count && !status && deallocate && !err; i++)
+	for (i = 0; i < some && !status && deallocate && !err; i++)
 		if (ranges[i].nlb)
 			err = store_deallocate(store, &task->conn->target->pool,
 					       le64toh(ranges[i].slba), le32toh(ranges[i].nlb));

@@ -57,11 +57,13 @@ static void put_count(uint8_t field[16], uint64_t value)
 	memcpy(field, &little, sizeof(little));
 }
 
-static void fill_health(const struct ctrl *ctrl, struct nvme_smart_log *log)
+static void fill_health(struct ctrl *ctrl, struct nvme_smart_log *log)
 {
-	const struct health *health = &ctrl->target->health;
-	uint64_t hours = (zcreq_now_ns() - health->started_ns) / UINT64_C(3600000000000);
+	struct health sum, *health = &sum;
+	uint64_t hours;
 
+	subsystem_health(ctrl->target->subsystem, health);
+	hours = (zcreq_now_ns() - health->started_ns) / UINT64_C(3600000000000);
 	log->critical_warning = health->critical_warning;
 	log->avail_spare = 100;
 	put_count(log->data_units_read,
@@ -73,7 +75,7 @@ static void fill_health(const struct ctrl *ctrl, struct nvme_smart_log *log)
 	put_count(log->power_cycles, 1);
 	put_count(log->power_on_hours, hours);
 	put_count(log->media_errors, health->media_errors);
-	put_count(log->num_err_log_entries, ctrl->error_count);
+	put_count(log->num_err_log_entries, ctrl_errors(ctrl, NULL));
 }
 
 static void run_health(struct task *task)
@@ -92,14 +94,9 @@ static void run_health(struct task *task)
 /* The newest entry comes first. */
 static void run_errors(struct task *task)
 {
-	const struct ctrl *ctrl = task->conn->ctrl;
 	struct nvme_error_log_page log[ERROR_LOG_ENTRIES];
-	unsigned i, count = ctrl->error_count < ERROR_LOG_ENTRIES ? (unsigned)ctrl->error_count
-								   : ERROR_LOG_ENTRIES;
 
-	memset(log, 0, sizeof(log));
-	for (i = 0; i < count; i++)
-		log[i] = ctrl->errors[(ctrl->error_count - 1 - i) % ERROR_LOG_ENTRIES];
+	ctrl_errors(task->conn->ctrl, log);
 	reply_with(task, log, sizeof(log));
 }
 

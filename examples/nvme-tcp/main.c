@@ -11,10 +11,11 @@
 #include <string.h>
 
 #include "options.h"
+#include "subsystem.h"
 
 int main(int argc, char **argv)
 {
-	static struct target target;
+	static struct subsystem subsystem;
 	struct options options;
 	int err;
 
@@ -24,11 +25,11 @@ int main(int argc, char **argv)
 	err = options_parse(&options, argc, argv);
 	if (err)
 		return err < 0 ? 2 : 0;
-	err = target_init(&target, &options);
+	err = subsystem_init(&subsystem, &options);
 	if (err == 0)
-		err = target_run(&target);
-	else
+		err = subsystem_run(&subsystem);
+	if (err < 0)
 		fprintf(stderr, "zcreq-nvmet: %s\n", strerror(-err));
-	target_deinit(&target);
+	subsystem_deinit(&subsystem);
 	return err < 0;
 }

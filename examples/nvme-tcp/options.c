@@ -8,6 +8,7 @@
  * says of a default is read from the same place as the default.
  */
 #include "options.h"
+#include "subsystem.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -37,6 +38,8 @@ static const struct number {
 	  "entries in a queue, at most" },
 	{ "io-queues", PLACE(io_queues), 1, IO_QUEUES_MAX, 1, 16,
 	  "I/O queues of a controller, at most" },
+	{ "threads", PLACE(threads), 1, THREADS_MAX, 1, 1,
+	  "each with a loop of its own; connections go to them in turn" },
 	{ "max-connections", PLACE(connections_max), 1, 60000, 1, 1024,
 	  "connections of all hosts; further ones are closed" },
 	{ "cap", PLACE(cap_bytes), BLOCK_BYTES, 1u << 30, 1, 8u << 20,
@@ -69,7 +72,8 @@ static void help(void)
 	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
 	       "  --engine ENGINE          socket, uring, or auto: a ring if there is one (socket)\n"
 	       "  --mode MODE              auto, always or never without copying (auto)\n"
-	       "  --no-digests             refuse header and data digests\n");
+	       "  --no-digests             refuse header and data digests\n"
+	       "  --poll                   never sleep: each thread takes a core of its own\n");
 	for (i = 0; i < NUMBERS; i++)
 		printf("  --%-22s %s (%" PRIu32 ")\n", numbers[i].name, numbers[i].help,
 		       numbers[i].normal);
@@ -152,7 +156,7 @@ static int add(const char **list, unsigned *count, unsigned most, const char *wh
 }
 
 enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NQN, WORD_ENGINE, WORD_MODE, WORD_NO_DIGESTS,
-	    WORD_HELP, WORD_VERSION };
+	    WORD_POLL, WORD_HELP, WORD_VERSION };
 
 /* 1 if the program has said what it was asked to and may end. */
 static int set(struct options *options, int word, const char *value)
@@ -171,6 +175,9 @@ static int set(struct options *options, int word, const char *value)
 		return set_mode(options, value);
 	case WORD_NO_DIGESTS:
 		options->digests_refused = true;
+		return 0;
+	case WORD_POLL:
+		options->poll = true;
 		return 0;
 	case WORD_HELP:
 		help();
@@ -192,6 +199,7 @@ static const struct option words[] = {
 	{ "engine", required_argument, NULL, WORD_ENGINE },
 	{ "mode", required_argument, NULL, WORD_MODE },
 	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },
+	{ "poll", no_argument, NULL, WORD_POLL },
 	{ "help", no_argument, NULL, WORD_HELP },
 	{ "version", no_argument, NULL, WORD_VERSION },
 };

@@ -27,7 +27,8 @@
 struct store;
 struct stripes;
 
-/* Called through store_read() and its like. All return 0 or -errno. Ranges are in blocks, and lie within the namespace. */
+/* Called through store_read() and its like. All return 0 or -errno. Ranges are in
+ * blocks, and lie within the namespace. */
 struct store_ops {
 	/* @blocks: @count references, the caller's on success */
 	int (*read)(struct store *store, struct pool *pool, uint64_t first,

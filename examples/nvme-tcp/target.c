@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * target.c - putting it together: namespaces, listeners, the loop, the end
+ * target.c - putting a thread together: loop, context, listeners, the end
  *
- * Owns: the order of setting up and of ending. Never: speaks to a host.
+ * Owns: the order of setting up and of ending; on the first thread also what there is
+ * one of: namespaces, listeners, signals. Never: speaks to a host.
  *
  * The end is a drain with a deadline, and an abort after it; a second signal is
- * the deadline at once. The loop stops by itself when the last connection has
- * closed, because nothing is left in it that keeps it running.
+ * the deadline at once. The loop is stopped when the last connection has closed.
  */
 #include "target.h"
 
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "conn.h"
-#include "ctrl.h"
+#include "subsystem.h"
 
 #define BACKLOG 256
 #define ACCEPTS_IN_TURN 32
@@ -62,7 +62,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int revents)
 		fd = accept4(watcher->fd, (struct sockaddr *)&peer, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			conn_accept(listener->target, fd, &peer);
+			subsystem_hand_over(listener->target->subsystem, fd, &peer);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -113,6 +113,7 @@ static int listener_init(struct target *target, const char *text)
 	listener->acceptable.data = listener->pause.data = listener;
 	ev_io_start(target->loop, &listener->acceptable);
 	target->listener_count++;
+	target->subsystem->addresses[target->subsystem->address_count++] = listener->address;
 	return 0;
 }
 
@@ -132,73 +133,60 @@ static void close_listeners(struct target *target)
  * buffers as they are. */
 static void on_give_up(struct ev_loop *loop, ev_timer *watcher, int revents)
 {
-	const struct target *target = watcher->data;
+	struct target *target = watcher->data;
+	struct subsystem *subsystem = target->subsystem;
 
+	(void)loop;
 	(void)revents;
-	say("gave-up connections=%u blocks_used=%" PRIu64, target->conn_count, target->pool.used);
-	ev_break(loop, EVBREAK_ALL);
+	say("gave-up connections=%u blocks_used=%" PRIu64,
+	    __atomic_load_n(&subsystem->conn_count, __ATOMIC_RELAXED),
+	    subsystem_blocks_used(subsystem));
+	subsystem_end(target, ENDING_GIVE_UP);
 }
 
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
 	struct target *target = watcher->data;
-	bool again = target->stopping;
-	struct conn *conn;
+	bool again = target->ending != ENDING_NOT;
 
 	(void)revents;
-	say("stopping signal=%d connections=%u", watcher->signum, target->conn_count);
+	say("stopping signal=%d connections=%u", watcher->signum,
+	    __atomic_load_n(&target->subsystem->conn_count, __ATOMIC_RELAXED));
 	if (!again)
 		ev_timer_start(loop, &target->give_up);
-	target->stopping = true;
 	close_listeners(target);
-	TAILQ_FOREACH(conn, &target->conns, in_target) {
-		if (again)
-			conn_abort(conn, -ECANCELED);
-		else
-			conn_drain(conn, target->options.drain_ms);
-	}
-	target_check_done(target);
-}
-
-/* What everything waits for: a line of the log for each of the library's. */
-static void tell_why(const struct target *target)
-{
-	static char text[ZCREQ_EXPLAIN_MAX];
-	char *line, *rest = NULL;
-
-	if (zcreq_context_explain(target->context, ZCREQ_TEXT, text, sizeof(text)) < 0)
-		return;
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		say("explain %s", line);
+	subsystem_end(target, again ? ENDING_ABORT : ENDING_DRAIN);
 }
 
 /* SIGUSR1: what there is now, and what there was, in one line; and then why. */
-static void tell_stats(struct ev_loop *loop, ev_signal *watcher, int revents)
+static void on_statistics(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
-	const struct target *target = watcher->data;
-	struct zcreq_stats stats = { 0 };
-	const struct ctrl *ctrl;
-	unsigned ctrls = 0, queues = 0;
-
 	(void)loop;
 	(void)revents;
-	TAILQ_FOREACH(ctrl, &target->ctrls, in_target) {
-		ctrls++;
-		queues += ctrl->conns;
-	}
-	if (zcreq_context_stats(target->context, &stats, sizeof(stats)) < 0)
-		return;
-	say("stats controllers=%u queues=%u connections=%u begun=%" PRIu64 " released=%" PRIu64
-	    " inflight=%" PRIu64 " quarantined=%" PRIu64 " stale=%" PRIu64 " blocks_used=%" PRIu64,
-	    ctrls, queues, target->conn_count, stats.begun, stats.released, stats.requests_now,
-	    stats.quarantined_now, stats.stale_handles, (uint64_t)target->pool.used);
-	tell_why(target);
+	subsystem_tell_stats(watcher->data);
 }
 
-void target_check_done(struct target *target)
+static void on_wake(struct ev_loop *loop, ev_async *watcher, int revents)
 {
-	if (target->stopping && TAILQ_EMPTY(&target->conns))
-		ev_break(target->loop, EVBREAK_ALL);
+	(void)loop;
+	(void)revents;
+	target_look(watcher->data);
+}
+
+void target_wake(struct target *target)
+{
+	ev_async_send(target->loop, &target->wake);
+}
+
+static void wake(void *target)
+{
+	target_wake(target);
+}
+
+void target_stop(struct target *target)
+{
+	target->stopped = true;
+	ev_break(target->loop, EVBREAK_ALL);
 }
 
 static int open_namespaces(struct target *target)
@@ -218,8 +206,18 @@ static int open_namespaces(struct target *target)
 			return err;
 		}
 		target->store_count++;
+		err = options->threads > 1 ? store_share(target->stores[i]) : 0;
+		if (err < 0)
+			return err;
 	}
 	return 0;
+}
+
+/* Those of the first thread. */
+static void borrow_namespaces(struct target *target, const struct target *first)
+{
+	memcpy(target->stores, first->stores, sizeof(target->stores));
+	target->store_count = first->store_count;
 }
 
 /* The serial number names the subsystem: one for each NQN. */
@@ -233,12 +231,25 @@ static void make_serial(struct target *target)
 	snprintf(target->serial, sizeof(target->serial), "ZC%016" PRIX64, hash);
 }
 
-static int open_loop(struct target *target)
+static void watch_signals(struct target *target)
+{
+	ev_signal_init(&target->on_interrupt, on_signal, SIGINT);
+	ev_signal_init(&target->on_terminate, on_signal, SIGTERM);
+	ev_signal_init(&target->on_statistics, on_statistics, SIGUSR1);
+	target->on_interrupt.data = target->on_terminate.data = target;
+	target->on_statistics.data = target;
+	ev_signal_start(target->loop, &target->on_interrupt);
+	ev_signal_start(target->loop, &target->on_terminate);
+	ev_signal_start(target->loop, &target->on_statistics);
+}
+
+static int open_loop(struct target *target, bool first)
 {
 	struct zcreq_context_options context = { .size = sizeof(context) };
 	int err;
 
-	target->loop = ev_default_loop(EVFLAG_AUTO);
+	/* the default loop hears signals */
+	target->loop = first ? ev_default_loop(EVFLAG_AUTO) : ev_loop_new(EVFLAG_AUTO);
 	if (!target->loop)
 		return -ENOMEM;
 	err = zcreq_context_new(&context, &target->context);
@@ -249,44 +260,55 @@ static int open_loop(struct target *target)
 				 &target->engine);
 	if (err < 0)
 		return err;
-	ev_signal_init(&target->on_interrupt, on_signal, SIGINT);
-	ev_signal_init(&target->on_terminate, on_signal, SIGTERM);
+	ev_async_init(&target->wake, on_wake);
 	ev_timer_init(&target->give_up, on_give_up,
 		      (target->options.drain_ms + target->options.linger_ms) / 1e3 + 1., 0.);
-	ev_signal_init(&target->on_statistics, tell_stats, SIGUSR1);
-	target->on_statistics.data = target;
-	ev_signal_start(target->loop, &target->on_statistics);
-	target->on_interrupt.data = target->on_terminate.data = target;
-	target->give_up.data = target;
-	ev_signal_start(target->loop, &target->on_interrupt);
-	ev_signal_start(target->loop, &target->on_terminate);
+	target->wake.data = target->give_up.data = target;
+	ev_async_start(target->loop, &target->wake);
+	if (first)
+		watch_signals(target);
 	return 0;
 }
 
 int target_init(struct target *target, const struct options *options)
 {
+	struct target *first_target = target->subsystem->threads[0];
+	bool first = target == first_target;
 	unsigned i;
 	int err;
 
-	memset(target, 0, sizeof(*target));
 	target->options = *options;
 	target->health.started_ns = zcreq_now_ns();
 	TAILQ_INIT(&target->conns);
 	TAILQ_INIT(&target->ctrls);
+	STAILQ_INIT(&target->arrivals);
 	make_serial(target);
 	err = pool_init(&target->pool);
 	if (err < 0)
 		return err;
+	if (options->threads > 1)
+		pool_share(&target->pool, wake, target);
 	target->received = malloc(RECEIVE_BYTES);
-	err = target->received ? open_loop(target) : -ENOMEM;
-	if (err == 0)
-		err = open_namespaces(target);
+	err = target->received ? open_loop(target, first) : -ENOMEM;
+	if (err < 0)
+		return err;
+	if (!first) {
+		borrow_namespaces(target, first_target);
+		return 0;
+	}
+	err = open_namespaces(target);
 	for (i = 0; i < options->listens && err == 0; i++)
 		err = listener_init(target, options->listen[i]);
 	return err;
 }
 
-int target_run(struct target *target)
+void target_run(struct target *target)
+{
+	while (!target->stopped)
+		ev_run(target->loop, target->options.poll ? EVRUN_NOWAIT : 0);
+}
+
+void target_serve(struct target *target)
 {
 	char address[ADDRESS_MAX];
 	unsigned i;
@@ -296,31 +318,31 @@ int target_run(struct target *target)
 		address_format(&target->listeners[i].address, address);
 		printf("%s%s", i ? "," : "", address);
 	}
-	say(" nqn=%s namespaces=%u engine=%s", target->options.nqn, target->store_count,
-	    target->engine ? "uring" : "socket");
-	ev_run(target->loop, 0);
-	return 0;
+	say(" nqn=%s namespaces=%u engine=%s threads=%u", target->options.nqn,
+	    target->store_count, target->engine ? "uring" : "socket",
+	    target->subsystem->thread_count);
+	target_run(target);
 }
 
-void target_deinit(struct target *target)
+bool target_end(struct target *target)
 {
 	close_listeners(target);
 	if (!TAILQ_EMPTY(&target->conns))
-		return; /* the end of the process does the rest */
+		return false;
 	if (target->loop) {
 		ev_signal_stop(target->loop, &target->on_interrupt);
 		ev_signal_stop(target->loop, &target->on_terminate);
 		ev_signal_stop(target->loop, &target->on_statistics);
 		ev_timer_stop(target->loop, &target->give_up);
+		ev_async_stop(target->loop, &target->wake);
 	}
 	engine_free(target->engine);
 	zcreq_ev_free(target->ev);
 	if (zcreq_context_free(target->context) < 0)
-		return; /* a connection that was refused still waits for the kernel */
-	while (target->store_count)
-		store_close(target->stores[--target->store_count], &target->pool);
+		return false; /* a connection that was refused still waits for the kernel */
 	free(target->received);
-	pool_deinit(&target->pool);
+	target->pool.wake = NULL; /* there is nobody any more who sleeps */
 	if (target->loop)
 		ev_loop_destroy(target->loop);
+	return true;
 }

@@ -67,13 +67,17 @@ static int open_log(void)
 static void run_child(const struct target *target, int netns, pid_t parent,
 		      const char *const *arguments)
 {
-	const char *argv[MAX_ARGUMENTS + 6] = { getenv("ZCREQ_NVMET"), "--nqn", TARGET_NQN };
-	const char *engine = getenv("ZCREQ_TEST_ENGINE");
+	const char *argv[MAX_ARGUMENTS + 8] = { getenv("ZCREQ_NVMET"), "--nqn", TARGET_NQN };
+	const char *engine = getenv("ZCREQ_TEST_ENGINE"), *threads = getenv("ZCREQ_TEST_THREADS");
 	int count = 3;
 
 	if (engine) {
 		argv[count++] = "--engine";
 		argv[count++] = engine;
+	}
+	if (threads) {
+		argv[count++] = "--threads";
+		argv[count++] = threads;
 	}
 	for (int i = 0; arguments[i] && i < MAX_ARGUMENTS; i++)
 		argv[count++] = arguments[i];
