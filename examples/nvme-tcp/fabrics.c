@@ -126,9 +126,10 @@ static uint16_t connect_io(struct task *task, const struct nvmf_connect_data *da
 static void tell(const struct conn *conn)
 {
 	say("connect %s ctrl=%u qid=%u host=%s subsystem=%s queue_size=%u hdgst=%d ddgst=%d "
-	    "sqflow=%d", conn->peer, conn->ctrl->cntlid, conn->qid, conn->ctrl->hostnqn,
+	    "sqflow=%d thread=%u", conn->peer, conn->ctrl->cntlid, conn->qid, conn->ctrl->hostnqn,
 	    conn->ctrl->discovery ? "discovery" : conn->target->options.nqn, conn->queue_size,
-	    conn->agreed.header_digest, conn->agreed.data_digest, !conn->flow_disabled);
+	    conn->agreed.header_digest, conn->agreed.data_digest, !conn->flow_disabled,
+	    conn->target->number);
 }
 
 static void run_connect(struct task *task)

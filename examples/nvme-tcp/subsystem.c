@@ -256,6 +256,7 @@ int subsystem_init(struct subsystem *subsystem, const struct options *options)
 			return -ENOMEM;
 		memset(target, 0, sizeof(*target));
 		target->subsystem = subsystem;
+		target->number = i;
 		subsystem->threads[subsystem->thread_count++] = target;
 		err = target_init(target, options);
 	}

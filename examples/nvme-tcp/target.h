@@ -87,6 +87,7 @@ STAILQ_HEAD(arrival_list, arrival);
 
 struct target {
 	struct subsystem *subsystem;
+	unsigned number; /* its place there */
 	pthread_t thread;
 	ev_async wake;
 	struct arrival_list arrivals; /* under the subsystem's lock */
