@@ -118,9 +118,13 @@ int store_share(struct store *store)
 int store_read(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
 	       struct block **blocks)
 {
-	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_READ);
-	int err = store->ops->read(store, pool, first, count, blocks);
+	uint64_t held;
+	int err;
 
+	if (!store->stripes)
+		return store->ops->read(store, pool, first, count, blocks);
+	held = stripes_lock(store->stripes, first, count, STRIPES_READ);
+	err = store->ops->read(store, pool, first, count, blocks);
 	stripes_unlock(store->stripes, held);
 	return err;
 }
@@ -128,9 +132,13 @@ int store_read(struct store *store, struct pool *pool, uint64_t first, uint32_t 
 int store_write(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
 		struct block **blocks)
 {
-	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_WRITE);
-	int err = store->ops->write(store, pool, first, count, blocks);
+	uint64_t held;
+	int err;
 
+	if (!store->stripes)
+		return store->ops->write(store, pool, first, count, blocks);
+	held = stripes_lock(store->stripes, first, count, STRIPES_WRITE);
+	err = store->ops->write(store, pool, first, count, blocks);
 	stripes_unlock(store->stripes, held);
 	return err;
 }
