@@ -202,7 +202,7 @@ START_TEST(i3_forged_handles_are_stale_in_every_state)
 	begin_held(2);
 	for (unsigned state = 0; state < 3; state++) {
 		for (unsigned bit = 0; bit < 64; bit++)
-			if (state || (holds[0].bits ^ 1u << bit) != holds[1].bits)
+			if (state || (holds[0].bits ^ (uint64_t)1 << bit) != holds[1].bits)
 				assert_stale(holds[0].bits ^ (uint64_t)1 << bit);
 		assert_stale(0);
 		assert_stale(UINT64_MAX);

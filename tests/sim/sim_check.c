@@ -183,16 +183,27 @@ static void check_gauges(const struct sim_world *world, unsigned open)
 {
 	const struct sim_request *request;
 	struct zcreq_stats stats;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, count = 0;
 
 	if (zcreq_context_stats(world->context, &stats, sizeof(stats)))
 		sim_fail(world, "no statistics");
 	if (stats.connections_now != open)
 		sim_fail(world, "%llu connections, should be %u", ull(stats.connections_now), open);
-	if (world->quarantined)
-		LIST_FOREACH(request, &world->live, in_world)
-			bytes += request->heard_quarantined ? quarantined_bytes(request) : 0;
-	if (stats.quarantined_now != world->quarantined || stats.quarantined_bytes_now != bytes)
+	/* one that waits for its owner's hold alone stays in that state, told of or not */
+	if (world->quarantined || stats.quarantined_now)
+		LIST_FOREACH(request, &world->live, in_world) {
+			uint64_t held = quarantined_bytes(request);
+
+			if (zcreq_request_state(world->context, request->id) != ZCREQ_STATE_QUARANTINED)
+				continue;
+			if (!request->heard_quarantined && (held || !request->hold_count))
+				sim_fail(world, "I1: r%u is in quarantine and was not told",
+					 request->number);
+			bytes += held;
+			count++;
+		}
+	if (stats.quarantined_now != count || count < world->quarantined ||
+	    stats.quarantined_bytes_now != bytes)
 		sim_fail(world, "I1: %llu requests and %llu bytes in quarantine, should be %u and %llu",
 			 ull(stats.quarantined_now), ull(stats.quarantined_bytes_now),
 			 world->quarantined, ull(bytes));
