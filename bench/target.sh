@@ -22,7 +22,7 @@ medians() {
 			for (i = 1; i <= NF; i++) {
 				split($i, word, "=")
 				if (word[1] ~ /^(bench|op|way|bs|qd|queues)$/) key = key $i " "
-				else if (!($1 ~ /^ratio/)) {
+				else {
 					values[key, word[1]] = values[key, word[1]] " " word[2]
 					if (!((key, word[1]) in seen)) {
 						seen[key, word[1]] = 1
@@ -30,10 +30,14 @@ medians() {
 					}
 				}
 				if (word[1] == "iops") iops = word[2]
+				if (word[1] == "server_cpu") cpu = word[2]
 			}
 			if (!(key in known)) { known[key] = 1; keys[++count] = key }
-			if ($1 == "bench=nvme") target = iops
-			else ratios[key] = ratios[key] " " target / iops
+			if ($1 == "bench=nvme") { target = iops; target_cpu = cpu }
+			else {
+				ratios[key] = ratios[key] " " target / iops
+				costs[key] = costs[key] " " (target_cpu / target) / (cpu / iops)
+			}
 		}
 		END {
 			for (k = 1; k <= count; k++) {
@@ -48,7 +52,8 @@ medians() {
 				if (keys[k] ~ /^bench=floor/) {
 					key = keys[k]
 					sub(/bench=floor/, "bench=nvme ratio=target/floor", key)
-					printf "%siops=%.3f\n", key, median(ratios[keys[k]])
+					printf "%siops=%.3f cpu_for_each=%.3f\n", key,
+						median(ratios[keys[k]]), median(costs[keys[k]])
 				}
 		}' "$1"
 }
