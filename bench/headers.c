@@ -6,12 +6,14 @@
  *	own       one zero-copy call, each header in memory of its own, as a program has
  *	          it that keeps the header with the request
  *	gathered  the same, many headers in one page
+ *	single    as own, one PDU in a call
  *	more      the header copied with MSG_MORE, then the data with zero-copy
  *
  * over loopback and over a veth pair in namespaces of this program's own. A call
- * takes as much as the library puts into one, but with "more", which needs two for
- * each PDU. At most WINDOW PDUs are in flight: the data may be reused in any order,
- * so notifications are counted, no more. Rounds take turns; medians are printed.
+ * takes as much as the library puts into one, but with "single", and with "more",
+ * which needs two for each PDU. At most WINDOW PDUs are in flight, and their order
+ * does not matter, so notifications are counted, no more. Rounds take turns; medians
+ * are printed.
  *
  *	headers [ROUNDS [MILLISECONDS]]
  */
@@ -46,10 +48,10 @@
 #define BATCH_BYTES (256 * 1024)
 #define ROUNDS_MOST 99
 
-enum way { COPIED, OWN, GATHERED, MORE, WAYS };
+enum way { COPIED, OWN, GATHERED, SINGLE, MORE, WAYS };
 enum path { LOOPBACK, VETH, PATHS };
 
-static const char *const way_names[] = {"copied", "own", "gathered", "more"};
+static const char *const way_names[] = {"copied", "own", "gathered", "single", "more"};
 static const char *const path_names[] = {"loopback", "veth"};
 
 static uint8_t *data, *own_headers, *gathered_headers;
@@ -161,7 +163,7 @@ static uint8_t *header_of(const struct sender *s, uint64_t pdu)
 {
 	unsigned n = pdu % WINDOW;
 
-	return s->way == OWN ? own_headers + n * PAGE : gathered_headers + n * HEADER;
+	return s->way == GATHERED ? gathered_headers + n * HEADER : own_headers + n * PAGE;
 }
 
 /* The part of PDU @pdu that is in [from, to) of it, as up to two members. */
@@ -214,7 +216,7 @@ static void send_once(struct sender *s)
 			break;
 		m.msg_iovlen += (size_t)add_part(s, iov + m.msg_iovlen, pdu, at, to);
 		bytes += to - at;
-		if (s->way == MORE)
+		if (s->way >= SINGLE)
 			break;
 	}
 	if (!m.msg_iovlen) {
