@@ -164,7 +164,8 @@ static enum world_end fake_read(uint8_t *to, size_t most, size_t *len)
 	do {
 		received = fake_socket_received(sock, &all);
 		all = all - taken < most - *len ? all - taken : most - *len;
-		memcpy(to + *len, received + taken, all);
+		if (all) /* else there may be no memory to copy from */
+			memcpy(to + *len, received + taken, all);
 		taken += all;
 		*len += all;
 		unread = 0;
