@@ -8,7 +8,7 @@
 #include "suite.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@
 
 #define LINGER_NS (10 * (uint64_t)1000000)
 
-static const struct tcp_info over = {.tcpi_state = TCP_CLOSE};
+static const struct tcp_info over = {.tcpi_state = 7}; /* TCP_CLOSE */
 
 /* The ways in which a submission that was cancelled can end. */
 static const struct {
