@@ -243,7 +243,8 @@ int zcreq_uring_fd(struct zcreq_uring *uring)
 		return -EINVAL;
 	if (uring->eventfd >= 0)
 		return uring->eventfd;
-	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	/* readable at first: of what completed before, it would never tell */
+	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	ret = uring->ops->eventfd(fd, uring->ops_arg);
