@@ -184,8 +184,8 @@ static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int revents)
 	deadline_ns = zcreq_tick(ev->context, now_ns);
 	if (flush_all(ev) > 0)
 		deadline_ns = now_ns;
-	if (ev->remote < 0 && follow_remote(ev) < 0)
-		deadline_ns = now_ns;
+	if (ev->remote < 0 && follow_remote(ev) < 0 && deadline_ns > now_ns + RETRY_NS)
+		deadline_ns = now_ns + RETRY_NS;
 	for (tie = ev->conns; tie; tie = tie->next) {
 		if (follow(tie) < 0 && deadline_ns > now_ns + RETRY_NS)
 			deadline_ns = now_ns + RETRY_NS;

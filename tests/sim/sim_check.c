@@ -204,9 +204,9 @@ static void check_gauges(const struct sim_world *world, unsigned open)
 		}
 	if (stats.quarantined_now != count || count < world->quarantined ||
 	    stats.quarantined_bytes_now != bytes)
-		sim_fail(world, "I1: %llu requests and %llu bytes in quarantine, should be %u and %llu",
+		sim_fail(world, "I1: %llu requests and %llu bytes in quarantine, should be %llu and %llu",
 			 ull(stats.quarantined_now), ull(stats.quarantined_bytes_now),
-			 world->quarantined, ull(bytes));
+			 ull(count), ull(bytes));
 }
 
 /* Of a connection that is over and freed nothing is looked at again. */
