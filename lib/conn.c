@@ -89,6 +89,7 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 	conn->arg = arg;
 	conn->state = ZCREQ_CONN_OPEN;
 	conn->owners = 2;
+	conn->watch = ZCREQ_WATCH_NONE;
 	conn->alarm_ns = ZCREQ_NEVER;
 	TAILQ_INIT(&conn->requests);
 	STAILQ_INIT(&conn->messages);
@@ -184,6 +185,23 @@ void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due)
 		conn->context->ready_conn_count++;
 	}
 	conn->due = (uint8_t)(conn->due | due);
+}
+
+void zcreq_conn_changed(struct zcreq_conn *conn)
+{
+	if (conn->watch != ZCREQ_WATCH_TOLD)
+		return;
+	conn->watch = ZCREQ_WATCH_CHANGED;
+	TAILQ_INSERT_TAIL(&conn->context->changed, conn, in_changed);
+}
+
+void zcreq_conn_watch(struct zcreq_conn *conn, void *watcher)
+{
+	if (conn->watch == ZCREQ_WATCH_CHANGED)
+		TAILQ_REMOVE(&conn->context->changed, conn, in_changed);
+	conn->watcher = watcher;
+	conn->watch = watcher ? ZCREQ_WATCH_TOLD : ZCREQ_WATCH_NONE;
+	zcreq_conn_changed(conn);
 }
 
 /* Moves a connection to one of the context's two timer lists, or to none. */
@@ -302,6 +320,7 @@ void zcreq_conn_free(struct zcreq_conn *conn)
 	if (zcreq_conn_sends(conn))
 		zcreq_conn_abort(conn, -ECANCELED);
 	conn->hooks = &no_hooks;
+	zcreq_conn_watch(conn, NULL);
 	disown(conn);
 }
 

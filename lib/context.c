@@ -65,6 +65,7 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	TAILQ_INIT(&context->conns);
 	TAILQ_INIT(&context->stirred);
 	TAILQ_INIT(&context->alarms);
+	TAILQ_INIT(&context->changed);
 	context->next_alarm_ns = ZCREQ_NEVER;
 	*out = context;
 	return 0;

@@ -46,6 +46,13 @@ enum zcreq_conn_due {
 	ZCREQ_CONN_DUE_CLOSED = 16,
 };
 
+/* Who is to be told that zcreq_events() may have changed: see zcreq_events_watch(). */
+enum zcreq_watch {
+	ZCREQ_WATCH_NONE = 1,
+	ZCREQ_WATCH_TOLD,    /* nothing has changed since */
+	ZCREQ_WATCH_CHANGED, /* in the context's list */
+};
+
 struct zcreq_request {
 	struct zcreq_slot slot; /* first: see slot.h */
 	uint32_t sends;         /* queued or in the kernel */
@@ -102,6 +109,8 @@ struct zcreq_conn {
 	uint8_t due;            /* enum zcreq_conn_due */
 	uint8_t stall;          /* enum zcreq_stall, the last verdict, or 0 */
 	uint8_t owners;         /* the caller, and the library until closed */
+	uint8_t watch;          /* enum zcreq_watch */
+	short told_events;      /* zcreq_events() when the watcher was told */
 	int32_t status;         /* what it was aborted with */
 	uint32_t number;        /* in its context, for those who read about it */
 	uint32_t request_count;
@@ -111,8 +120,10 @@ struct zcreq_conn {
 	struct zcreq_conn_list *timer_list; /* that in_timers is in: stirred, alarms, or NULL */
 	STAILQ_HEAD(, zcreq_message) messages; /* foreign ones, for the hook */
 	uint32_t message_count;
+	void *watcher;
 	TAILQ_ENTRY(zcreq_conn) in_timers;
 	TAILQ_ENTRY(zcreq_conn) in_context;
+	TAILQ_ENTRY(zcreq_conn) in_changed;
 	STAILQ_ENTRY(zcreq_conn) in_ready;
 	struct zcreq_stats stats; /* what is counted; see stats.c for the rest */
 };
@@ -134,6 +145,7 @@ struct zcreq_context {
 	uint32_t ready_count, ready_conn_count;
 	struct zcreq_conn_list stirred; /* something happened since the last tick */
 	struct zcreq_conn_list alarms;  /* those with an alarm_ns */
+	struct zcreq_conn_list changed; /* those whose watchers have to be told */
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
 	uint64_t now_ns;                /* at the last tick; 0: there was none */
 	uint32_t now;                   /* the same, as zcreq_time() */
@@ -280,6 +292,12 @@ static inline void zcreq_conn_check_end(struct zcreq_conn *conn)
 	if (conn->state != ZCREQ_CONN_OPEN)
 		zcreq_conn_close_if_over(conn);
 }
+
+/* Its watcher is told from now on, once to begin with; NULL: nobody is. */
+void zcreq_conn_watch(struct zcreq_conn *conn, void *watcher);
+
+/* What its watcher waits for may not be what zcreq_events() says any more. */
+void zcreq_conn_changed(struct zcreq_conn *conn);
 
 /* The linger deadline has passed: quarantine. */
 void zcreq_conn_deadline(struct zcreq_conn *conn);

@@ -3,6 +3,7 @@
  * engine.h - a stream from the inside: what stream, transfer, ladder and watchdog share
  *
  *	stream.c    opening, queueing, what the caller asks
+ *	events.c    what to wait for
  *	transfer.c  out to the socket, proof back in
  *	sender.c    the same through a sender, which answers later
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
@@ -106,6 +107,16 @@ static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
  * the last of its batch, and a long call keeps the socket from its receiver: of 64
  * to 512 KiB this was the fastest beside a loop written by hand (bench/raw). */
 #define ZCREQ_BATCH_BYTES (256 * 1024)
+
+/* events.c: compares them with what the watcher was told. */
+void zcreq_stream_compare_events(struct zcreq_stream *stream);
+
+/* Something has happened that zcreq_events() may depend on. */
+static inline void zcreq_stream_events_changed(struct zcreq_stream *stream)
+{
+	if (__builtin_expect(stream->conn.watch == ZCREQ_WATCH_TOLD, 0))
+		zcreq_stream_compare_events(stream);
+}
 
 /* transfer.c: reads the error queue; the number of messages, or an error. */
 int zcreq_stream_reap(struct zcreq_stream *stream);

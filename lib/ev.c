@@ -3,7 +3,8 @@
  * ev.c - a context and its connections in a libev loop
  *
  * Owns: one epoll descriptor, the three watchers that serve it, and a list of the
- * tied connections. Never: reads from a socket, knows a request, or starts an
+ * tied connections, which is walked only to untie them: a turn costs what those
+ * connections cost on which something has changed. Never: reads from a socket, knows a request, or starts an
  * ev_io on a connection's descriptor.
  *
  * Why an epoll descriptor inside libev's: a connection without anything to send
@@ -33,6 +34,7 @@
 
 struct zcreq_ev_conn {
 	struct zcreq_ev_conn *prev, *next;
+	struct zcreq_ev_conn *again; /* the next of those to be told again */
 	struct zcreq_ev *ev;
 	struct zcreq_conn *conn;
 	short events; /* what epoll was told; 0 is nothing, not even an entry */
@@ -156,40 +158,56 @@ static void set_timer(struct zcreq_ev *ev, uint64_t deadline_ns, uint64_t now_ns
 	ev_timer_start(ev->loop, &ev->timer);
 }
 
-/* Sends what was queued; no callback in here. More than 0: there may be more to do. */
-static int flush_all(const struct zcreq_ev *ev)
+/* Has epoll wait for what the changed ones want now; in front of that, with @flush,
+ * sends what was queued on them. False: some are to be told again, in a later turn. */
+static bool follow_changed(const struct zcreq_ev *ev, bool flush)
+{
+	struct zcreq_ev_conn *tie, *again = NULL;
+	bool all = true;
+
+	while ((tie = zcreq_events_next(ev->context))) {
+		if (flush && zcreq_events(tie->conn) & POLLOUT)
+			zcreq_flush(tie->conn);
+		if (follow(tie) < 0) {
+			zcreq_events_watch(tie->conn, NULL); /* not twice in this loop */
+			tie->again = again;
+			again = tie;
+		}
+	}
+	for (; again; again = again->again) {
+		zcreq_events_watch(again->conn, again);
+		all = false;
+	}
+	return all;
+}
+
+/* No callback in here. True: there may be more to do. */
+static bool flush_engines(const struct zcreq_ev *ev)
 {
 	const struct zcreq_ev_engine *engine;
-	const struct zcreq_ev_conn *tie;
-	int done = 0;
+	bool more = false;
 
-	for (tie = ev->conns; tie; tie = tie->next) {
-		if (zcreq_events(tie->conn) & POLLOUT)
-			zcreq_flush(tie->conn);
-	}
 	for (engine = ev->engines; engine; engine = engine->next)
-		done |= engine->flush(engine->arg) > 0;
-	return done;
+		more |= engine->flush(engine->arg) > 0;
+	return more;
 }
 
 static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int revents)
 {
 	struct zcreq_ev *ev = watcher->data;
 	uint64_t now_ns = zcreq_now_ns(), deadline_ns;
-	struct zcreq_ev_conn *tie;
 
 	(void)loop;
 	(void)revents;
 	enter(ev);
 	deadline_ns = zcreq_tick(ev->context, now_ns);
-	if (flush_all(ev) > 0)
+	follow_changed(ev, true);
+	if (flush_engines(ev))
 		deadline_ns = now_ns;
 	if (ev->remote < 0 && follow_remote(ev) < 0 && deadline_ns > now_ns + RETRY_NS)
 		deadline_ns = now_ns + RETRY_NS;
-	for (tie = ev->conns; tie; tie = tie->next) {
-		if (follow(tie) < 0 && deadline_ns > now_ns + RETRY_NS)
-			deadline_ns = now_ns + RETRY_NS;
-	}
+	if (!follow_changed(ev, false) && deadline_ns > now_ns + RETRY_NS)
+		deadline_ns = now_ns + RETRY_NS;
 	/* what these callbacks queue is flushed in a next turn that does not sleep */
 	if (zcreq_dispatch(ev->context) > 0)
 		deadline_ns = now_ns;
@@ -301,6 +319,7 @@ int zcreq_ev_conn_new(struct zcreq_ev *ev, struct zcreq_conn *conn, struct zcreq
 	if (made->next)
 		made->next->prev = made;
 	ev->conns = made;
+	zcreq_events_watch(conn, made);
 	ev_ref(ev->loop);
 	*tie = made;
 	return 0;
@@ -328,6 +347,7 @@ void zcreq_ev_conn_free(struct zcreq_ev_conn *tie)
 	if (tie->events && fd >= 0)
 		control(ev, EPOLL_CTL_DEL, fd, NULL);
 	forget_events(ev, tie);
+	zcreq_events_watch(tie->conn, NULL);
 	if (tie->prev)
 		tie->prev->next = tie->next;
 	else

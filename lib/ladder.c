@@ -89,6 +89,7 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 			break;
 	}
 	stream->poll_gap_ns = POLL_LEAST_NS;
+	zcreq_stream_events_changed(stream);
 }
 
 /* How long until the next look, while proof is missing. */

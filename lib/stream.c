@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <poll.h>
 
 #include "engine.h"
 #include "explain.h"
@@ -152,6 +151,7 @@ static inline void queued(struct zcreq_stream *stream)
 {
 	if (stream->stall_ms)
 		zcreq_conn_stir(&stream->conn);
+	zcreq_stream_events_changed(stream);
 }
 
 /* The sum of the lengths, or an error. */
@@ -220,17 +220,6 @@ int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len)
 	if (!ret)
 		queued(stream);
 	return ret;
-}
-
-short zcreq_events(const struct zcreq_conn *conn)
-{
-	const struct zcreq_stream *stream = zcreq_stream_of(conn);
-
-	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn))
-		return 0;
-	if (!stream->queue.unsent_bytes || stream->retry_ns || zcreq_stream_lent(stream))
-		return POLLERR;
-	return POLLERR | POLLOUT;
 }
 
 int zcreq_stream_fd(const struct zcreq_conn *conn)

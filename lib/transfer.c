@@ -33,6 +33,7 @@ void zcreq_stream_check(struct zcreq_stream *stream)
 	    zcreq_trim_wants(stream))
 		zcreq_conn_stir(&stream->conn);
 	zcreq_conn_check_end(&stream->conn);
+	zcreq_stream_events_changed(stream);
 }
 
 void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount)

@@ -94,7 +94,8 @@ void zcreq_ev_free(struct zcreq_ev *ev);
  *
  * What zcreq_events() asks for is waited for, and nothing once it asks for
  * nothing: after an abort the descriptor is left alone, so POLLHUP does not spin,
- * and the timer does what is left.
+ * and the timer does what is left. This is heard of by zcreq_events_watch(), which is
+ * not free for others while the connection is tied.
  *
  * Ownership: the caller's until zcreq_ev_conn_free(), which has to come before
  *            zcreq_conn_free(); the closed hook is the place for both. @conn is

@@ -267,6 +267,51 @@ int zcreq_process(struct zcreq_conn *conn, short revents);
 short zcreq_events(const struct zcreq_conn *conn);
 
 /**
+ * zcreq_events_watch() - be told when zcreq_events() changes
+ * @conn:     any state
+ * @watcher:  what zcreq_events_next() returns for this connection: whatever the
+ *            program keeps for it; NULL ends it
+ *
+ * For programs with many connections, in place of asking each of them before every
+ * sleep. The connection is listed at once, and then each time that zcreq_events()
+ * differs from what it was when it was listed last, until zcreq_conn_free(). That a
+ * connection is closed is not among it: the closed hook tells.
+ *
+ * Ownership: @watcher is the caller's, and only handed back.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL, or it has no socket.
+ * Source:    none.
+ * Since:     0.1
+ */
+int zcreq_events_watch(struct zcreq_conn *conn, void *watcher);
+
+/**
+ * zcreq_events_next() - the next connection of which zcreq_events() has changed
+ * @context:  the context
+ *
+ * Call it until it returns NULL, after zcreq_tick() and before sleeping:
+ *
+ *	while ((mine = zcreq_events_next(context))) {
+ *		if (zcreq_events(mine->conn) & POLLOUT)
+ *			zcreq_flush(mine->conn);
+ *		epoll_ctl(..., zcreq_events(mine->conn));
+ *	}
+ *
+ * Each change is told once. A flush that changes something lists its connection
+ * again, and one that does not does not, so this ends. It may be a change that has
+ * been undone since.
+ *
+ * Ownership: none: it is what was handed to zcreq_events_watch().
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    NULL when there is none, or context is NULL.
+ * Source:    none.
+ * Since:     0.1
+ */
+void *zcreq_events_next(struct zcreq_context *context);
+
+/**
  * zcreq_stream_fd() - the descriptor of a stream
  * @conn:  any state
  *

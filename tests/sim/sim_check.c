@@ -73,6 +73,7 @@ void sim_check(struct sim_world *world)
 		sim_fail(world, "%s", fake_kernel_violation(world->kernel, 0));
 	if (world->fault.bad_frees)
 		sim_fail(world, "free of what is not allocated");
+	sim_engine_listen(world);
 	LIST_FOREACH(conn, &world->conns, in_world) {
 		if (!conn->sock)
 			continue;

@@ -57,6 +57,8 @@ static int open_stream(struct sim_conn *conn)
 		sim_fail(conn->world, "the descriptor was not left to the caller");
 	if (!ret)
 		sim_nature_opened(conn);
+	if (!ret && zcreq_events_watch(conn->conn, conn))
+		sim_fail(conn->world, "not watched");
 	return ret;
 }
 
@@ -112,6 +114,14 @@ void sim_engine_mistake(struct sim_conn *conn)
 		process(conn, (short)bits);
 }
 
+void sim_engine_listen(struct sim_world *world)
+{
+	struct sim_conn *conn;
+
+	while ((conn = zcreq_events_next(world->context)))
+		conn->told_events = zcreq_events(conn->conn);
+}
+
 /*
  * The one place that looks inside: these sums are asserted by the library when a
  * connection closes, and would be wrong long before.
@@ -127,6 +137,10 @@ void sim_engine_check(const struct sim_conn *conn)
 	fake_socket_report(conn->sock, &report);
 	if (sim_conn_lives(conn))
 		unsent = conn->queued - conn->checked + report.untold_bytes;
+	if (zcreq_conn_state(conn->conn) != ZCREQ_CONN_CLOSED &&
+	    zcreq_events(conn->conn) != conn->told_events)
+		sim_fail(conn->world, "c%u: events 0x%x, its watcher was told 0x%x", conn->number,
+			 (unsigned)zcreq_events(conn->conn), (unsigned)conn->told_events);
 	if (stream->queue.unsent_bytes != unsent)
 		sim_fail(conn->world, "c%u: %llu bytes unsent, should be %llu", conn->number,
 			 (unsigned long long)stream->queue.unsent_bytes, (unsigned long long)unsent);

@@ -20,6 +20,9 @@ void sim_engine_turn(struct sim_conn *conn);
 /** The same, when nothing came, or not this. */
 void sim_engine_mistake(struct sim_conn *conn);
 
+/** Hears of which connections there is something else to wait for. */
+void sim_engine_listen(struct sim_world *world);
+
 /** What the engine believes is outstanding is what the model and the kernel know. */
 void sim_engine_check(const struct sim_conn *conn);
 

@@ -76,6 +76,7 @@ struct sim_conn {
 	bool ended;               /* abort or free was asked for, or the abort hook came */
 	bool drained;             /* drain was asked for */
 	bool wants_room;
+	short told_events;        /* zcreq_events(), when they were last said to have changed */
 	bool racy;                /* it may die in the middle of a call */
 	unsigned heard_abort;
 	unsigned heard_closed;
