@@ -139,5 +139,11 @@ plant trust-dead sender.c \
 	'if (count < 0)' \
 	'^rN succeeded, its bytes were lost'
 
+# a loop that waits for what was true a while ago
+plant events-untold transfer.c \
+	'zcreq_stream_events_changed(stream);' \
+	';' \
+	'its watcher was told'
+
 echo "100%: Checks: $planted, Failures: $failed, Errors: 0"
 [ "$failed" = 0 ]
