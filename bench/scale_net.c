@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SPARE_DESCRIPTORS 64
@@ -280,17 +281,33 @@ static double longest_gap_ms(void)
 	return (double)longest_ns / MS;
 }
 
-static void turns_for(uint64_t ns)
+/* Processor time of this thread: what others on the machine do is not in it. */
+static uint64_t cpu_ns(void)
 {
-	uint64_t end_ns = zcreq_now_ns() + ns;
+	struct timespec now;
 
-	while (zcreq_now_ns() < end_ns)
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Turns for so long; the processor time of the longest. */
+static uint64_t turns_for(uint64_t ns)
+{
+	uint64_t end_ns = zcreq_now_ns() + ns, longest_ns = 0, start_ns, took_ns;
+
+	while (zcreq_now_ns() < end_ns) {
+		start_ns = cpu_ns();
 		turn();
+		took_ns = cpu_ns() - start_ns;
+		if (took_ns > longest_ns)
+			longest_ns = took_ns;
+	}
+	return longest_ns;
 }
 
 void scale_abort(void)
 {
-	uint64_t start_ns, call_ns;
+	uint64_t start_ns, call_ns, turn_ns;
 	double before_ms;
 
 	open_ends(DYING + OTHERS, DYING);
@@ -306,14 +323,16 @@ void scale_abort(void)
 	turns_for(1000 * MS);
 	before_ms = longest_gap_ms();
 	forget_gaps();
-	start_ns = zcreq_now_ns();
+	start_ns = cpu_ns();
 	for (size_t i = 0; i < DYING; i++)
 		check(zcreq_conn_abort(ends[i].conn, -ECANCELED));
-	call_ns = zcreq_now_ns() - start_ns;
-	turns_for(1000 * MS);
-	printf("bench=scale what=abort conns=%d others=%d failed=%" PRIu64 " call_ms=%.2f gap_ms=%.2f"
-	       " gap_before_ms=%.2f\n", DYING, OTHERS, failed_count, (double)call_ns / MS,
-	       longest_gap_ms(), before_ms);
+	call_ns = cpu_ns() - start_ns;
+	turn_ns = turns_for(1000 * MS);
+	printf("bench=scale what=abort conns=%d others=%d failed=%" PRIu64 " call_cpu_ms=%.2f"
+	       " turn_cpu_ms=%.2f gap_ms=%.2f gap_before_ms=%.2f\n", DYING, OTHERS, failed_count,
+	       (double)call_ns / MS, (double)turn_ns / MS, longest_gap_ms(), before_ms);
+	if (failed_count != DYING * DYING_SENDS)
+		exit(1);
 	for (size_t i = 0; i < DYING + OTHERS; i++)
 		ends[i].repeats = 0;
 	close_ends(DYING + OTHERS);

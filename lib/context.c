@@ -67,6 +67,7 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	TAILQ_INIT(&context->alarms);
 	TAILQ_INIT(&context->changed);
 	context->next_alarm_ns = ZCREQ_NEVER;
+	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
 	*out = context;
 	return 0;
 }
@@ -166,6 +167,7 @@ uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns)
 	context->now = zcreq_time(now_ns);
 	context->tracing = context->ring || zcreq_trace_probed();
 	context->reading_left = 0;
+	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
 	run_timers(context, now_ns);
 	if (zcreq_dispatch(context) > 0)
 		run_timers(context, now_ns);

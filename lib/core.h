@@ -97,6 +97,9 @@ struct zcreq_transport {
 	void (*close)(struct zcreq_conn *conn);
 };
 
+/* Connections that are disconnected between two ticks: see ladder.c. */
+#define ZCREQ_DISCONNECTS_AT_ONCE 32
+
 TAILQ_HEAD(zcreq_request_list, zcreq_request);
 TAILQ_HEAD(zcreq_conn_list, zcreq_conn);
 
@@ -156,6 +159,7 @@ struct zcreq_context {
 	uint32_t reading_left;          /* events that this will do for */
 	uint32_t dispatch_depth;
 	uint32_t conn_number;           /* of the next connection */
+	uint32_t disconnects_left;      /* before the next tick */
 	struct zcreq_conn_list conns;   /* that have not been freed by both owners */
 	struct zcreq_remote *remote;    /* NULL: no other thread drops anything */
 	struct zcreq_allocator allocator;

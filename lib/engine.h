@@ -29,6 +29,7 @@
 /* How far down the abort ladder a stream is. */
 enum zcreq_ladder {
 	ZCREQ_LADDER_NONE = 1, /* not aborted */
+	ZCREQ_LADDER_WAITING,  /* for its turn to be disconnected */
 	ZCREQ_LADDER_REFUSED,  /* the kernel would not disconnect: ask again */
 	ZCREQ_LADDER_LET_GO,   /* disconnected: only packets on their way out are left */
 };

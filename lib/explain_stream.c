@@ -141,6 +141,7 @@ void zcreq_stream_explain(const struct zcreq_conn *conn, struct zcreq_text *t)
 {
 	static const char *const ladder[] = {
 		[ZCREQ_LADDER_NONE] = "",
+		[ZCREQ_LADDER_WAITING] = ", waits for its turn to be disconnected",
 		[ZCREQ_LADDER_REFUSED] = ", the kernel refuses to disconnect",
 		[ZCREQ_LADDER_LET_GO] = ", disconnected",
 	};

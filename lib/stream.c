@@ -237,7 +237,9 @@ static void stream_withdraw(struct zcreq_conn *conn, struct zcreq_request *reque
 
 static bool stream_idle(const struct zcreq_conn *conn)
 {
-	return !zcreq_stream_outstanding(zcreq_stream_of(conn));
+	const struct zcreq_stream *stream = zcreq_stream_of(conn);
+
+	return !zcreq_stream_outstanding(stream) && stream->ladder != ZCREQ_LADDER_WAITING;
 }
 
 static uint64_t stream_timers(struct zcreq_conn *conn, uint64_t now_ns)

@@ -192,7 +192,7 @@ START_TEST(partial_results_at_every_byte_wait_for_every_batch)
 	for (unsigned first = 1; first < TOTAL - 1; first++) {
 		for (unsigned second = first + 1; second < TOTAL; second++) {
 			zcreq_conn_free(conn);
-			zcreq_dispatch(context);
+			zcreq_tick(context, 0);
 			options = script_options(&script);
 			cut_in_three(first, second, _i);
 		}

@@ -113,6 +113,10 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
  * a driver keep their pages for a little longer; proof of those is collected by
  * zcreq_tick(). What is not proven within linger_ms goes to quarantine.
  *
+ * Of many connections that are aborted at once only some are disconnected before
+ * the next zcreq_tick(), and some more in each tick after it, so that all others are
+ * not stalled. Outcomes are reported without waiting for that.
+ *
  * It does not wait, and it does not end requests whose owner has not finished
  * them, nor holds of the caller: those hear of it (aborting, the abort hook) and
  * the connection closes after the last of them.
