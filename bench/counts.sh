@@ -51,6 +51,16 @@ of_all() {
 		END { printf "instructions=%.0f\n", all / requests }' callgrind.out
 }
 
+# all of scale, then instructions of a tick and of a turn of a libev loop
+scale_table() {
+	./libtool --mode=execute bench/scale
+	for case in "tick 100" "tick 10000" "loop 100" "loop 9900"; do
+		# shellcheck disable=SC2086  # two words
+		counted scale $case
+		echo "$(grep '^bench=' callgrind.log) $(of_library 1000 | cut -d ' ' -f 1)"
+	done
+}
+
 # the published designs and ours, in both orders
 bookkeeping_table() {
 	for order in fifo reverse; do
