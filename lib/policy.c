@@ -2,8 +2,6 @@
 #include "policy.h"
 
 #define THRESHOLD_BYTES 16384
-#define PAUSE_LEAST 256
-#define PAUSE_MOST 65536
 
 void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 		       uint32_t threshold_bytes)
@@ -13,7 +11,7 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 			 : mode == ZCREQ_MODE_NEVER ? ZCREQ_POLICY_NEVER
 						    : ZCREQ_POLICY_USING,
 		.threshold_bytes = threshold_bytes ? threshold_bytes : THRESHOLD_BYTES,
-		.pause_batches = PAUSE_LEAST,
+		.pause_batches = ZCREQ_POLICY_PAUSE_LEAST,
 	};
 }
 
@@ -29,7 +27,7 @@ static void pause_longer(struct zcreq_policy *policy)
 {
 	enter(policy, ZCREQ_POLICY_PAUSED);
 	policy->rest_batches = policy->pause_batches;
-	if (policy->pause_batches < PAUSE_MOST)
+	if (policy->pause_batches < ZCREQ_POLICY_PAUSE_MOST)
 		policy->pause_batches *= 2;
 }
 
@@ -42,7 +40,8 @@ void zcreq_policy_decide(struct zcreq_policy *policy)
 	} else if (policy->window_copied >= many) {
 		pause_longer(policy);
 	} else {
+		if (policy->state == ZCREQ_POLICY_USING)
+			policy->pause_batches = ZCREQ_POLICY_PAUSE_LEAST;
 		enter(policy, ZCREQ_POLICY_USING);
-		policy->pause_batches = PAUSE_LEAST;
 	}
 }

@@ -10,7 +10,13 @@
  * One such word proves little (kernels merge notifications, a path changes), so
  * the share of copied ones is taken over a window, zero-copy is paused when it is
  * high, and tried again after a number of batches that doubles up to a limit. It
- * is never off for good.
+ * is never off for good. A batch that the kernel refused for want of locked or of option
+ * memory, and that was copied for that, counts like one that it copied itself.
+ *
+ * A good probe begins a window, and only a good window makes the next pause short
+ * again: on a path that is good for a probe and no longer the pauses go on doubling.
+ * There are at least PAUSE_LEAST large batches between two pauses, and between two
+ * ends of one.
  *
  *	             share of copied at least 7/8
  *	  USING ------------------------------------> PAUSED
@@ -51,6 +57,8 @@ void zcreq_policy_decide(struct zcreq_policy *policy);
 
 #define ZCREQ_POLICY_WINDOW 64
 #define ZCREQ_POLICY_PROBE 8
+#define ZCREQ_POLICY_PAUSE_LEAST 256
+#define ZCREQ_POLICY_PAUSE_MOST 65536
 
 /* Should a batch of so many bytes go without copying? Asked once per batch. */
 static inline bool zcreq_policy_wants(struct zcreq_policy *policy, uint64_t bytes)
@@ -76,6 +84,12 @@ static inline void zcreq_policy_notified(struct zcreq_policy *policy, uint32_t i
 	if (policy->window_ids >= (policy->state == ZCREQ_POLICY_USING ? ZCREQ_POLICY_WINDOW
 								       : ZCREQ_POLICY_PROBE))
 		zcreq_policy_decide(policy);
+}
+
+/* A batch that it wanted had to be copied, because the kernel had no memory for it. */
+static inline void zcreq_policy_refused(struct zcreq_policy *policy)
+{
+	zcreq_policy_notified(policy, 1, true);
 }
 
 #endif

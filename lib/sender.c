@@ -70,6 +70,7 @@ static void failed(struct zcreq_stream *stream, int error)
 	if (stream->sending.by_reference && (error == -ENOBUFS || error == -ENOMEM)) {
 		zcreq_stream_no_buffers(stream);
 		stream->sending.copies = 1;
+		zcreq_policy_refused(&stream->policy);
 		return;
 	}
 	stream->sending.turn = ZCREQ_TURN_SOCKETS;

@@ -261,8 +261,11 @@ static ssize_t send_batch(struct zcreq_stream *stream)
 					   &bytes);
 	ssize_t ret = -ENOBUFS;
 
-	if (zcreq_policy_wants(&stream->policy, bytes))
+	if (zcreq_policy_wants(&stream->policy, bytes)) {
 		ret = send_zerocopy(stream, iov, iovcnt);
+		if (ret == -ENOBUFS)
+			zcreq_policy_refused(&stream->policy);
+	}
 	if (ret == -ENOBUFS)
 		ret = send_copy(stream, iov, iovcnt);
 	return ret;

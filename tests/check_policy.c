@@ -174,6 +174,123 @@ START_TEST(late_notifications_do_not_disturb_a_pause)
 }
 END_TEST
 
+/* Good for a probe, and for no longer: the pauses grow as if it never were. */
+START_TEST(a_path_that_is_good_for_a_probe_only_is_asked_ever_less)
+{
+	unsigned pause = 0, last;
+
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(ZCREQ_POLICY_WINDOW, 100);
+	for (unsigned i = 0; i < 8; i++) {
+		last = pause;
+		pause = pause_length(1000000);
+		ck_assert_uint_ge(pause, last ? 2 * last - 1 : ZCREQ_POLICY_PAUSE_LEAST);
+		notify(ZCREQ_POLICY_PROBE, 0);
+		ck_assert_int_eq(policy.state, ZCREQ_POLICY_USING);
+		notify(ZCREQ_POLICY_WINDOW, 100);
+		ck_assert_int_eq(policy.state, ZCREQ_POLICY_PAUSED);
+	}
+}
+END_TEST
+
+START_TEST(refused_batches_count_like_copied_ones)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	for (unsigned i = 0; i < ZCREQ_POLICY_WINDOW; i++) {
+		ck_assert(wants(LARGE));
+		zcreq_policy_refused(&policy);
+	}
+	ck_assert(!wants(LARGE));
+	init(ZCREQ_MODE_ALWAYS, 0);
+	for (unsigned i = 0; i < 1000; i++)
+		zcreq_policy_refused(&policy);
+	ck_assert(wants(LARGE));
+}
+END_TEST
+
+/* A path that behaves as chance has it, for some time each way. */
+struct path {
+	uint64_t random;
+	unsigned copied_percent, refused_percent;
+	unsigned in_flight;
+};
+
+static unsigned chance(struct path *path, unsigned n)
+{
+	return (suite_random(&path->random) >> 32) % n;
+}
+
+/* One event: a batch, of which some are refused, or a notification, or another path. */
+static bool step(struct path *path)
+{
+	unsigned what = chance(path, 1000), ids;
+
+	if (what == 0) {
+		path->copied_percent = chance(path, 3) * 50;
+		path->refused_percent = chance(path, 4) ? 0 : chance(path, 101);
+	} else if (what < 500 && path->in_flight) {
+		ids = 1 + chance(path, path->in_flight);
+		path->in_flight -= ids;
+		zcreq_policy_notified(&policy, ids, chance(path, 100) < path->copied_percent);
+	} else if (what < 600) {
+		CLAIM(!wants(1 + chance(path, THRESHOLD - 1)));
+	} else {
+		if (wants(LARGE)) {
+			if (chance(path, 100) < path->refused_percent)
+				zcreq_policy_refused(&policy);
+			else
+				path->in_flight++;
+		}
+		return true;
+	}
+	return false;
+}
+
+/* Whatever comes: between two pauses, and between two decisions that zero-copy pays
+ * after all, lies a probe interval, and no pause is for ever. */
+START_TEST(it_changes_its_mind_at_most_once_each_way_in_a_probe_interval)
+{
+	struct path path = {.random = (uint64_t)_i * 0x9e3779b97f4a7c15u + 1};
+	uint64_t batches = 0, paused_at = 0, used_at = 0;
+	unsigned pauses = 0, uses = 0;
+	uint8_t verdict = ZCREQ_POLICY_USING, before;
+
+	init(ZCREQ_MODE_AUTO, 0);
+	for (unsigned i = 0; i < 100000; i++) {
+		before = policy.state;
+		batches += step(&path);
+		if (policy.state == before || policy.state == ZCREQ_POLICY_PROBING)
+			continue;
+		if (policy.state == ZCREQ_POLICY_PAUSED) {
+			CLAIM(!pauses++ || batches - paused_at >= ZCREQ_POLICY_PAUSE_LEAST);
+			CLAIM(policy.rest_batches <= ZCREQ_POLICY_PAUSE_MOST);
+			paused_at = batches;
+		} else if (verdict != policy.state) {
+			CLAIM(!uses++ || batches - used_at >= ZCREQ_POLICY_PAUSE_LEAST);
+			used_at = batches;
+		}
+		verdict = policy.state;
+	}
+}
+END_TEST
+
+/* What it costs to be wrong: on a path that always copies the batches that were not
+ * copied at once are few. */
+START_TEST(a_copying_path_is_asked_less_than_once_in_a_hundred_times)
+{
+	unsigned asked = 0;
+
+	init(ZCREQ_MODE_AUTO, 0);
+	for (unsigned i = 0; i < 100000; i++) {
+		if (!wants(LARGE))
+			continue;
+		asked++;
+		zcreq_policy_notified(&policy, 1, true);
+	}
+	ck_assert_uint_lt(asked, 1000);
+}
+END_TEST
+
 /* ---- what it does to the calls -------------------------------------------- */
 
 static struct counting memory;
@@ -262,6 +379,17 @@ START_TEST(field_spdk_1592_no_buffers_with_nothing_in_flight_copies)
 }
 END_TEST
 
+START_TEST(a_limit_on_locked_memory_is_not_run_into_each_time_in_mode_auto)
+{
+	open_stream(ZCREQ_MODE_AUTO);
+	stub.zerocopy_error = -ENOBUFS;
+	for (int i = 0; i < 1000; i++)
+		stub_send(conn, heard.id, data, LARGE);
+	ck_assert_uint_eq(stub.copied_bytes, 1000 * LARGE);
+	ck_assert_uint_lt(stub.refused_sends, 100);
+}
+END_TEST
+
 START_TEST(field_grpc_no_buffers_with_proof_waiting_reaps_first)
 {
 	open_stream(ZCREQ_MODE_ALWAYS);
@@ -332,11 +460,17 @@ int main(void)
 	tcase_add_test(decides, a_pause_ends_with_a_probe_and_grows_to_a_limit);
 	tcase_add_test(decides, field_folly_a_path_that_stops_copying_is_used_again);
 	tcase_add_loop_test(decides, late_notifications_do_not_disturb_a_pause, 0, 2);
+	tcase_add_test(decides, a_path_that_is_good_for_a_probe_only_is_asked_ever_less);
+	tcase_add_test(decides, refused_batches_count_like_copied_ones);
+	tcase_add_loop_test(decides, it_changes_its_mind_at_most_once_each_way_in_a_probe_interval,
+			    0, 200);
+	tcase_add_test(decides, a_copying_path_is_asked_less_than_once_in_a_hundred_times);
 	tcase_add_checked_fixture(calls, setup, teardown);
 	tcase_add_loop_test(calls, each_mode_sends_as_it_says, 0, 4);
 	tcase_add_test(calls, a_socket_that_cannot_copies_in_mode_auto);
 	tcase_add_test(calls, a_copied_batch_needs_no_proof);
 	tcase_add_test(calls, field_spdk_1592_no_buffers_with_nothing_in_flight_copies);
+	tcase_add_test(calls, a_limit_on_locked_memory_is_not_run_into_each_time_in_mode_auto);
 	tcase_add_test(calls, field_grpc_no_buffers_with_proof_waiting_reaps_first);
 	tcase_add_test(calls, no_buffers_with_all_in_flight_copies_rather_than_waits);
 	tcase_add_loop_test(calls, no_memory_for_a_copy_either_is_tried_again_by_time, 0, 2);

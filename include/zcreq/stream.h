@@ -60,7 +60,9 @@ struct zcreq_socket_ops {
 
 /** When a stream asks for MSG_ZEROCOPY. */
 enum zcreq_mode {
-	ZCREQ_MODE_AUTO = 0, /**< for batches of threshold_bytes, while it pays */
+	ZCREQ_MODE_AUTO = 0, /**< for batches of threshold_bytes, while it pays: paused
+				  where the kernel copies after all, or has no memory
+				  for it, and tried again now and then */
 	ZCREQ_MODE_ALWAYS,   /**< for every batch that the kernel will take so */
 	ZCREQ_MODE_NEVER,    /**< not at all */
 };
