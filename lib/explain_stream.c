@@ -231,7 +231,7 @@ void zcreq_stream_explain_sends(const struct zcreq_request *request, struct zcre
 		uint64_t part = send->total_bytes - send->left_bytes;
 
 		end += part;
-		if (send->request != request)
+		if (zcreq_send_request(send) != request)
 			continue;
 		zcreq_text_add(t, zcreq_text_is_json(t) && told ? "," : "");
 		explain_send(send, &view, acked_part(part, end, acked_end), request->conn->context, t);
@@ -250,7 +250,7 @@ static bool all_acked(const struct zcreq_request *request)
 
 	for (uint32_t n = q->head; n != q->tail; n++) {
 		end += zcreq_sendq_at(q, n)->total_bytes - zcreq_sendq_at(q, n)->left_bytes;
-		if (zcreq_sendq_at(q, n)->request == request)
+		if (zcreq_send_request(zcreq_sendq_at(q, n)) == request)
 			last = end;
 	}
 	return view.knows_unacked && accepted - last >= view.unacked_bytes;
@@ -260,9 +260,12 @@ static bool has_unsent(const struct zcreq_request *request)
 {
 	const struct zcreq_sendq *q = &zcreq_stream_of(request->conn)->queue;
 
-	for (uint32_t n = q->next; n != q->tail; n++)
-		if (zcreq_sendq_at(q, n)->request == request && zcreq_sendq_at(q, n)->left_bytes)
+	for (uint32_t n = q->next; n != q->tail; n++) {
+		const struct zcreq_send *send = zcreq_sendq_at(q, n);
+
+		if (zcreq_send_request(send) == request && send->left_bytes)
 			return true;
+	}
 	return false;
 }
 

@@ -91,7 +91,7 @@ int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len)
 	if (!iov.iov_base)
 		return -ENOMEM;
 	iov.iov_len = len;
-	zcreq_sendq_append(q, NULL, chunk, &iov, 1, len);
+	zcreq_sendq_append(q, (uintptr_t)chunk | ZCREQ_SEND_WRITE, &iov, 1, len);
 	return 0;
 }
 
@@ -112,10 +112,10 @@ uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint
 	return n;
 }
 
-/* Neither a request's nor a write any more. */
+/* Nobody's any more. */
 static inline bool is_gone(const struct zcreq_send *send)
 {
-	return !send->request && !send->chunk;
+	return !send->owner;
 }
 
 /* Frees the places of sends at the head that are gone. */
@@ -128,20 +128,21 @@ static inline void retire_head(struct zcreq_sendq *q)
 /* A send is gone: tells its owner. */
 static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcreq_gone why)
 {
-	struct zcreq_request *request = send->request;
+	struct zcreq_request *request;
+	uintptr_t owner = send->owner;
 
+	send->owner = 0;
 	q->held_bytes -= send->total_bytes;
-	if (request) {
-		if (__builtin_expect(send->guarded, 0))
-			zcreq_guard_send_gone(request, send->guarded);
-		q->gone[why]++;
-		send->request = NULL;
-		send->chunk = NULL;
-		zcreq_request_send_gone(request, send->total_bytes);
-	} else {
-		zcreq_writebuf_gone(&q->writes, &q->context->allocator, send->chunk);
-		send->chunk = NULL;
+	if (owner & ZCREQ_SEND_WRITE) {
+		zcreq_writebuf_gone(&q->writes, &q->context->allocator,
+				    (struct zcreq_chunk *)(owner & ~ZCREQ_SEND_WRITE));
+		return;
 	}
+	request = (struct zcreq_request *)owner;
+	if (__builtin_expect(send->guarded, 0))
+		zcreq_guard_send_gone(request, send->guarded);
+	q->gone[why]++;
+	zcreq_request_send_gone(request, send->total_bytes);
 }
 
 /* Moves the iovecs of the send at next on by @bytes, which is not all of it. */
@@ -170,6 +171,21 @@ static inline void skip_sent(struct zcreq_sendq *q)
 	retire_head(q);
 }
 
+/* Where the iovecs begin that have not been accepted, of a send that is not before next. */
+static inline uint32_t first_iov(const struct zcreq_sendq *q, uint32_t number)
+{
+	return number == q->next ? q->iov_next : zcreq_sendq_at(q, number - 1)->end_iov;
+}
+
+/* Its request has so many bytes more, modulo 2^64, that the kernel took. */
+static inline void accepted(const struct zcreq_send *send, uint64_t bytes)
+{
+	struct zcreq_request *request = zcreq_send_request(send);
+
+	if (request)
+		request->accepted_bytes += bytes;
+}
+
 struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
 					   bool by_reference)
 {
@@ -185,8 +201,7 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 		bytes -= part;
 		send->left_bytes -= part;
 		send->batches += part && by_reference;
-		if (part && send->request)
-			send->request->accepted_bytes += part;
+		accepted(send, part);
 		if (send->left_bytes) {
 			trim_iovs(q, part);
 			break;
@@ -212,7 +227,7 @@ struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes,
 		/* the proof of this batch would be taken for that of its own */
 		if (!part && send->batches) {
 			*bytes -= left;
-			*iovcnt = (int)(send->first_iov - q->iov_next);
+			*iovcnt = (int)(first_iov(q, number) - q->iov_next);
 			break;
 		}
 		if (!part)
@@ -220,8 +235,7 @@ struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes,
 		range.last = number;
 		left -= part;
 		send->batches++;
-		if (send->request)
-			send->request->accepted_bytes += part;
+		accepted(send, part);
 	}
 	return range;
 }
@@ -233,8 +247,7 @@ void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes)
 		uint64_t part = send->left_bytes < bytes ? send->left_bytes : bytes;
 
 		bytes -= part;
-		if (send->request)
-			send->request->accepted_bytes -= part;
+		accepted(send, -part);
 	}
 }
 
@@ -261,7 +274,7 @@ void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
 static void drop_send(struct zcreq_sendq *q, uint32_t number)
 {
 	struct zcreq_send *send = zcreq_sendq_at(q, number);
-	uint32_t iov = number == q->next ? q->iov_next : send->first_iov;
+	uint32_t iov = first_iov(q, number);
 
 	q->unsent_bytes -= send->left_bytes;
 	send->left_bytes = 0;
@@ -278,7 +291,7 @@ void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request
 	for (uint32_t number = q->next; number != q->tail; number++) {
 		struct zcreq_send *send = zcreq_sendq_at(q, number);
 
-		if (send->left_bytes && (!request || send->request == request))
+		if (send->left_bytes && (!request || zcreq_send_request(send) == request))
 			drop_send(q, number);
 	}
 	skip_sent(q);

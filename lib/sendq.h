@@ -25,18 +25,16 @@
 #include "core.h"
 #include "writebuf.h"
 
+/* There can be a million of them, so each has 40 bytes: whose it is takes one word, and
+ * its iovecs begin where those of the send before it end. */
 struct zcreq_send {
-	struct zcreq_request *request; /* whose it is, or */
-	union {
-		struct zcreq_chunk *chunk; /* a write; neither: gone */
-		uint32_t guarded;          /* a request's: 0, or who watches its memory */
-	};
+	uintptr_t owner;     /* a request, or a write's chunk with bit 0 set; 0: gone */
 	uint64_t total_bytes;
-	uint64_t left_bytes;           /* not accepted yet */
-	uint32_t batches;              /* pending ones that have bytes of it */
-	uint32_t first_iov;
+	uint64_t left_bytes; /* not accepted yet */
+	uint32_t batches;    /* pending ones that have bytes of it */
 	uint32_t end_iov;
-	uint32_t since;                /* when it was queued, as zcreq_time() */
+	uint32_t since;      /* when it was queued, as zcreq_time() */
+	uint32_t guarded;    /* 0, or who watches its memory */
 };
 
 /* Why a request's send is gone: what there was for the last of its bytes. */
@@ -46,6 +44,14 @@ enum zcreq_gone {
 	ZCREQ_GONE_UNSENT,
 	ZCREQ_GONE_REASONS,
 };
+
+#define ZCREQ_SEND_WRITE ((uintptr_t)1)
+
+/* The request that it belongs to, or NULL. */
+static inline struct zcreq_request *zcreq_send_request(const struct zcreq_send *send)
+{
+	return send->owner & ZCREQ_SEND_WRITE ? NULL : (struct zcreq_request *)send->owner;
+}
 
 struct zcreq_sendq {
 	const struct zcreq_context *context; /* its memory and its time */
@@ -85,20 +91,19 @@ static inline struct zcreq_send *zcreq_sendq_at(const struct zcreq_sendq *q, uin
 }
 
 /* Puts a send of a request, or a write in a chunk, at the tail; it fits. */
-static inline void zcreq_sendq_append(struct zcreq_sendq *q, struct zcreq_request *request,
-				      struct zcreq_chunk *chunk, const struct iovec *iov,
-				      uint32_t iovcnt, uint64_t total_bytes)
+static inline void zcreq_sendq_append(struct zcreq_sendq *q, uintptr_t owner,
+				      const struct iovec *iov, uint32_t iovcnt,
+				      uint64_t total_bytes)
 {
 	struct zcreq_send *send = zcreq_sendq_at(q, q->tail++);
 	uint32_t iov_tail = q->iov_tail;
 
-	send->request = request;
-	send->chunk = chunk;
+	send->owner = owner;
 	send->total_bytes = total_bytes;
 	send->left_bytes = total_bytes;
 	send->batches = 0;
+	send->guarded = 0;
 	send->since = q->context->now;
-	send->first_iov = iov_tail;
 	/* empty ones are left out, so that the first of a run never is */
 	for (uint32_t i = 0; i < iovcnt; i++) {
 		if (iov[i].iov_len)
@@ -120,7 +125,7 @@ static inline int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *
 		if (ret)
 			return ret;
 	}
-	zcreq_sendq_append(q, request, NULL, iov, iovcnt, total_bytes);
+	zcreq_sendq_append(q, (uintptr_t)request, iov, iovcnt, total_bytes);
 	request->sends++;
 	request->send_bytes += total_bytes;
 	return 0;

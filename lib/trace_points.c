@@ -91,7 +91,7 @@ void zcreq_traced_send(const struct zcreq_conn *conn)
 	const struct zcreq_sendq *queue = &zcreq_stream_of(conn)->queue;
 	const struct zcreq_send *send = zcreq_sendq_at(queue, queue->tail - 1);
 
-	REQUEST_POINT(SEND, send, send->request, 0, queue->tail - 1,
+	REQUEST_POINT(SEND, send, zcreq_send_request(send), 0, queue->tail - 1,
 		      in_32_bits(send->total_bytes));
 }
 
