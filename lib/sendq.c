@@ -8,8 +8,8 @@
 #include "guard.h"
 
 /* A connection that has never had more than this in flight keeps it for good. */
-#define SENDS_LEAST 4
-#define IOVS_LEAST 8
+#define SENDS_LEAST 2
+#define IOVS_LEAST 4
 
 void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_context *context)
 {

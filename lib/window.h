@@ -40,7 +40,7 @@ struct zcreq_window {
 #define ZCREQ_WINDOW_MAX ((uint32_t)1 << 24)
 
 /* Batches for which a ring has room when it is made. */
-#define ZCREQ_WINDOW_LEAST 4
+#define ZCREQ_WINDOW_LEAST 2
 
 static inline void zcreq_window_init(struct zcreq_window *window, uint32_t first_id)
 {
