@@ -4,8 +4,8 @@
  *
  * Owns: one epoll descriptor, the three watchers that serve it, and a list of the
  * tied connections, which is walked only to untie them: a turn costs what those
- * connections cost on which something has changed. Never: reads from a socket, knows a request, or starts an
- * ev_io on a connection's descriptor.
+ * connections cost on which something has changed. Never: reads from a socket, knows
+ * a request, or starts an ev_io on a connection's descriptor.
  *
  * Why an epoll descriptor inside libev's: a connection without anything to send
  * waits for POLLERR alone, and an ev_io cannot. With EV_READ it would be called for
