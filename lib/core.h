@@ -181,9 +181,10 @@ enum zcreq_event {
 	ZCREQ_EVENT_FINISH,
 	ZCREQ_EVENT_ABORT,
 	ZCREQ_EVENT_DEADLINE,  /* no proof in time */
+	ZCREQ_EVENT_PROVEN,    /* but now there is, of every send */
 	ZCREQ_EVENT_LAST,      /* no send and no hold is left */
 	ZCREQ_EVENT_REPORTED,  /* released is about to be called */
-	ZCREQ_EVENT_COUNT = 8,
+	ZCREQ_EVENT_COUNT,
 };
 
 /* What each event does in each state: the next state, or a negative errno. */
@@ -246,6 +247,10 @@ static inline void zcreq_request_check_last(struct zcreq_request *request)
 		zcreq_request_last(request);
 }
 
+/* Proof of a send of a request in quarantine: with the last of them it has left it. */
+__attribute__((cold)) void zcreq_request_late_proof(struct zcreq_request *request,
+						    uint64_t bytes);
+
 /* A send of the engine has gone, with proof. */
 static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes)
 {
@@ -253,7 +258,7 @@ static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64
 	request->sends--;
 	request->send_bytes -= bytes;
 	if (__builtin_expect(request->state == ZCREQ_STATE_QUARANTINED, 0))
-		request->conn->stats.quarantined_bytes_now -= bytes;
+		zcreq_request_late_proof(request, bytes);
 	zcreq_request_check_last(request);
 }
 

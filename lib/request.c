@@ -30,6 +30,7 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 		[ZCREQ_EVENT_FINISH] = -ESTALE,
 		[ZCREQ_EVENT_ABORT] = -ESTALE,
 		[ZCREQ_EVENT_DEADLINE] = -ESTALE,
+		[ZCREQ_EVENT_PROVEN] = -ESTALE,
 		[ZCREQ_EVENT_LAST] = -ESTALE,
 		[ZCREQ_EVENT_REPORTED] = -ESTALE,
 	},
@@ -39,6 +40,7 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 		[ZCREQ_EVENT_FINISH] = ZCREQ_STATE_FINISHED,
 		[ZCREQ_EVENT_ABORT] = ZCREQ_STATE_ABORTING,
 		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_OPEN,
+		[ZCREQ_EVENT_PROVEN] = -EBUSY,
 		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_OPEN,
 		[ZCREQ_EVENT_REPORTED] = -EBUSY,
 	},
@@ -48,6 +50,7 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 		[ZCREQ_EVENT_FINISH] = -ESTALE,
 		[ZCREQ_EVENT_ABORT] = ZCREQ_STATE_ABORTED_FINISHED,
 		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_FINISHED,
+		[ZCREQ_EVENT_PROVEN] = -EBUSY,
 		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
 		[ZCREQ_EVENT_REPORTED] = -EBUSY,
 	},
@@ -57,6 +60,7 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 		[ZCREQ_EVENT_FINISH] = ZCREQ_STATE_ABORTED_FINISHED,
 		[ZCREQ_EVENT_ABORT] = -EALREADY,
 		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_ABORTING,
+		[ZCREQ_EVENT_PROVEN] = -EBUSY,
 		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_ABORTING,
 		[ZCREQ_EVENT_REPORTED] = -EBUSY,
 	},
@@ -66,6 +70,7 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 		[ZCREQ_EVENT_FINISH] = -ESTALE,
 		[ZCREQ_EVENT_ABORT] = -EALREADY,
 		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_QUARANTINED,
+		[ZCREQ_EVENT_PROVEN] = -EBUSY,
 		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
 		[ZCREQ_EVENT_REPORTED] = -EBUSY,
 	},
@@ -75,7 +80,8 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 		[ZCREQ_EVENT_FINISH] = -ESTALE,
 		[ZCREQ_EVENT_ABORT] = -EALREADY,
 		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_QUARANTINED,
-		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
+		[ZCREQ_EVENT_PROVEN] = ZCREQ_STATE_ABORTED_FINISHED,
+		[ZCREQ_EVENT_LAST] = -EBUSY,
 		[ZCREQ_EVENT_REPORTED] = -EBUSY,
 	},
 	[ZCREQ_STATE_DONE] = {
@@ -84,6 +90,7 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 		[ZCREQ_EVENT_FINISH] = -ESTALE,
 		[ZCREQ_EVENT_ABORT] = -ESTALE,
 		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_DONE,
+		[ZCREQ_EVENT_PROVEN] = -ESTALE,
 		[ZCREQ_EVENT_LAST] = -ESTALE,
 		[ZCREQ_EVENT_REPORTED] = ZCREQ_STATE_FREE,
 	},
@@ -115,8 +122,6 @@ static void settle(struct zcreq_request *request, int status)
 
 void zcreq_request_last(struct zcreq_request *request)
 {
-	if (request->state == ZCREQ_STATE_QUARANTINED)
-		request->conn->stats.quarantined_now--;
 	must(request, ZCREQ_EVENT_LAST);
 	if (request->state == ZCREQ_STATE_DONE)
 		zcreq_request_due(request, request->status
@@ -304,6 +309,17 @@ void zcreq_request_deadline(struct zcreq_request *request)
 	zcreq_request_due(request, ZCREQ_DUE_QUARANTINED);
 }
 
+void zcreq_request_late_proof(struct zcreq_request *request, uint64_t bytes)
+{
+	struct zcreq_stats *stats = &request->conn->stats;
+
+	stats->quarantined_bytes_now -= bytes;
+	if (request->sends)
+		return;
+	must(request, ZCREQ_EVENT_PROVEN);
+	stats->quarantined_now--;
+}
+
 /* Takes a request that is about to be reported out of everything. */
 static inline void retire(struct zcreq_request *request)
 {
@@ -334,7 +350,7 @@ static unsigned run_news(struct zcreq_request *request, unsigned due)
 		calls++;
 	}
 	if (due & ZCREQ_DUE_QUARANTINED && ops->quarantined &&
-	    request->state == ZCREQ_STATE_QUARANTINED && request->sends) {
+	    request->state == ZCREQ_STATE_QUARANTINED) {
 		ops->quarantined(id, request->arg);
 		calls++;
 	}

@@ -83,9 +83,16 @@ static int answer(struct facts *facts, enum zcreq_event event)
 	case ZCREQ_EVENT_DEADLINE:
 		facts->late |= facts->finished && facts->aborted && !facts->over;
 		return facts->begun || facts->over ? 0 : REFUSED;
+	case ZCREQ_EVENT_PROVEN:
+		if (!facts->late)
+			return REFUSED;
+		facts->late = false;
+		return 0;
 	case ZCREQ_EVENT_LAST:
+		if (!facts->begun || facts->late) /* something is left */
+			return REFUSED;
 		facts->over |= facts->finished;
-		return facts->begun ? 0 : REFUSED;
+		return 0;
 	default:
 		if (!facts->over)
 			return REFUSED;
@@ -476,6 +483,31 @@ START_TEST(quarantine_is_told_and_late_proof_still_releases)
 }
 END_TEST
 
+START_TEST(a_request_leaves_quarantine_with_the_last_proof_and_waits_for_its_hold_outside)
+{
+	heard_begin(conn, &heard);
+	hold = heard_take(context, &heard);
+	stub_send(conn, heard.id, data, sizeof(data));
+	finish(0);
+	stub.keeps = true;
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
+	for (uint64_t s = 0; s < 8; s++)
+		zcreq_tick(context, s * 1000000000);
+	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_QUARANTINED);
+	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, sizeof(data));
+	stub_prove_all(&stub);
+	zcreq_tick(context, 9000000000);
+	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_ABORTED_FINISHED);
+	ck_assert_uint_eq(stats_of(context).quarantined_now, 0);
+	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, 0);
+	ck_assert_uint_eq(heard.released, 0);
+	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_uint_eq(heard.quarantined, 1);
+}
+END_TEST
+
 /* Not even with a neighbour that is, on the same connection. */
 START_TEST(a_hold_of_the_caller_is_never_quarantined)
 {
@@ -570,6 +602,8 @@ static Suite *suite(void)
 	tcase_add_test(life, abort_of_an_unsent_request_releases_without_a_byte_on_the_wire);
 	tcase_add_test(life, i2_released_waits_for_the_proof_of_a_send);
 	tcase_add_test(life, quarantine_is_told_and_late_proof_still_releases);
+	tcase_add_test(life,
+		       a_request_leaves_quarantine_with_the_last_proof_and_waits_for_its_hold_outside);
 	tcase_add_test(life, a_hold_of_the_caller_is_never_quarantined);
 	tcase_add_test(life, finish_in_a_quarantined_connection_quarantines);
 	tcase_add_test(life, quarantined_is_not_told_once_the_kernel_has_let_go);

@@ -9,12 +9,13 @@
  *
  *             begin            finish                   last hold gone
  *    (free) --------> OPEN ---------------> FINISHED -----------------> DONE
- *                       |  abort               |  abort                  ^ ^
- *                       v                      v                         | |
- *                    ABORTING -- finish --> ABORTED_FINISHED ------------' |
- *                                              |  deadline                 |
- *                                              v                           |
- *                                         QUARANTINED ----- late proof ----'
+ *                       |  abort               |  abort                   ^
+ *                       v                      v                          |
+ *                    ABORTING -- finish --> ABORTED_FINISHED -------------'
+ *                                              |         ^
+ *                                     deadline |         | late proof of all sends
+ *                                              v         |
+ *                                             QUARANTINED
  *
  * Handles are values, not pointers. Each is good for one life: used after its
  * end, twice, in another context, or made up, it gives -ESTALE and is counted in

@@ -109,13 +109,25 @@ inline check_last(l)
 	fi
 }
 
+inline late_proof(l)
+{
+#ifndef M_QUARANTINED_WITHOUT_SENDS
+	if
+	:: R[l].state == QUARANTINED && !R[l].sends -> must(l, PROVEN_ALL)
+	:: else
+	fi
+#endif
+	skip
+}
+
 inline send_gone(l)
 {
 	assert(BUG || R[l].sends > 0);
 	R[l].sends--;
+	late_proof(l);
 #ifdef M_LATE_PROOF_LOST
 	if
-	:: R[l].state != QUARANTINED -> check_last(l)
+	:: conn_state != CONN_QUARANTINED -> check_last(l)
 	:: else
 	fi
 #else
@@ -276,11 +288,8 @@ inline abort_request(l)
 /* The state is asked again: an earlier callback may have moved it on. */
 #ifdef M_QUARANTINED_UNASKED
 #define TELLS_QUARANTINE(l) (news & DUE_QUARANTINED)
-#elif defined(M_QUARANTINED_WITHOUT_SENDS)
-#define TELLS_QUARANTINE(l) ((news & DUE_QUARANTINED) && R[l].state == QUARANTINED)
 #else
-#define TELLS_QUARANTINE(l) ((news & DUE_QUARANTINED) && R[l].state == QUARANTINED && \
-	R[l].sends)
+#define TELLS_QUARANTINE(l) ((news & DUE_QUARANTINED) && R[l].state == QUARANTINED)
 #endif
 
 inline request_run(l)

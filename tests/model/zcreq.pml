@@ -274,7 +274,7 @@ inline break_tables()
 	request_table[FINISHED * EVENTS + FINISH] = FINISHED;
 #endif
 #ifdef M_QUARANTINE_IS_THE_END
-	request_table[QUARANTINED * EVENTS + LAST] = QUARANTINED;
+	request_table[QUARANTINED * EVENTS + PROVEN_ALL] = QUARANTINED;
 #endif
 	skip
 }

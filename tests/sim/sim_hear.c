@@ -143,9 +143,8 @@ static void on_quarantined(zcreq_id id, void *arg)
 	if (!request->conn->ended || waited < request->conn->linger_ms)
 		sim_fail(world, "r%u quarantined after %llu ms, linger is %u", request->number,
 			 (unsigned long long)waited, request->conn->linger_ms);
-	/* The proof may come between the deadline and this; then it is released instead,
-	 * unless a hold of the caller's keeps it. */
-	if (!memory_unproven(request) && !request->hold_count)
+	/* the proof may come between the deadline and this; then it is not told */
+	if (!memory_unproven(request))
 		sim_fail(world, "r%u quarantined, all of it was proven", request->number);
 	world->quarantined++;
 	world->outcome->quarantined++;
