@@ -90,7 +90,7 @@ class Bench:
 
     def copy(self, build):
         shutil.rmtree(self.home, ignore_errors=True)
-        for part in "lib", "include", "tests":
+        for part in "lib", "include", "tests", "tools":
             shutil.copytree(self.top / part, self.tree / part)
         shutil.copytree(build / "include", self.build / "include")
         for path in self.objects, self.programs_dir:

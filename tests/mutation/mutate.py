@@ -39,7 +39,7 @@ class Sources:
 
 def fingerprint(top):
     digest = hashlib.sha256()
-    for part in "lib", "include", "tests":
+    for part in "lib", "include", "tests", "tools":
         for path in sorted((top / part).rglob("*.[ch]")):
             digest.update(str(path.relative_to(top)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
