@@ -9,7 +9,7 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 	*policy = (struct zcreq_policy){
 		.state = mode == ZCREQ_MODE_ALWAYS  ? ZCREQ_POLICY_ALWAYS
 			 : mode == ZCREQ_MODE_NEVER ? ZCREQ_POLICY_NEVER
-						    : ZCREQ_POLICY_USING,
+						    : ZCREQ_POLICY_PROBING,
 		.threshold_bytes = threshold_bytes ? threshold_bytes : THRESHOLD_BYTES,
 		.pause_batches = ZCREQ_POLICY_PAUSE_LEAST,
 	};

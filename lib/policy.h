@@ -13,6 +13,9 @@
  * is never off for good. A batch that the kernel refused for want of locked or of option
  * memory, and that was copied for that, counts like one that it copied itself.
  *
+ * A connection begins with a probe: on loopback a window's worth of batches is a
+ * twentieth of what it sends in a quarter of a second.
+ *
  * A good probe begins a window, and only a good window makes the next pause short
  * again: on a path that is good for a probe and no longer the pauses go on doubling.
  * There are at least PAUSE_LEAST large batches between two pauses, and between two

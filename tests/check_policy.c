@@ -88,6 +88,7 @@ END_TEST
 START_TEST(a_share_below_the_limit_changes_nothing)
 {
 	init(ZCREQ_MODE_AUTO, 0);
+	notify(ZCREQ_POLICY_PROBE, 0);
 	notify(100000, _i);
 	ck_assert(wants(LARGE));
 }
@@ -96,7 +97,18 @@ END_TEST
 START_TEST(a_copying_path_is_paused)
 {
 	init(ZCREQ_MODE_AUTO, 0);
+	notify(ZCREQ_POLICY_PROBE, 0);
 	notify(ZCREQ_POLICY_WINDOW - 1, 100);
+	ck_assert(wants(LARGE));
+	zcreq_policy_notified(&policy, 1, true);
+	ck_assert(!wants(LARGE));
+}
+END_TEST
+
+START_TEST(a_path_that_copies_from_the_start_is_paused_after_a_probe)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(ZCREQ_POLICY_PROBE - 1, 100);
 	ck_assert(wants(LARGE));
 	zcreq_policy_notified(&policy, 1, true);
 	ck_assert(!wants(LARGE));
@@ -196,7 +208,7 @@ END_TEST
 START_TEST(refused_batches_count_like_copied_ones)
 {
 	init(ZCREQ_MODE_AUTO, 0);
-	for (unsigned i = 0; i < ZCREQ_POLICY_WINDOW; i++) {
+	for (unsigned i = 0; i < ZCREQ_POLICY_PROBE; i++) {
 		ck_assert(wants(LARGE));
 		zcreq_policy_refused(&policy);
 	}
@@ -455,6 +467,7 @@ int main(void)
 	tcase_add_test(decides, field_folly_one_copied_notification_changes_nothing);
 	tcase_add_loop_test(decides, a_share_below_the_limit_changes_nothing, 0, 76);
 	tcase_add_test(decides, a_copying_path_is_paused);
+	tcase_add_test(decides, a_path_that_copies_from_the_start_is_paused_after_a_probe);
 	tcase_add_loop_test(decides, a_merged_notification_counts_each_of_its_ids, 0, 2);
 	tcase_add_test(decides, small_batches_do_not_shorten_the_pause);
 	tcase_add_test(decides, a_pause_ends_with_a_probe_and_grows_to_a_limit);

@@ -54,8 +54,8 @@ static void expect_whole_stream(void)
 START_TEST(where_the_kernel_copies_it_converges_to_copies)
 {
 	load_connect(&load, &roomy, &automatic);
-	ck_assert_uint_eq(by_reference(ZCREQ_POLICY_WINDOW, BATCH), ZCREQ_POLICY_WINDOW);
-	ck_assert_uint_eq(load_stats(&load).notified_copied, ZCREQ_POLICY_WINDOW);
+	ck_assert_uint_eq(by_reference(ZCREQ_POLICY_PROBE, BATCH), ZCREQ_POLICY_PROBE);
+	ck_assert_uint_eq(load_stats(&load).notified_copied, ZCREQ_POLICY_PROBE);
 	ck_assert_uint_eq(by_reference(ZCREQ_POLICY_PAUSE_LEAST, BATCH), 0);
 	ck_assert_uint_le(by_reference(100, BATCH), ZCREQ_POLICY_PROBE);
 	expect_whole_stream();
@@ -85,7 +85,7 @@ START_TEST(where_it_does_not_copy_it_stays_with_zerocopy)
 END_TEST
 
 /* 70000 bytes are more than 64 KB may hold: each try is refused with nothing in
- * flight, nothing ever waits, and after a window it is not tried each time. */
+ * flight, nothing ever waits, and after a probe it is not tried each time. */
 START_TEST(with_64_kb_of_locked_memory_it_goes_on_and_learns)
 {
 	const struct rlimit limit = {65536, 65536};
@@ -99,7 +99,7 @@ START_TEST(with_64_kb_of_locked_memory_it_goes_on_and_learns)
 	say("%llu times ENOBUFS in %llu batches\n", (unsigned long long)stats.no_buffers,
 	    (unsigned long long)stats.copied_batches);
 	ck_assert_uint_gt(stats.no_buffers, 0);
-	ck_assert_uint_le(stats.no_buffers, ZCREQ_POLICY_WINDOW);
+	ck_assert_uint_le(stats.no_buffers, 2 * ZCREQ_POLICY_PROBE);
 	ck_assert_uint_ge(stats.copied_batches, 300);
 	expect_whole_stream();
 }
