@@ -390,93 +390,6 @@ START_TEST(poll_bits_of_others_are_ignored)
 }
 END_TEST
 
-/* ---- drain ---------------------------------------------------------------- */
-
-START_TEST(drain_waits_for_requests_and_ends_with_status_0)
-{
-	begin(false);
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
-	ck_assert_uint_eq(zcreq_tick(context, 100 * SECOND), ZCREQ_NEVER);
-	stub_send(conn, heard.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_process(conn, POLLERR);
-	ck_assert_uint_eq(hooks.closed, 0);
-	stub_prove_all(&stub);
-	zcreq_process(conn, POLLERR);
-	ck_assert_uint_eq(heard.released, 1);
-	ck_assert_int_eq(heard.status, 0);
-	ck_assert_uint_eq(hooks.abort, 0);
-	ck_assert_uint_eq(hooks.closed, 1);
-	ck_assert_int_eq(hooks.closed_status, 0);
-	ck_assert_uint_eq(stub.disconnects, 0);
-	ck_assert_uint_eq(stub.closes, 1);
-}
-END_TEST
-
-START_TEST(drain_sends_what_was_written_before_it_closes)
-{
-	stub.room_bytes = 0;
-	ck_assert_int_eq(zcreq_write(conn, data, 10), 0);
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
-	zcreq_process(conn, POLLOUT);
-	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_DRAINING);
-	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
-	stub.room_bytes = UINT64_MAX;
-	zcreq_process(conn, POLLOUT);
-	ck_assert_uint_eq(hooks.closed, 0);
-	stub_prove_all(&stub);
-	zcreq_process(conn, POLLERR);
-	ck_assert_uint_eq(hooks.closed, 1);
-}
-END_TEST
-
-START_TEST(drain_past_its_deadline_is_aborted)
-{
-	begin(false);
-	ck_assert_int_eq(zcreq_conn_drain(conn, 3 * SECOND), 0);
-	ck_assert_uint_eq(zcreq_tick(context, SECOND), 3 * SECOND);
-	ck_assert_uint_eq(zcreq_tick(context, 3 * SECOND - 1), 3 * SECOND);
-	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_DRAINING);
-	zcreq_tick(context, 3 * SECOND);
-	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
-	ck_assert_int_eq(heard.status, -ETIMEDOUT);
-	ck_assert_uint_eq(heard.aborting, 1);
-}
-END_TEST
-
-START_TEST(abort_cuts_a_drain_short)
-{
-	begin(false);
-	ck_assert_int_eq(zcreq_conn_drain(conn, 3 * SECOND), 0);
-	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_tick(context, 10 * SECOND);
-	ck_assert_int_eq(heard.status, -EPIPE);
-	ck_assert_int_eq(hooks.closed_status, -EPIPE);
-	ck_assert_uint_eq(hooks.abort, 1);
-}
-END_TEST
-
-/* The linger time is counted from the abort, whatever the drain had for a deadline. */
-START_TEST(abort_of_a_drain_lingers_for_its_own_time)
-{
-	static const uint64_t deadlines[] = {3 * SECOND, 1000 * SECOND, ZCREQ_NEVER};
-
-	begin(false);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	stub.keeps = true;
-	ck_assert_int_eq(zcreq_conn_drain(conn, deadlines[_i]), 0);
-	zcreq_tick(context, SECOND);
-	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	ck_assert_uint_lt(zcreq_tick(context, 2 * SECOND), 3 * SECOND);
-	zcreq_tick(context, 7 * SECOND - 1);
-	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_ABORTING);
-	zcreq_tick(context, 7 * SECOND);
-	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_QUARANTINED);
-	ck_assert_uint_eq(heard.quarantined, 1);
-}
-END_TEST
-
 /* ---- many ----------------------------------------------------------------- */
 
 START_TEST(one_connection_ends_and_its_neighbour_does_not_notice)
@@ -604,11 +517,6 @@ static void add_ends(Suite *s)
 	tcase_add_loop_test(ends, a_socket_that_is_only_busy_is_not_in_error, 0, 2);
 	tcase_add_loop_test(ends, poll_bits_that_end_a_connection_abort_it, 0, 5);
 	tcase_add_test(ends, poll_bits_of_others_are_ignored);
-	tcase_add_test(ends, drain_waits_for_requests_and_ends_with_status_0);
-	tcase_add_test(ends, drain_sends_what_was_written_before_it_closes);
-	tcase_add_test(ends, drain_past_its_deadline_is_aborted);
-	tcase_add_test(ends, abort_cuts_a_drain_short);
-	tcase_add_loop_test(ends, abort_of_a_drain_lingers_for_its_own_time, 0, 3);
 	tcase_add_test(ends, one_connection_ends_and_its_neighbour_does_not_notice);
 	tcase_add_test(ends, room_is_told_once_after_a_refusal_and_not_without);
 	tcase_add_test(ends, a_full_connection_still_says_what_else_is_wrong);

@@ -469,111 +469,6 @@ START_TEST(i2_released_waits_for_the_proof_of_a_send)
 }
 END_TEST
 
-START_TEST(quarantine_is_told_and_late_proof_still_releases)
-{
-	bring_to(ZCREQ_STATE_QUARANTINED);
-	ck_assert_uint_eq(heard.quarantined, 1);
-	ck_assert_uint_eq(heard.released, 0);
-	ck_assert_uint_eq(stats_of(context).quarantined_now, 1);
-	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, sizeof(data));
-	stub_prove_all(&stub);
-	zcreq_tick(context, 9000000000);
-	ck_assert_uint_eq(heard.released, 1);
-	ck_assert_int_eq(heard.status, -ECONNRESET);
-}
-END_TEST
-
-START_TEST(a_request_leaves_quarantine_with_the_last_proof_and_waits_for_its_hold_outside)
-{
-	heard_begin(conn, &heard);
-	hold = heard_take(context, &heard);
-	stub_send(conn, heard.id, data, sizeof(data));
-	finish(0);
-	stub.keeps = true;
-	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	for (uint64_t s = 0; s < 8; s++)
-		zcreq_tick(context, s * 1000000000);
-	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_QUARANTINED);
-	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, sizeof(data));
-	stub_prove_all(&stub);
-	zcreq_tick(context, 9000000000);
-	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_ABORTED_FINISHED);
-	ck_assert_uint_eq(stats_of(context).quarantined_now, 0);
-	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, 0);
-	ck_assert_uint_eq(heard.released, 0);
-	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.released, 1);
-	ck_assert_uint_eq(heard.quarantined, 1);
-}
-END_TEST
-
-/* Not even with a neighbour that is, on the same connection. */
-START_TEST(a_hold_of_the_caller_is_never_quarantined)
-{
-	struct heard kept = {0};
-
-	heard_begin(conn, &heard);
-	hold = heard_take(context, &heard);
-	finish(0);
-	heard_begin(conn, &kept);
-	stub_send(conn, kept.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_finish(context, kept.id, 0), 0);
-	stub.keeps = true;
-	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	for (uint64_t s = 0; s < 100; s++)
-		zcreq_tick(context, s * 1000000000);
-	ck_assert_uint_eq(kept.quarantined, 1);
-	ck_assert_uint_eq(heard.quarantined, 0);
-	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_ABORTED_FINISHED);
-	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.released, 1);
-	ck_assert_uint_eq(kept.released, 0);
-	stub_prove_all(&stub);
-	zcreq_tick(context, 200000000000);
-	ck_assert_uint_eq(kept.released, 1);
-}
-END_TEST
-
-START_TEST(finish_in_a_quarantined_connection_quarantines)
-{
-	stub.keeps = true;
-	heard_begin(conn, &heard);
-	stub_send(conn, heard.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	zcreq_tick(context, 1);
-	zcreq_tick(context, 6000000000);
-	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_QUARANTINED);
-	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_ABORTING);
-	ck_assert_uint_eq(heard.quarantined, 0);
-	finish(0);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.quarantined, 1);
-}
-END_TEST
-
-/* Proof that comes before the callback leaves only what the caller can know of. */
-START_TEST(quarantined_is_not_told_once_the_kernel_has_let_go)
-{
-	stub.keeps = true;
-	heard_begin(conn, &heard);
-	hold = heard_take(context, &heard);
-	stub_send(conn, heard.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	zcreq_tick(context, 1);
-	zcreq_tick(context, 6000000000);
-	finish(0);
-	stub_prove_all(&stub);
-	zcreq_tick(context, 9000000000);
-	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, 0);
-	ck_assert_uint_eq(heard.quarantined, 0);
-	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.released, 1);
-}
-END_TEST
-
 static Suite *suite(void)
 {
 	Suite *s = suite_create("request");
@@ -601,12 +496,6 @@ static Suite *suite(void)
 			    2);
 	tcase_add_test(life, abort_of_an_unsent_request_releases_without_a_byte_on_the_wire);
 	tcase_add_test(life, i2_released_waits_for_the_proof_of_a_send);
-	tcase_add_test(life, quarantine_is_told_and_late_proof_still_releases);
-	tcase_add_test(life,
-		       a_request_leaves_quarantine_with_the_last_proof_and_waits_for_its_hold_outside);
-	tcase_add_test(life, a_hold_of_the_caller_is_never_quarantined);
-	tcase_add_test(life, finish_in_a_quarantined_connection_quarantines);
-	tcase_add_test(life, quarantined_is_not_told_once_the_kernel_has_let_go);
 	suite_add_tcase(s, table);
 	suite_add_tcase(s, calls);
 	suite_add_tcase(s, life);
