@@ -148,7 +148,6 @@ static const struct zcreq_transport bare_transport = {
 	.timers = bare_timers,
 	.stats = bare_stats,
 	.explain = bare_explain,
-	.explain_sends = bare_explain_request,
 	.explain_waits = bare_explain_request,
 	.close = bare_close,
 };

@@ -439,6 +439,28 @@ START_TEST(dispatch_counts_the_hooks_as_well)
 }
 END_TEST
 
+/* Two connections, of which each hears two hooks in the same dispatch. */
+START_TEST(dispatch_adds_up_what_every_connection_hears)
+{
+	struct heard_conn hooks[2] = {{0}};
+	struct stub sockets[2];
+	struct zcreq_conn *gone[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		stub_init(&sockets[i]);
+		gone[i] = stub_open(&sockets[i], context, &heard_hooks, &hooks[i]);
+		ck_assert_int_eq(zcreq_conn_abort(gone[i], -EIO), 0);
+	}
+	ck_assert_int_eq(zcreq_dispatch(context), 4);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_uint_eq(hooks[i].abort, 1);
+		ck_assert_uint_eq(hooks[i].closed, 1);
+		zcreq_conn_free(gone[i]);
+	}
+	play_end();
+}
+END_TEST
+
 START_TEST(tick_dispatches_and_asks_for_nothing_more)
 {
 	act_in = HEARD_CALLBACKS;
@@ -467,6 +489,7 @@ int main(void)
 	tcase_add_test(bounds, dispatch_returns_how_many_callbacks_ran);
 	tcase_add_test(bounds, tick_knows_the_deadlines_that_its_callbacks_set);
 	tcase_add_test(bounds, dispatch_counts_the_hooks_as_well);
+	tcase_add_test(bounds, dispatch_adds_up_what_every_connection_hears);
 	tcase_add_test(bounds, tick_dispatches_and_asks_for_nothing_more);
 	suite_add_tcase(s, any);
 	suite_add_tcase(s, bounds);

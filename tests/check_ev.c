@@ -149,6 +149,21 @@ static ssize_t has_no_messages(int fd, struct msghdr *message, int flags, void *
 	return -EAGAIN;
 }
 
+static ssize_t takes_nothing(int fd, const struct msghdr *message, int flags, void *arg)
+{
+	(void)fd;
+	(void)message;
+	(void)flags;
+	(void)arg;
+	return -EAGAIN;
+}
+
+static ssize_t breaks_the_loop(int fd, const struct msghdr *message, int flags, void *arg)
+{
+	ev_break(loop, EVBREAK_ALL);
+	return takes_nothing(fd, message, flags, arg);
+}
+
 static int closes(int fd, void *arg)
 {
 	(void)arg;
@@ -304,6 +319,25 @@ START_TEST(descriptor_that_epoll_refuses_is_an_error)
 }
 END_TEST
 
+START_TEST(descriptor_of_an_engine_that_is_gone_wakes_nobody)
+{
+	struct engine engine;
+
+	open_end(&ends[0]);
+	open_engine(&engine);
+	ck_assert(!run_for(20));
+	zcreq_ev_engine_free(engine.engine);
+	wake(&engine);
+	turns = 0;
+	ck_assert(!run_for(200));
+	ck_assert_uint_eq(turns, 1);
+	close(engine.fd);
+	zcreq_conn_abort(ends[0].conn, -ECANCELED);
+	ck_assert(run_for(1000));
+	close(ends[0].peer);
+}
+END_TEST
+
 START_TEST(engine_arguments_are_checked)
 {
 	struct zcreq_ev_engine *none = NULL;
@@ -395,6 +429,97 @@ START_TEST(drop_of_another_thread_wakes_the_loop)
 }
 END_TEST
 
+/* ---- an epoll that refuses ------------------------------------------------------ */
+
+/* A descriptor that is a regular file for a while, which epoll does not wait for, and
+ * then what it was, while the loop sleeps. */
+struct swap {
+	int fd, saved;
+	pthread_t thread;
+	zcreq_hold hold; /* then dropped, if it is one */
+};
+
+static void *swap_back(void *arg)
+{
+	struct swap *swap = arg;
+
+	usleep(300000);
+	ck_assert_int_eq(dup2(swap->saved, swap->fd), swap->fd);
+	usleep(50000);
+	if (swap->hold.bits)
+		ck_assert_int_eq(zcreq_drop_remote(context, swap->hold, 0), 0);
+	return NULL;
+}
+
+static void swap_out(struct swap *swap, int fd)
+{
+	int file = open("/proc/self/exe", O_RDONLY);
+
+	swap->fd = fd;
+	swap->saved = dup(fd);
+	ck_assert_int_eq(dup2(file, fd), fd);
+	close(file);
+	ck_assert_int_eq(pthread_create(&swap->thread, NULL, swap_back, swap), 0);
+	turns = 0;
+}
+
+/* There are ten milliseconds between two tries. */
+static void swapped(struct swap *swap)
+{
+	ck_assert_uint_ge(turns, 4);
+	ck_assert_uint_le(turns, 100);
+	ck_assert_int_eq(pthread_join(swap->thread, NULL), 0);
+	close(swap->saved);
+}
+
+START_TEST(a_change_that_epoll_refuses_is_tried_again_without_spinning)
+{
+	struct zcreq_socket_ops file_socket = file_ops;
+	struct zcreq_stream_options options = {.size = sizeof(options),
+					       .socket_ops = &file_socket};
+	struct zcreq_ev_conn *tie;
+	struct zcreq_conn *conn;
+	struct swap swap = {0};
+
+	options.fd = eventfd(0, EFD_NONBLOCK);
+	file_socket.sendmsg = takes_nothing;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	ck_assert_int_eq(zcreq_ev_conn_new(ev, conn, &tie), 0);
+	ck_assert(!run_for(20));
+	swap_out(&swap, options.fd);
+	ck_assert_int_eq(zcreq_write(conn, "x", 1), 0); /* POLLOUT is wanted now */
+	ck_assert(!run_for(50));
+	file_socket.sendmsg = breaks_the_loop; /* which epoll has to ask for */
+	ck_assert(run_for(5000));
+	swapped(&swap);
+	zcreq_ev_conn_free(tie);
+	zcreq_conn_abort(conn, -ECANCELED);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+}
+END_TEST
+
+START_TEST(the_drops_of_others_that_epoll_refuses_are_tried_again_without_spinning)
+{
+	struct swap swap = {0};
+	zcreq_id id;
+
+	open_end(&ends[0]); /* keeps the loop */
+	ends[0].on_released = break_loop;
+	ck_assert_int_eq(zcreq_remote_open(context, 0), 0);
+	ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);
+	ck_assert_int_eq(zcreq_take(context, id, &swap.hold), 0);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	swap_out(&swap, zcreq_remote_fd(context));
+	ck_assert(run_for(5000));
+	ck_assert_uint_eq(ends[0].released, 1);
+	swapped(&swap);
+	zcreq_conn_abort(ends[0].conn, -ECANCELED);
+	ck_assert(run_for(1000));
+	close(ends[0].peer);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_errors)
 {
 	struct zcreq_conn_options plain_options = { .size = sizeof(plain_options) };
@@ -445,10 +570,14 @@ int main(void)
 	tcase_add_test(cases, engine_wakes_the_loop_once_for_each_event);
 	tcase_add_test(cases, engine_with_work_keeps_the_loop_awake);
 	tcase_add_test(cases, engine_arguments_are_checked);
+	tcase_add_test(cases, descriptor_of_an_engine_that_is_gone_wakes_nobody);
 	tcase_add_test(cases, descriptor_that_epoll_refuses_is_an_error);
 	tcase_add_test(cases, drain_deadline_wakes_the_loop);
 	tcase_add_test(cases, drain_deadline_stays_where_it_is);
 	tcase_add_test(cases, drop_of_another_thread_wakes_the_loop);
+	tcase_add_test(cases, a_change_that_epoll_refuses_is_tried_again_without_spinning);
+	tcase_add_test(cases,
+		       the_drops_of_others_that_epoll_refuses_are_tried_again_without_spinning);
 	tcase_add_test(cases, bad_arguments_are_errors);
 	suite_add_tcase(suite, cases);
 	return suite_run(suite);

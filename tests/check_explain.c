@@ -228,6 +228,29 @@ START_TEST(quarantine_says_what_is_awaited)
 }
 END_TEST
 
+/* Whichever was opened first: what has waited longest is what one asks about. */
+START_TEST(the_connection_with_the_oldest_request_is_told_of_first)
+{
+	struct zcreq_conn *young = conn, *old;
+	const char *told;
+	struct stub other;
+
+	stub_init(&other);
+	old = stub_open(&other, context, NULL, NULL);
+	heard_begin(_i ? old : young, &heard[0]);
+	tick_at(3000);
+	heard_begin(_i ? young : old, &heard[1]);
+	assert_says(CONTEXT, _i ? "connection 1: " : "connection 0: ");
+	told = strstr(text, "connection ");
+	ck_assert_int_eq(told[strlen("connection ")], _i ? '1' : '0');
+	ck_assert_int_eq(zcreq_finish(context, heard[_i].id, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, heard[!_i].id, 0), 0);
+	zcreq_dispatch(context);
+	zcreq_conn_free(old);
+	zcreq_dispatch(context);
+}
+END_TEST
+
 START_TEST(what_is_done_waits_for_dispatch)
 {
 	heard_begin(conn, &heard[0]);
@@ -329,6 +352,7 @@ int main(void)
 	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);
 	tcase_add_test(tcase, a_hold_is_told_with_its_age_and_its_place);
 	tcase_add_test(tcase, quarantine_says_what_is_awaited);
+	tcase_add_loop_test(tcase, the_connection_with_the_oldest_request_is_told_of_first, 0, 2);
 	tcase_add_test(tcase, what_is_done_waits_for_dispatch);
 	tcase_add_test(tcase, many_of_everything_stay_within_the_limit);
 	tcase_add_test(tcase, the_longest_possible_text_is_within_the_limit);
