@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <zcreq/zcreq.h>
 
@@ -362,6 +363,22 @@ START_TEST(the_descriptor_tells_of_drops_until_it_is_processed)
 }
 END_TEST
 
+/* A system call for each drop would cost more than the drop. */
+START_TEST(only_the_first_of_many_drops_wakes)
+{
+	uint64_t wakes = 0;
+
+	setup();
+	begin_held(3);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(zcreq_drop_remote(context, holds[i], 0), 0);
+	ck_assert_int_eq(read(zcreq_remote_fd(context), &wakes, sizeof(wakes)), sizeof(wakes));
+	ck_assert_uint_eq(wakes, 1);
+	ck_assert_int_eq(zcreq_dispatch(context), 6);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_stale_drop_wakes_nobody_and_errno_is_left_alone)
 {
 	setup();
@@ -387,6 +404,7 @@ int main(void)
 	tcase_add_test(opening, the_descriptor_is_close_on_exec_and_goes_with_the_context);
 	tcase_add_test(opening, a_program_that_polls_has_no_descriptor);
 	tcase_add_test(opening, the_descriptor_tells_of_drops_until_it_is_processed);
+	tcase_add_test(opening, only_the_first_of_many_drops_wakes);
 	tcase_add_test(opening, a_stale_drop_wakes_nobody_and_errno_is_left_alone);
 	suite_add_tcase(s, opening);
 	tcase_add_checked_fixture(drops, setup, teardown);
