@@ -219,6 +219,24 @@ START_TEST(a_hold_is_told_with_its_age_and_its_place)
 }
 END_TEST
 
+/* A hold that was dropped is not taken for the one that was not. */
+START_TEST(only_holds_that_are_held_are_told)
+{
+	zcreq_hold first, second;
+
+	heard_begin(conn, &heard[0]);
+	first = heard_take(context, &heard[0]);
+	tick_at(2000);
+	second = heard_take(context, &heard[0]);
+	ck_assert_int_eq(zcreq_drop(context, first, 0), 0);
+	tick_at(4550);
+	assert_says(REQUEST, "hold of the caller, 2.5 s old");
+	ask_in_all_sizes(REQUEST, ZCREQ_JSON);
+	ck_assert_msg(strstr(text, "check_explain\",\"taken_at\":\"0x") != NULL, "%s", text);
+	ck_assert_int_eq(zcreq_drop(context, second, 0), 0);
+}
+END_TEST
+
 START_TEST(quarantine_says_what_is_awaited)
 {
 	stub.keeps = true;
@@ -493,6 +511,7 @@ int main(void)
 	tcase_add_test(tcase, a_send_that_was_withdrawn_is_not_taken_for_sent_bytes);
 	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);
 	tcase_add_test(tcase, a_hold_is_told_with_its_age_and_its_place);
+	tcase_add_test(tcase, only_holds_that_are_held_are_told);
 	tcase_add_test(tcase, quarantine_says_what_is_awaited);
 	tcase_add_loop_test(tcase, the_connection_with_the_oldest_request_is_told_of_first, 0, 2);
 	tcase_add_test(tcase, what_is_done_waits_for_dispatch);

@@ -494,6 +494,57 @@ START_TEST(the_largest_sends_wrap_and_grow_the_rings)
 }
 END_TEST
 
+static uint64_t next_byte; /* of the stream: each is its place in it */
+
+static void expect_in_order(struct stub *s, const struct msghdr *message, uint64_t bytes_taken,
+			    bool zerocopy)
+{
+	(void)s;
+	(void)zerocopy;
+	for (size_t i = 0; i < message->msg_iovlen && bytes_taken; i++) {
+		const char *at = message->msg_iov[i].iov_base;
+
+		CLAIM(at == arena + next_byte % sizeof(arena));
+		next_byte += message->msg_iov[i].iov_len;
+		bytes_taken -= message->msg_iov[i].iov_len;
+	}
+}
+
+static void send_in_order(zcreq_id id, unsigned from, unsigned count)
+{
+	for (unsigned n = from; n < from + count; n++) {
+		const struct iovec iov = {arena + n % sizeof(arena), 1};
+
+		CLAIM(zcreq_send(conn, id, &iov, 1, 0) == 0);
+	}
+}
+
+/* Full, whatever it has done before: the sends that are there stay as they are. */
+START_TEST(a_ring_that_has_turned_a_little_grows_when_it_is_full)
+{
+	zcreq_id id;
+
+	stub.took = expect_in_order;
+	stub.room_bytes = UINT64_MAX;
+	stub.unproven = stub.next_id;
+	begin(&requests[0]);
+	id = requests[0].heard.id;
+	send_in_order(id, 0, 3);
+	ck_assert_int_eq(zcreq_flush(conn), 0);
+	stub_prove_all(&stub);
+	zcreq_process(conn, POLLERR);
+	stub.room_bytes = 0;
+	send_in_order(id, 3, 300);
+	stub.room_bytes = UINT64_MAX;
+	zcreq_process(conn, POLLOUT);
+	ck_assert_uint_eq(next_byte, 303);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	stub_prove_all(&stub);
+	zcreq_process(conn, POLLERR);
+	ck_assert_uint_eq(requests[0].heard.released, 1);
+}
+END_TEST
+
 static unsigned most_iovs; /* of one call */
 
 static void count_iovs(struct stub *s, const struct msghdr *message, uint64_t bytes_taken,
@@ -568,6 +619,7 @@ int main(void)
 	tcase_add_loop_test(edges, field_spdk_3664_partial_sends_at_every_byte_boundary, 0, 8);
 	tcase_add_test(edges, field_spdk_3610_a_copied_last_part_does_not_release_the_first);
 	tcase_add_loop_test(edges, the_largest_sends_wrap_and_grow_the_rings, 0, 4);
+	tcase_add_test(edges, a_ring_that_has_turned_a_little_grows_when_it_is_full);
 	tcase_add_test(edges, a_call_takes_as_many_iovecs_as_it_may_and_no_more);
 	tcase_add_test(edges, i7_a_steady_queue_allocates_nothing);
 	suite_add_tcase(s, random);
