@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,26 @@ START_TEST(conform_descriptor_number_is_used_again)
 	}
 	load.far = -1;
 	ck_assert_int_eq(numbers[1], numbers[3]);
+}
+END_TEST
+
+/* A program that asks for the descriptor only when it goes to sleep. */
+START_TEST(the_descriptor_tells_of_what_completed_before_it_was_made)
+{
+	struct pollfd ready = {.events = POLLIN};
+
+	load_connect(&load, &roomy, NULL);
+	load_submit(&load, 1, EACH_BYTES);
+	for (int i = 0; i < 20; i++) { /* ACKed, so that its notification comes */
+		load_read(&load, EACH_BYTES);
+		usleep(10000);
+	}
+	ck_assert_uint_eq(load.received_bytes, EACH_BYTES);
+	ready.fd = zcreq_uring_fd(engine_ring(&load));
+	ck_assert_int_eq(poll(&ready, 1, 0), 1);
+	ck_assert_int_gt(zcreq_uring_process(engine_ring(&load)), 0);
+	ck_assert_uint_eq(load.released, 1);
+	load_check_ledger(&load);
 }
 END_TEST
 
@@ -390,6 +411,7 @@ int main(void)
 	tcase_add_test(group, conform_ring_exit_is_refused_while_pages_are_held);
 	tcase_add_test(group, conform_ring_exit_under_the_library_is_quarantine);
 	tcase_add_test(group, conform_descriptor_number_is_used_again);
+	tcase_add_test(group, the_descriptor_tells_of_what_completed_before_it_was_made);
 	tcase_add_test(group, conform_completion_queue_overflow_loses_nothing);
 	tcase_add_test(group, a_shared_ring_hands_back_what_is_not_ours);
 	tcase_add_test(group, a_socket_on_a_ring_has_no_so_zerocopy);

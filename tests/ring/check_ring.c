@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -155,6 +156,20 @@ START_TEST(the_descriptor_is_made_once)
 	ck_assert_int_eq(zcreq_uring_free(uring), 0);
 	uring = NULL;
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
+/* Once, of what completed before it was made; from then on the ring adds to it. */
+START_TEST(the_descriptor_is_readable_at_first)
+{
+	struct pollfd ready = {.fd = zcreq_uring_fd(uring), .events = POLLIN};
+	uint64_t count;
+
+	ck_assert_int_eq(poll(&ready, 1, 0), 1);
+	ck_assert_int_eq(read(ready.fd, &count, sizeof(count)), sizeof(count));
+	ck_assert_uint_eq(count, 1);
+	ck_assert_int_eq(zcreq_uring_fd(uring), ready.fd);
+	ck_assert_int_eq(poll(&ready, 1, 0), 0);
 }
 END_TEST
 
@@ -480,6 +495,7 @@ int main(void)
 
 	tcase_add_checked_fixture(used, setup_ring, teardown);
 	tcase_add_test(used, the_descriptor_is_made_once);
+	tcase_add_test(used, the_descriptor_is_readable_at_first);
 	tcase_add_test(used, a_descriptor_that_the_ring_refuses_is_closed);
 	tcase_add_test(used, no_descriptor_is_left);
 	tcase_add_test(used, streams_have_numbers_of_their_own);
