@@ -114,7 +114,7 @@ void zcreq_checksum_cut(struct zcreq_checksum *sum, uint64_t bytes)
 	if (bytes >= sum->total_bytes)
 		return;
 	sum->total_bytes = bytes;
-	for (i = 0; i < sum->iovcnt && left; i++) {
+	for (i = 0; left; i++) {
 		struct iovec *iov = &sum->iov[i];
 		size_t whole = left / BLOCK * BLOCK;
 

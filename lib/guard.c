@@ -134,25 +134,19 @@ int zcreq_guard_reports(const struct zcreq_context *context)
 	if (!context->guard)
 		return -ENOENT;
 	crimes = atomic_load(&context->guard->crimes);
+	/* uncovered: 2^31 reports take the better part of an hour */
 	return crimes > INT_MAX ? INT_MAX : (int)crimes;
 }
 
 /* ---- memory ---- */
 
 /* In the handler of SIGSEGV, in whichever thread. */
-static bool written(struct zcreq_guard_area *area, const char *address)
+static bool written(struct zcreq_guard_area *area, const char *address, uint64_t offset_bytes)
 {
-	struct zcreq_checksum_difference where = {.address = address};
+	const struct zcreq_checksum_difference where = {
+		.address = address, .offset_bytes = offset_bytes,
+	};
 
-	for (uint32_t i = 0; i < area->iovcnt; i++) {
-		const char *base = area->iov[i].iov_base;
-
-		if (address >= base && address < base + area->iov[i].iov_len) {
-			where.offset_bytes += (size_t)(address - base);
-			break;
-		}
-		where.offset_bytes += area->iov[i].iov_len;
-	}
 	return tell_of_send((struct zcreq_guarded *)area, ZCREQ_GUARD_WRITTEN, &where);
 }
 

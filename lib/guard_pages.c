@@ -259,15 +259,21 @@ void zcreq_guard_pages_give(struct zcreq_guard_area *area, bool careful)
 
 /* ---- the culprit ---- */
 
-static bool area_has(const struct zcreq_guard_area *area, const char *address)
+#define NOWHERE UINT64_MAX
+
+/* How many bytes into the area's iovecs the address is. */
+static uint64_t offset_in(const struct zcreq_guard_area *area, const char *address)
 {
+	uint64_t offset_bytes = 0;
+
 	for (uint32_t i = 0; i < area->iovcnt; i++) {
 		const char *base = area->iov[i].iov_base;
 
 		if (address >= base && address < base + area->iov[i].iov_len)
-			return true;
+			return offset_bytes + (size_t)(address - base);
+		offset_bytes += area->iov[i].iov_len;
 	}
-	return false;
+	return NOWHERE;
 }
 
 /* What a fault was. */
@@ -288,7 +294,9 @@ static enum fault judge(const char *address)
 	if (!page || page->state != PAGE_PROTECTED)
 		return FAULT_OTHERS;
 	TAILQ_FOREACH(area, &all.areas, in_areas) {
-		if (area_has(area, address) && area->written(area, address))
+		uint64_t offset_bytes = offset_in(area, address);
+
+		if (offset_bytes != NOWHERE && area->written(area, address, offset_bytes))
 			fault = FAULT_FATAL;
 	}
 	/* let it write, and whoever else writes to this page */
@@ -370,12 +378,14 @@ int zcreq_guard_pages_start(void)
 
 void zcreq_guard_pages_stop(void)
 {
-	struct sigaction now;
+	struct sigaction now = {.sa_flags = 0};
 
 	lock();
 	/* somebody who has put a handler in front of this one goes on calling it */
-	if (--all.users == 0 && sigaction(SIGSEGV, NULL, &now) == 0 &&
-	    now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault)
-		sigaction(SIGSEGV, &all.before, NULL);
+	if (--all.users == 0) {
+		sigaction(SIGSEGV, NULL, &now);
+		if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault)
+			sigaction(SIGSEGV, &all.before, NULL);
+	}
 	unlock();
 }

@@ -22,10 +22,10 @@
 struct zcreq_guard_area {
 	const struct iovec *iov;
 	uint32_t iovcnt;
-	/* an instruction is about to write there; called in the signal handler. True: the
-	 * program is to end, which it does when the lock is open again, so that
-	 * whoever handles SIGABRT may fork */
-	bool (*written)(struct zcreq_guard_area *area, const char *address);
+	/* an instruction is about to write there, so many bytes into the iovecs; called in
+	 * the signal handler. True: the program is to end, which it does when the lock
+	 * is open again, so that whoever handles SIGABRT may fork */
+	bool (*written)(struct zcreq_guard_area *area, const char *address, uint64_t offset_bytes);
 	TAILQ_ENTRY(zcreq_guard_area) in_areas;
 };
 

@@ -13,6 +13,9 @@
 static const struct iovec odd_iovs[] = {{NULL, 1}, {NULL, 0}, {NULL, 255}, {NULL, 256}, {NULL, 257},
 					{NULL, 20000}};
 
+/* In the middle of a block, at the end of an iovec, of a block, of everything. */
+static const uint64_t cuts[] = {UINT64_MAX, 500, 0, 1, 512, 769 + 512, 769 + 513, 20768, 20769};
+
 /* The sums find a flipped byte in its block, and none that is behind the cut. */
 static void check_byte(const struct zcreq_checksum *sum, char *byte, uint64_t offset, size_t at,
 		       uint64_t cut)
@@ -40,7 +43,7 @@ START_TEST(every_changed_byte_has_its_place)
 	struct iovec iov[COUNT(odd_iovs)];
 	struct zcreq_checksum_difference where;
 	struct zcreq_checksum *sum;
-	uint64_t cut = _i ? 500 : UINT64_MAX, base = 0;
+	uint64_t cut = cuts[_i], base = 0;
 
 	for (size_t i = 0; i < COUNT(iov); i++)
 		iov[i] = (struct iovec){memory[i], odd_iovs[i].iov_len};
@@ -89,7 +92,7 @@ int main(void)
 	Suite *s = suite_create("checksum");
 	TCase *sums = tcase_create("sums");
 
-	tcase_add_loop_test(sums, every_changed_byte_has_its_place, 0, 2);
+	tcase_add_loop_test(sums, every_changed_byte_has_its_place, 0, COUNT(cuts));
 	tcase_add_test(sums, what_cannot_be_read_is_not_a_change);
 	suite_add_tcase(s, sums);
 	return suite_run(s);

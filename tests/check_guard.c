@@ -6,123 +6,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <zcreq/zcreq.h>
-
-#include "counting.h"
-#include "recorder.h"
-#include "stub.h"
-
-#define PAGE 4096
-#define PAGES 8
-#define BLOCK 256 /* as guard.h promises */
-
-/* Every finding, in the order in which they came. */
-struct findings {
-	volatile unsigned count; /* of a signal handler, too */
-	struct zcreq_guard_report last;
-	char text[512];
-};
-
-struct scene {
-	struct counting memory;
-	struct stub stub;
-	struct zcreq_context *context;
-	struct zcreq_conn *conn;
-	struct findings found;
-	char *buffer; /* PAGES pages, and one before and behind that are not mapped */
-};
-
-static struct scene scene;
-
-static void note(const struct zcreq_guard_report *report, void *arg)
-{
-	struct findings *found = arg;
-
-	found->count++;
-	found->last = *report;
-	strncpy(found->text, report->text, sizeof(found->text) - 1);
-}
-
-static struct zcreq_context *guarded_context(unsigned flags)
-{
-	struct zcreq_guard_options guard = {
-		.size = sizeof(guard),
-		.flags = flags,
-		.report = note,
-		.arg = &scene.found,
-	};
-	struct zcreq_context_options options = {
-		.size = sizeof(options),
-		.allocator = &scene.memory.allocator,
-		.guard = &guard,
-	};
-	struct zcreq_context *context = NULL;
-
-	ck_assert_int_eq(zcreq_context_new(&options, &context), 0);
-	return context;
-}
-
-static void open_scene(unsigned flags)
-{
-	char *mapped = mmap(NULL, (PAGES + 2) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	ck_assert(mapped != MAP_FAILED);
-	scene.buffer = mapped + PAGE;
-	ck_assert_int_eq(mprotect(scene.buffer, PAGES * PAGE, PROT_READ | PROT_WRITE), 0);
-	memset(scene.buffer, 'a', PAGES * PAGE);
-	counting_init(&scene.memory);
-	stub_init(&scene.stub);
-	scene.context = guarded_context(flags | ZCREQ_GUARD_CONTINUE);
-	scene.conn = stub_open(&scene.stub, scene.context, NULL, NULL);
-}
-
-static void close_scene(void)
-{
-	zcreq_conn_free(scene.conn);
-	zcreq_dispatch(scene.context);
-	counting_end(&scene.memory, scene.context);
-}
-
-/* The proof for all that is in flight comes, and is heard. */
-static void prove(void)
-{
-	stub_prove_all(&scene.stub);
-	ck_assert_int_eq(zcreq_process(scene.conn, POLLERR), 0);
-}
-
-static void send_and_finish(struct heard *heard, const void *data, size_t len)
-{
-	zcreq_id id = heard_begin(scene.conn, heard);
-
-	stub_send(scene.conn, id, data, len);
-	ck_assert_int_eq(zcreq_finish(scene.context, id, 0), 0);
-}
-
-static bool can_write(char *address)
-{
-	int ends[2];
-	bool can;
-
-	ck_assert_int_eq(pipe(ends), 0);
-	ck_assert_int_eq(write(ends[1], "x", 1), 1);
-	can = read(ends[0], address, 1) == 1;
-	close(ends[0]);
-	close(ends[1]);
-	return can;
-}
-
-/* A write that stays where it is among the others. */
-static void poke(char *address)
-{
-	*(volatile char *)address = 'b';
-}
+#include "guard_scene.h"
 
 /* ---- crimes ---- */
 
@@ -318,6 +207,83 @@ START_TEST(both_owners_of_a_page_hear_of_a_write)
 }
 END_TEST
 
+/* In one of several iovecs, in whatever order they lie. */
+START_TEST(a_write_is_placed_in_its_iovec)
+{
+	static const struct {
+		unsigned at, offset;
+	} rows[] = {
+		{4 * PAGE, 0}, {6 * PAGE - 1, 2 * PAGE - 1}, {8 * PAGE - 1, 3 * PAGE - 1},
+		{7, 3 * PAGE + 7},
+	};
+	struct heard heard = {0};
+	struct iovec iov[4];
+
+	open_scene(ZCREQ_GUARD_PROTECT);
+	iov[0] = (struct iovec){scene.buffer + 4 * PAGE, 2 * PAGE};
+	iov[1] = (struct iovec){scene.buffer + 7 * PAGE, PAGE};
+	iov[2] = (struct iovec){scene.buffer, PAGE + 100};
+	iov[3] = (struct iovec){scene.buffer + PAGE + 100, PAGE - 100};
+	send_iovecs_and_finish(&heard, iov, COUNT(iov));
+	for (unsigned i = 0; i < COUNT(rows); i++) {
+		poke(scene.buffer + rows[i].at);
+		ck_assert_uint_eq(scene.found.count, i + 1);
+		ck_assert_uint_eq(scene.found.last.offset_bytes, rows[i].offset);
+		ck_assert_uint_eq(scene.found.last.send_bytes, 5 * PAGE);
+		ck_assert_uint_eq(scene.found.last.len_bytes, 0);
+		ck_assert_ptr_eq(scene.found.last.address, scene.buffer + rows[i].at);
+	}
+	/* no iovec has this page wholly */
+	ck_assert(can_write(scene.buffer + PAGE));
+	prove();
+	close_scene();
+}
+END_TEST
+
+/* The page is protected for one send, and has the end of another, and of a third nothing. */
+START_TEST(whoever_has_the_byte_hears_of_a_write)
+{
+	struct heard heard[3] = {{0}};
+
+	open_scene(ZCREQ_GUARD_PROTECT);
+	send_and_finish(&heard[0], scene.buffer + 2 * PAGE, PAGE);
+	send_and_finish(&heard[1], scene.buffer + PAGE, PAGE + 100);
+	send_and_finish(&heard[2], scene.buffer + 3 * PAGE, PAGE);
+	poke(scene.buffer + 2 * PAGE + (_i ? 99 : 100));
+	ck_assert_uint_eq(scene.found.count, _i ? 2 : 1);
+	ck_assert(scene.found.last.id.bits == heard[_i].id.bits);
+	ck_assert_uint_eq(scene.found.last.send, _i);
+	prove();
+	close_scene();
+}
+END_TEST
+
+/* What the report says in words is what its members say. */
+START_TEST(the_words_of_a_report)
+{
+	struct heard heard[2] = {{0}};
+	char words[200];
+
+	open_scene(_i ? ZCREQ_GUARD_PROTECT : 0);
+	send_and_finish(&heard[0], scene.buffer, PAGE);
+	send_and_finish(&heard[1], scene.buffer, 2 * PAGE);
+	poke(scene.buffer + PAGE + 300);
+	if (!_i)
+		prove_send(1);
+	snprintf(words, sizeof(words),
+		 "zcreq guard: memory in flight %s: request %016llx, send 1 on descriptor %d: "
+		 "byte %d of %d, at %p%s",
+		 _i ? "is written to" : "was changed", (unsigned long long)heard[1].id.bits,
+		 STUB_FD, _i ? PAGE + 300 : PAGE + BLOCK, 2 * PAGE,
+		 (void *)(scene.buffer + PAGE + (_i ? 300 : BLOCK)),
+		 _i ? "" : ", 256 bytes in a run");
+	ck_assert_str_eq(scene.found.text, words);
+	ck_assert_int_eq(scene.found.last.fd, STUB_FD);
+	prove();
+	close_scene();
+}
+END_TEST
+
 /* ---- what is left as it was ---- */
 
 START_TEST(memory_that_was_read_only_stays_so)
@@ -330,69 +296,6 @@ START_TEST(memory_that_was_read_only_stays_so)
 	prove();
 	ck_assert(!can_write(scene.buffer + PAGE));
 	ck_assert(can_write(scene.buffer) && can_write(scene.buffer + 2 * PAGE));
-	ck_assert_uint_eq(scene.found.count, 0);
-	close_scene();
-}
-END_TEST
-
-static char *expected; /* where a fault is the program's own */
-
-static void exit_well(int number, siginfo_t *info, void *machine)
-{
-	(void)number;
-	(void)machine;
-	_exit(info->si_addr == expected ? 7 : 1);
-}
-
-/* The program's own handler is called for its own faults, and is back afterwards. */
-START_TEST(other_faults_go_to_the_handler_that_was_there)
-{
-	struct sigaction mine = {.sa_sigaction = exit_well, .sa_flags = SA_SIGINFO}, now;
-	int status;
-	pid_t child;
-
-	ck_assert_int_eq(sigaction(SIGSEGV, &mine, NULL), 0);
-	open_scene(ZCREQ_GUARD_PROTECT);
-	expected = _i ? scene.buffer - 1 : (char *)1; /* NULL a sanitizer would find */
-	child = fork();
-	if (!child)
-		poke(expected);
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert(WIFEXITED(status));
-	ck_assert_int_eq(WEXITSTATUS(status), 7);
-	ck_assert_uint_eq(scene.found.count, 0);
-	close_scene();
-	ck_assert_int_eq(sigaction(SIGSEGV, NULL, &now), 0);
-	ck_assert(now.sa_sigaction == exit_well);
-}
-END_TEST
-
-/* And without one the process ends by that signal. */
-START_TEST(other_faults_end_the_program_as_before)
-{
-	signal(SIGSEGV, SIG_DFL); /* Check has none either */
-	open_scene(ZCREQ_GUARD_PROTECT);
-	poke(scene.buffer - 1);
-}
-END_TEST
-
-START_TEST(a_child_may_write_to_its_copy)
-{
-	struct heard heard = {0};
-	int status;
-	pid_t child;
-
-	open_scene(ZCREQ_GUARD_PROTECT);
-	send_and_finish(&heard, scene.buffer, PAGES * PAGE);
-	child = fork();
-	if (!child) {
-		memset(scene.buffer, 'b', PAGES * PAGE);
-		_exit(scene.found.count != 0);
-	}
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(status, 0);
-	ck_assert(!can_write(scene.buffer));
-	prove();
 	ck_assert_uint_eq(scene.found.count, 0);
 	close_scene();
 }
@@ -436,104 +339,10 @@ START_TEST(memory_that_was_never_readable_is_no_crime)
 }
 END_TEST
 
-/* ---- how it is asked for ---- */
-
-START_TEST(without_continue_a_report_aborts)
-{
-	struct heard heard = {0};
-	struct zcreq_context *context;
-
-	open_scene(0);
-	context = guarded_context(0);
-	scene.conn = stub_open(&scene.stub, context, NULL, NULL);
-	scene.context = context;
-	send_and_finish(&heard, scene.buffer, PAGE);
-	poke(scene.buffer + 0);
-	prove();
-}
-END_TEST
-
-/* What handles SIGABRT may fork, as those do that start a debugger. */
-static void fork_and_exit(int number)
-{
-	pid_t child = fork();
-	int status;
-
-	(void)number;
-	if (!child)
-		_exit(0);
-	_exit(waitpid(child, &status, 0) == child ? 7 : 1);
-}
-
-START_TEST(a_write_aborts_with_nothing_locked)
-{
-	struct heard heard = {0};
-
-	open_scene(0);
-	scene.context = guarded_context(ZCREQ_GUARD_PROTECT);
-	scene.conn = stub_open(&scene.stub, scene.context, NULL, NULL);
-	send_and_finish(&heard, scene.buffer, PAGE);
-	signal(SIGABRT, fork_and_exit);
-	poke(scene.buffer);
-}
-END_TEST
-
-static const struct {
-	const char *words;
-	int reports; /* of a context, or the error */
-} environments[] = {
-	{"", -ENOENT},        {"checksum", 0}, {"protect", 0},      {"protect,continue", 0},
-	{"checksum,nonsense", -ENOENT}, {"no", -ENOENT}, {"continue", 0},
-};
-
-START_TEST(the_environment_asks_for_a_guard)
-{
-	struct counting memory;
-	struct zcreq_context *context;
-
-	ck_assert_int_eq(setenv("ZCREQ_GUARD", environments[_i].words, 1), 0);
-	context = counting_context(&memory, 0);
-	ck_assert_int_eq(zcreq_guard_reports(context), environments[_i].reports);
-	counting_end(&memory, context);
-}
-END_TEST
-
-START_TEST(bad_options_are_refused)
-{
-	struct zcreq_guard_options guard = {.size = sizeof(guard), .flags = 4};
-	struct zcreq_context_options options = {.size = sizeof(options), .guard = &guard};
-	struct zcreq_context *context;
-
-	ck_assert_int_eq(zcreq_context_new(&options, &context), -EINVAL);
-	guard.flags = 0;
-	guard.size = 1;
-	ck_assert_int_eq(zcreq_context_new(&options, &context), -EINVAL);
-	ck_assert_int_eq(zcreq_guard_reports(NULL), -EINVAL);
-}
-END_TEST
-
-START_TEST(a_send_without_memory_to_watch_it_is_sent_and_said)
-{
-	struct heard heard[2] = {{0}};
-
-	open_scene(0);
-	send_and_finish(&heard[0], scene.buffer, PAGE); /* tables and rings are there now */
-	scene.memory.fail_at = scene.memory.calls + 1;
-	send_and_finish(&heard[1], scene.buffer, PAGE);
-	ck_assert_uint_eq(scene.found.count, 1);
-	ck_assert_int_eq(scene.found.last.crime, ZCREQ_GUARD_BLIND);
-	ck_assert_int_eq(zcreq_guard_reports(scene.context), 0);
-	prove();
-	ck_assert_uint_eq(scene.found.count, 1);
-	close_scene();
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("guard");
-	TCase *crimes = tcase_create("crimes");
-	TCase *clean = tcase_create("clean"), *asked = tcase_create("asked");
+	TCase *crimes = tcase_create("crimes"), *clean = tcase_create("clean");
 
 	tcase_add_loop_test(crimes, a_change_in_flight_is_reported_with_its_place, 0, 2);
 	tcase_add_loop_test(crimes, a_change_before_an_abort_is_reported, 0, 2);
@@ -544,21 +353,14 @@ int main(void)
 	tcase_add_test(crimes, a_system_call_that_writes_to_a_protected_page_fails);
 	tcase_add_test(crimes, overlapping_sends_count_their_pages);
 	tcase_add_test(crimes, both_owners_of_a_page_hear_of_a_write);
+	tcase_add_test(crimes, a_write_is_placed_in_its_iovec);
+	tcase_add_loop_test(crimes, whoever_has_the_byte_hears_of_a_write, 0, 2);
+	tcase_add_loop_test(crimes, the_words_of_a_report, 0, 2);
 	suite_add_tcase(s, crimes);
 
 	tcase_add_test(clean, memory_that_was_read_only_stays_so);
-	tcase_add_loop_test(clean, other_faults_go_to_the_handler_that_was_there, 0, 2);
-	tcase_add_test_raise_signal(clean, other_faults_end_the_program_as_before, SIGSEGV);
-	tcase_add_test(clean, a_child_may_write_to_its_copy);
 	tcase_add_loop_test(clean, a_clean_run_reports_nothing, 0, 4);
 	tcase_add_loop_test(clean, memory_that_was_never_readable_is_no_crime, 0, 2);
 	suite_add_tcase(s, clean);
-
-	tcase_add_test_raise_signal(asked, without_continue_a_report_aborts, SIGABRT);
-	tcase_add_exit_test(asked, a_write_aborts_with_nothing_locked, 7);
-	tcase_add_loop_test(asked, the_environment_asks_for_a_guard, 0, COUNT(environments));
-	tcase_add_test(asked, bad_options_are_refused);
-	tcase_add_test(asked, a_send_without_memory_to_watch_it_is_sent_and_said);
-	suite_add_tcase(s, asked);
 	return suite_run(s);
 }
