@@ -308,12 +308,17 @@ static enum fault judge(const char *address)
 /* Somebody else's fault: as if this handler were not there. */
 static void pass_on(int number, siginfo_t *info, void *machine)
 {
-	if (all.before.sa_flags & SA_SIGINFO)
+	bool sent = info->si_code <= 0; /* by kill(2) and its like: it does not come again */
+
+	if (all.before.sa_flags & SA_SIGINFO) {
 		all.before.sa_sigaction(number, info, machine);
-	else if (all.before.sa_handler != SIG_DFL && all.before.sa_handler != SIG_IGN)
+	} else if (all.before.sa_handler != SIG_DFL && all.before.sa_handler != SIG_IGN) {
 		all.before.sa_handler(number);
-	else
+	} else if (!sent || all.before.sa_handler == SIG_DFL) {
 		sigaction(SIGSEGV, &all.before, NULL); /* and it faults again */
+		if (sent)
+			raise(number);
+	}
 }
 
 static void on_fault(int number, siginfo_t *info, void *machine)

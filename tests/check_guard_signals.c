@@ -101,6 +101,50 @@ START_TEST(a_fault_that_nobody_handles_is_left_to_the_kernel)
 }
 END_TEST
 
+/* Nothing faults again when somebody has sent it. */
+START_TEST(a_signal_that_is_sent_ends_the_program_at_once)
+{
+	signal(SIGSEGV, SIG_DFL);
+	open_scene(ZCREQ_GUARD_PROTECT);
+	raise(SIGSEGV);
+}
+END_TEST
+
+/* The same, stopped before it dies. */
+START_TEST(a_signal_that_is_sent_is_sent_again)
+{
+	sigset_t set;
+
+	signal(SIGSEGV, SIG_DFL);
+	open_scene(ZCREQ_GUARD_PROTECT);
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	ck_assert_int_eq(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	hand_on(SI_USER, NULL);
+	ck_assert_int_eq(sigpending(&set), 0);
+	ck_assert_int_eq(sigismember(&set, SIGSEGV), 1);
+	ck_assert(action_now().sa_handler == SIG_DFL);
+	signal(SIGSEGV, SIG_IGN); /* which takes it away */
+	close_scene();
+}
+END_TEST
+
+START_TEST(a_signal_that_is_sent_is_ignored_as_before)
+{
+	struct heard heard = {0};
+
+	signal(SIGSEGV, SIG_IGN);
+	open_scene(ZCREQ_GUARD_PROTECT);
+	send_and_finish(&heard, scene.buffer, PAGE);
+	raise(SIGSEGV);
+	poke(scene.buffer); /* and the guard is still there */
+	ck_assert_uint_eq(scene.found.count, 1);
+	prove();
+	close_scene();
+	ck_assert(action_now().sa_handler == SIG_IGN);
+}
+END_TEST
+
 static unsigned handled;
 
 static void count(int number, siginfo_t *info, void *machine)
@@ -340,6 +384,10 @@ int main(void)
 	tcase_add_loop_test(faults, other_faults_go_to_the_handler_that_was_there, 0, 4);
 	tcase_add_test_raise_signal(faults, other_faults_end_the_program_as_before, SIGSEGV);
 	tcase_add_loop_test(faults, a_fault_that_nobody_handles_is_left_to_the_kernel, 0, 2);
+	tcase_add_test_raise_signal(faults, a_signal_that_is_sent_ends_the_program_at_once,
+				    SIGSEGV);
+	tcase_add_test(faults, a_signal_that_is_sent_is_sent_again);
+	tcase_add_test(faults, a_signal_that_is_sent_is_ignored_as_before);
 	tcase_add_loop_test(faults, a_fault_of_no_page_is_tried_again_once, 0, 2);
 	suite_add_tcase(s, faults);
 
