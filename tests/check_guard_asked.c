@@ -52,9 +52,7 @@ START_TEST(without_continue_a_report_aborts)
 {
 	struct heard heard = {0};
 
-	open_scene(0);
-	scene.context = guarded_context(0);
-	scene.conn = stub_open(&scene.stub, scene.context, NULL, NULL);
+	open_scene_that_aborts(0);
 	send_and_finish(&heard, scene.buffer, PAGE);
 	poke(scene.buffer + 0);
 	signal(SIGABRT, exit_well);
@@ -80,7 +78,10 @@ START_TEST(without_a_callback_reports_go_to_stderr)
 	ck_assert_int_eq(line[strlen(line) - 1], '\n');
 	/* an instruction, and the way to it */
 	line = line_said();
-	ck_assert(_i ? strstr(line, "check_guard_asked") != NULL : !*line);
+	ck_assert(!*line == !_i);
+	while (*line && !strstr(line, "check_guard_asked"))
+		line = line_said();
+	ck_assert(!*line == !_i);
 	ck_assert_int_eq(zcreq_guard_reports(scene.context), 1);
 	prove();
 	close_scene();
@@ -154,6 +155,7 @@ START_TEST(the_environments_guard_does_what_its_words_say)
 	struct heard heard = {0};
 
 	open_scene(0);
+	close_scene();
 	ck_assert_int_eq(setenv("ZCREQ_GUARD", environments[_i].words, 1), 0);
 	scene.context = counting_context(&scene.memory, 0);
 	scene.conn = stub_open(&scene.stub, scene.context, NULL, NULL);

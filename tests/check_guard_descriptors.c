@@ -120,17 +120,15 @@ static void exit_well(int number)
 START_TEST(without_continue_a_descriptor_lost_aborts)
 {
 	struct zcreq_stream_options options = {.size = sizeof(options)};
-	struct zcreq_context *context;
 	struct zcreq_conn *conn;
 
-	open_scene(0);
-	context = guarded_context(0);
+	open_scene_that_aborts(0);
 	options.fd = fd = connected_socket();
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	ck_assert_int_eq(zcreq_stream_open(scene.context, &options, &conn), 0);
 	do_deed(CLOSED);
 	signal(SIGABRT, exit_well);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_dispatch(scene.context);
 }
 END_TEST
 

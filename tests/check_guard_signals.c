@@ -319,9 +319,7 @@ START_TEST(a_write_aborts_with_nothing_locked)
 {
 	struct heard heard = {0};
 
-	open_scene(0);
-	scene.context = guarded_context(ZCREQ_GUARD_PROTECT);
-	scene.conn = stub_open(&scene.stub, scene.context, NULL, NULL);
+	open_scene_that_aborts(ZCREQ_GUARD_PROTECT);
 	send_and_finish(&heard, scene.buffer, PAGE);
 	signal(SIGABRT, fork_and_exit);
 	poke(scene.buffer);

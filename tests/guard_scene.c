@@ -68,6 +68,11 @@ void open_scene(unsigned flags)
 	open_with(flags | ZCREQ_GUARD_CONTINUE, note);
 }
 
+void open_scene_that_aborts(unsigned flags)
+{
+	open_with(flags, note);
+}
+
 void open_scene_that_prints(unsigned flags)
 {
 	open_with(flags | ZCREQ_GUARD_CONTINUE, NULL);

@@ -2,8 +2,7 @@
 /*
  * guard_scene.h - a guarded context, a stream on a stub, and memory to send from it
  *
- * What the tests of the guard begin and end with. The guard goes on after a report, and
- * each is kept in found.
+ * What the tests of the guard begin and end with. Each report is kept in found.
  */
 #ifndef ZCREQ_TESTS_GUARD_SCENE_H
 #define ZCREQ_TESTS_GUARD_SCENE_H
@@ -43,9 +42,11 @@ extern struct scene scene;
 /* One more context, that reports to found as well. */
 struct zcreq_context *guarded_context(unsigned flags);
 
+/* The guard goes on after a report. */
 void open_scene(unsigned flags);
 
-/* The same, with a context that reports nothing to found, but on stderr. */
+/* It does what the flags say; and what it finds goes to stderr. */
+void open_scene_that_aborts(unsigned flags);
 void open_scene_that_prints(unsigned flags);
 
 /* Nothing is left, and nothing was leaked. */
