@@ -131,24 +131,18 @@ static void bare_explain(const struct zcreq_conn *conn, struct zcreq_text *text)
 	(void)text;
 }
 
-static void bare_explain_request(const struct zcreq_request *request, struct zcreq_text *text)
-{
-	(void)request;
-	(void)text;
-}
-
 static void bare_close(struct zcreq_conn *conn)
 {
 	(void)conn;
 }
 
+/* It has no sends, so nobody withdraws any or asks about them. */
 static const struct zcreq_transport bare_transport = {
 	.abort = bare_abort,
 	.idle = bare_idle,
 	.timers = bare_timers,
 	.stats = bare_stats,
 	.explain = bare_explain,
-	.explain_waits = bare_explain_request,
 	.close = bare_close,
 };
 

@@ -72,7 +72,7 @@ static void add_taker(struct zcreq_text *t, const void *taker)
 	const char *slash;
 	Dl_info info;
 
-	if (!dladdr(taker, &info) || !info.dli_fname) {
+	if (!dladdr(taker, &info)) {
 		zcreq_text_add(t, zcreq_text_is_json(t) ? ",\"taken_at\":\"%p\"" : ", taken at %p",
 			       taker);
 		return;
@@ -270,7 +270,7 @@ static void explain_context(struct zcreq_text *t, const struct zcreq_context *co
 	zcreq_assert(ret == 0);
 	explain_totals(t, &stats);
 	TAILQ_FOREACH(conn, &context->conns, in_context) {
-		if (conn->state == ZCREQ_CONN_CLOSED && !conn->request_count)
+		if (conn->state == ZCREQ_CONN_CLOSED)
 			continue;
 		count = insert(oldest, count, conn);
 		all++;

@@ -43,7 +43,7 @@ static struct view look(const struct zcreq_stream *stream)
 	socklen_t len = sizeof(info);
 	struct view view = {0};
 
-	if (stream->fd < 0 || stream->ladder != ZCREQ_LADDER_NONE ||
+	if (stream->ladder != ZCREQ_LADDER_NONE ||
 	    stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
 				    stream->ops_arg))
 		return view;
@@ -66,10 +66,8 @@ static struct view look(const struct zcreq_stream *stream)
 static void explain_watchdog(const struct zcreq_stream *stream, const struct view *view,
 			     struct zcreq_text *t)
 {
-	uint64_t now_ns = stream->conn.context->now_ns, in_ns = 0;
+	uint64_t now_ns = stream->conn.context->now_ns, in_ns;
 
-	if (!zcreq_stream_outstanding(stream))
-		return;
 	if (!stream->stall_ms) {
 		zcreq_text_add(t, zcreq_text_is_json(t) ? ",\"look_in_ms\":null" : "; no watchdog");
 		return;
@@ -77,7 +75,7 @@ static void explain_watchdog(const struct zcreq_stream *stream, const struct vie
 	/* what nobody has looked at since it was queued begins with the next tick */
 	if (stream->quiet_since_ns == ZCREQ_NEVER)
 		in_ns = stream->stall_ms * ZCREQ_MS;
-	else if (stream->look_ns > now_ns)
+	else
 		in_ns = stream->look_ns - now_ns;
 	if (zcreq_text_is_json(t))
 		zcreq_text_add(t, ",\"look_in_ms\":");

@@ -54,7 +54,7 @@ static void taken(struct zcreq_stream *stream, int64_t result, bool more)
 		stats->sent_bytes += (uint64_t)result;
 		stats->zerocopy_batches += more;
 		stats->copied_batches += !more;
-		sending->copies -= sending->copies && !sending->by_reference;
+		sending->copies = 0; /* if there was one to copy, this was it */
 		zcreq_stream_progressed(stream, (uint64_t)result);
 	}
 	sending->lent_bytes = 0;
@@ -127,9 +127,9 @@ void zcreq_sender_flush(struct zcreq_stream *stream)
 		sending->turn = ZCREQ_TURN_ROOM;
 	if (sending->turn == ZCREQ_TURN_SOCKETS)
 		sending->turn = ZCREQ_TURN_OURS;
-	/* goes on while submissions are answered from inside, and take something */
-	while (sending->turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes &&
-	       zcreq_conn_sends(&stream->conn) && !stream->retry_ns)
+	/* goes on while submissions are answered from inside, and take something; after an
+	 * abort nothing is unsent */
+	while (sending->turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes && !stream->retry_ns)
 		submit(stream);
 }
 

@@ -31,7 +31,7 @@ void zcreq_sendq_deinit(struct zcreq_sendq *q)
 bool zcreq_sendq_is_large(const struct zcreq_sendq *q)
 {
 	return q->send_mask + 1 > SENDS_LEAST || q->iov_mask + 1 > IOVS_LEAST ||
-	       q->writes.filling || q->writes.spare;
+	       q->writes.filling;
 }
 
 void zcreq_sendq_trim(struct zcreq_sendq *q)

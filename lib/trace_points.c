@@ -58,21 +58,28 @@ bool zcreq_trace_probed(void)
 }
 #endif
 
-#define POINT(context, KIND, name, conn, subject, status, first, last) \
+/* Somebody listens. */
+#define TOLD(context, KIND, name, conn, subject, status, first, last) \
 	do { \
-		if ((context)->tracing) { \
-			PROBE(name, conn, subject, status, first, last); \
-			zcreq_trace_put(context, ZCREQ_TRACE_##KIND, conn, subject, status, first, \
-					last); \
-		} \
+		PROBE(name, conn, subject, status, first, last); \
+		zcreq_trace_put(context, ZCREQ_TRACE_##KIND, conn, subject, status, first, last); \
 	} while (0)
 
+#define REQUEST_TOLD(KIND, name, request, status, first, last) \
+	TOLD((request)->conn->context, KIND, name, (request)->conn->number, \
+	     (request)->slot.bits, status, first, last)
+
+#define CONN_TOLD(KIND, name, connection, subject, status, first, last) \
+	TOLD((connection)->context, KIND, name, (connection)->number, subject, status, first, last)
+
+/* The same, if somebody does. */
 #define REQUEST_POINT(KIND, name, request, status, first, last) \
-	POINT((request)->conn->context, KIND, name, (request)->conn->number, \
-	      (request)->slot.bits, status, first, last)
+	ZCREQ_IF_TRACED((request)->conn->context, \
+			REQUEST_TOLD(KIND, name, request, status, first, last))
 
 #define CONN_POINT(KIND, name, connection, subject, status, first, last) \
-	POINT((connection)->context, KIND, name, (connection)->number, subject, status, first, last)
+	ZCREQ_IF_TRACED((connection)->context, \
+			CONN_TOLD(KIND, name, connection, subject, status, first, last))
 
 static uint32_t in_32_bits(uint64_t number)
 {
@@ -83,7 +90,7 @@ static uint32_t in_32_bits(uint64_t number)
 
 void zcreq_traced_begin(const struct zcreq_request *request)
 {
-	REQUEST_POINT(BEGIN, begin, request, 0, 0, 0);
+	REQUEST_TOLD(BEGIN, begin, request, 0, 0, 0);
 }
 
 void zcreq_traced_send(const struct zcreq_conn *conn)
@@ -91,23 +98,23 @@ void zcreq_traced_send(const struct zcreq_conn *conn)
 	const struct zcreq_sendq *queue = &zcreq_stream_of(conn)->queue;
 	const struct zcreq_send *send = zcreq_sendq_at(queue, queue->tail - 1);
 
-	REQUEST_POINT(SEND, send, zcreq_send_request(send), 0, queue->tail - 1,
+	REQUEST_TOLD(SEND, send, zcreq_send_request(send), 0, queue->tail - 1,
 		      in_32_bits(send->total_bytes));
 }
 
 void zcreq_traced_take(const struct zcreq_request *request)
 {
-	REQUEST_POINT(TAKE, take, request, 0, request->holds, 0);
+	REQUEST_TOLD(TAKE, take, request, 0, request->holds, 0);
 }
 
 void zcreq_traced_drop(const struct zcreq_request *request, int status)
 {
-	REQUEST_POINT(DROP, drop, request, status, request->holds, 0);
+	REQUEST_TOLD(DROP, drop, request, status, request->holds, 0);
 }
 
 void zcreq_traced_finish(const struct zcreq_request *request)
 {
-	REQUEST_POINT(FINISH, finish, request, request->status, 0, 0);
+	REQUEST_TOLD(FINISH, finish, request, request->status, 0, 0);
 }
 
 void zcreq_trace_settled(const struct zcreq_request *request)
@@ -117,7 +124,7 @@ void zcreq_trace_settled(const struct zcreq_request *request)
 
 void zcreq_traced_released(const struct zcreq_request *request)
 {
-	REQUEST_POINT(RELEASED, released, request, request->status, 0, 0);
+	REQUEST_TOLD(RELEASED, released, request, request->status, 0, 0);
 }
 
 void zcreq_trace_aborted(const struct zcreq_request *request, int status)
@@ -132,7 +139,7 @@ void zcreq_trace_quarantined(const struct zcreq_request *request)
 
 void zcreq_trace_stale(struct zcreq_context *context, uint64_t handle)
 {
-	POINT(context, STALE, stale, 0, handle, -ESTALE, 0, 0);
+	ZCREQ_IF_TRACED(context, TOLD(context, STALE, stale, 0, handle, -ESTALE, 0, 0));
 }
 
 /* ---- what goes to the kernel, and what it says ---- */
@@ -140,18 +147,18 @@ void zcreq_trace_stale(struct zcreq_context *context, uint64_t handle)
 void zcreq_traced_batch(const struct zcreq_conn *conn, uint32_t id, uint64_t bytes,
 			uint32_t first, uint32_t last)
 {
-	CONN_POINT(BATCH, batch, conn, (uint64_t)in_32_bits(bytes) << 32 | id, 0, first, last);
+	CONN_TOLD(BATCH, batch, conn, (uint64_t)in_32_bits(bytes) << 32 | id, 0, first, last);
 }
 
 void zcreq_traced_copy(const struct zcreq_conn *conn, uint64_t bytes, uint32_t first,
 		       uint32_t last)
 {
-	CONN_POINT(COPY, copy, conn, (uint64_t)in_32_bits(bytes) << 32, 0, first, last);
+	CONN_TOLD(COPY, copy, conn, (uint64_t)in_32_bits(bytes) << 32, 0, first, last);
 }
 
 void zcreq_traced_notified(const struct zcreq_conn *conn, uint32_t lo, uint32_t hi, bool copied)
 {
-	CONN_POINT(NOTIFIED, notified, conn, 0, copied, lo, hi);
+	CONN_TOLD(NOTIFIED, notified, conn, 0, copied, lo, hi);
 }
 
 void zcreq_trace_no_buffers(const struct zcreq_conn *conn, uint32_t pending)
@@ -204,5 +211,5 @@ void zcreq_trace_mark(struct zcreq_context *context, const char *text)
 	memcpy(kept, text, strnlen(text, sizeof(kept)));
 	memcpy(&subject, kept, sizeof(subject));
 	memcpy(words, kept + sizeof(subject), sizeof(words));
-	POINT(context, MARK, mark, 0, subject, 0, words[0], words[1]);
+	ZCREQ_IF_TRACED(context, TOLD(context, MARK, mark, 0, subject, 0, words[0], words[1]));
 }
