@@ -7,6 +7,7 @@
  */
 #include "suite.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -17,6 +18,7 @@
 
 #include <zcreq/zcreq.h>
 
+#include "core.h"
 #include "counting.h"
 #include "recorder.h"
 #include "stub.h"
@@ -34,8 +36,21 @@ static struct heard heard[64];
 static char data[65536];
 static char text[ZCREQ_EXPLAIN_MAX];
 static uint64_t now_ms;
+static socklen_t info_bytes;   /* how much the kernel knows of info */
+static const Dl_info *found;   /* by dladdr(3); NULL: nothing */
+static bool told_where;        /* by the above, and not by the linker */
 
-static socklen_t info_bytes; /* how much the kernel knows of it */
+int __real_dladdr(const void *address, Dl_info *place);
+int __wrap_dladdr(const void *address, Dl_info *place);
+
+int __wrap_dladdr(const void *address, Dl_info *place)
+{
+	if (!told_where)
+		return __real_dladdr(address, place);
+	if (found)
+		*place = *found;
+	return found != NULL;
+}
 
 static int tell_info(int fd, int level, int name, void *value, socklen_t *len, void *arg)
 {
@@ -172,8 +187,25 @@ START_TEST(what_is_acked_is_the_first_of_what_was_sent)
 	assert_says(CONN, "1000 in the kernel, 500 of them ACKed");
 	info.tcpi_bytes_acked = 501;
 	assert_says(REQUEST, "1000 in the kernel, 500 of them ACKed");
+	info.tcpi_bytes_sent = 0; /* not counted yet */
+	assert_says(CONN, "0 bytes not ACKed");
 	info.tcpi_unacked = 0;
 	assert_says(CONN, "1000 in the kernel, ACKed");
+}
+END_TEST
+
+/* Before Linux 4.19 it cannot be worked out, so nothing is said of it. */
+START_TEST(a_kernel_that_does_not_say_what_is_acked)
+{
+	sent(0, 1000);
+	info.tcpi_unacked = 1;
+	info.tcpi_bytes_sent = 2000;
+	info_bytes = offsetof(struct tcp_info, tcpi_bytes_retrans) + (_i ? 8 : 7);
+	assert_says(CONN, "retransmits, nothing heard for 0 ms: the peer is there");
+	ck_assert((strstr(text, "ACKed, ") != NULL) == (_i == 1));
+	assert_says(REQUEST, _i ? "1000 in the kernel, not ACKed" : "1000 in the kernel\n");
+	ck_assert_int_gt(ask(CONN, ZCREQ_JSON, text, sizeof(text)), 0);
+	ck_assert((strstr(text, "\"unacked_bytes\":null") != NULL) == (_i == 0));
 }
 END_TEST
 
@@ -234,6 +266,66 @@ START_TEST(only_holds_that_are_held_are_told)
 	ask_in_all_sizes(REQUEST, ZCREQ_JSON);
 	ck_assert_msg(strstr(text, "check_explain\",\"taken_at\":\"0x") != NULL, "%s", text);
 	ck_assert_int_eq(zcreq_drop(context, second, 0), 0);
+}
+END_TEST
+
+/* What the linker knows of the place: nothing, a file, its folder, a function. */
+START_TEST(the_place_of_a_hold_is_told_as_far_as_it_is_known)
+{
+	static const struct {
+		Dl_info found;
+		const char *words;
+	} rows[] = {
+		{{.dli_fname = NULL}, ", taken at 0x"},
+		{{.dli_fname = "program"}, ", taken at program+0x30\n"},
+		{{.dli_fname = "/usr/lib/a\"b\\c.so"}, ", taken at a\"b\\c.so+0x30\n"},
+		{{.dli_fname = "./it", .dli_sname = "serve"}, ", taken at it+0x30 (serve)\n"},
+	};
+	Dl_info answer = rows[_i].found;
+	zcreq_hold hold;
+
+	heard_begin(conn, &heard[0]);
+	hold = heard_take(context, &heard[0]);
+	answer.dli_fbase = (char *)((struct zcreq_hold_slot *)zcreq_slots_find(
+		&context->holds, hold.bits, sizeof(struct zcreq_hold_slot)))->taker - 0x30;
+	told_where = true;
+	found = answer.dli_fname ? &answer : NULL;
+	assert_says(REQUEST, rows[_i].words);
+	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
+}
+END_TEST
+
+/* Nobody has told it the time. */
+START_TEST(without_a_tick_the_age_is_unknown)
+{
+	struct counting other_memory;
+	struct zcreq_context *other = counting_context(&other_memory, 0);
+	struct zcreq_conn *bare;
+	zcreq_id id;
+
+	ck_assert_int_eq(zcreq_conn_open(other, NULL, &bare), 0);
+	id = heard_begin(bare, &heard[0]);
+	ck_assert_int_gt(zcreq_request_explain(other, id, ZCREQ_TEXT, text, sizeof(text)), 0);
+	ck_assert_ptr_nonnull(strstr(text, "open, of unknown age (no tick yet)"));
+	ck_assert_int_gt(zcreq_request_explain(other, id, ZCREQ_JSON, text, sizeof(text)), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"age_ms\":null"));
+	ck_assert_int_eq(zcreq_finish(other, id, 0), 0);
+	zcreq_conn_free(bare);
+	zcreq_dispatch(other);
+	counting_end(&other_memory, other);
+}
+END_TEST
+
+/* Its owner has it still, and there is nothing to be said of it. */
+START_TEST(a_connection_that_is_closed_is_not_among_those_of_its_context)
+{
+	assert_says(CONTEXT, "connection 0: open, 0 requests not released");
+	ck_assert_ptr_nonnull(strstr(text, "1 connection, 0 requests not released; 0 in quarantine"));
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	zcreq_dispatch(context);
+	ck_assert_int_gt(ask(CONTEXT, ZCREQ_TEXT, text, sizeof(text)), 0);
+	ck_assert_ptr_null(strstr(text, "connection 0"));
+	assert_says(CONN, "closed, 0 requests not released, status -5 (Input/output error)");
 }
 END_TEST
 
@@ -508,10 +600,14 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, a_peer_that_has_vanished_is_told_of_as_people_would);
 	tcase_add_test(tcase, what_is_acked_is_the_first_of_what_was_sent);
+	tcase_add_loop_test(tcase, a_kernel_that_does_not_say_what_is_acked, 0, 2);
 	tcase_add_test(tcase, a_send_that_was_withdrawn_is_not_taken_for_sent_bytes);
 	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);
 	tcase_add_test(tcase, a_hold_is_told_with_its_age_and_its_place);
 	tcase_add_test(tcase, only_holds_that_are_held_are_told);
+	tcase_add_loop_test(tcase, the_place_of_a_hold_is_told_as_far_as_it_is_known, 0, 4);
+	tcase_add_test(tcase, without_a_tick_the_age_is_unknown);
+	tcase_add_test(tcase, a_connection_that_is_closed_is_not_among_those_of_its_context);
 	tcase_add_test(tcase, quarantine_says_what_is_awaited);
 	tcase_add_loop_test(tcase, the_connection_with_the_oldest_request_is_told_of_first, 0, 2);
 	tcase_add_test(tcase, what_is_done_waits_for_dispatch);

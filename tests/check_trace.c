@@ -7,6 +7,7 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -187,6 +188,51 @@ START_TEST(copies_holds_and_stale_handles_are_told)
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), -ESTALE);
 	ck_assert_uint_eq(event(header()->written - 1)->subject, heard[0].id.bits);
+}
+END_TEST
+
+START_TEST(a_drain_and_a_stall_are_told)
+{
+	static const struct tcp_info silent = {
+		.tcpi_state = 1, .tcpi_unacked = 1, .tcpi_last_ack_recv = 700,
+		.tcpi_last_data_recv = 700, .tcpi_retransmits = 3,
+	};
+	struct zcreq_stream_options options = stub_options(&stub);
+	uint64_t from;
+
+	start();
+	options.stall_ms = 500;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	sent(0);
+	from = header()->written;
+	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+	ck_assert_uint_eq(header()->written, from + 1);
+	ck_assert_int_eq(event(from)->kind, ZCREQ_TRACE_DRAIN);
+	ck_assert_uint_eq(event(from)->conn, event(0)->conn);
+	stub.info = &silent;
+	zcreq_tick(context, 1000000000);
+	zcreq_tick(context, 1600000000);
+	ck_assert_int_eq(event(from + 1)->kind, ZCREQ_TRACE_STALL);
+	ck_assert_int_eq(event(from + 1)->status, ZCREQ_STALL_VANISHED);
+	ck_assert_uint_eq(event(from + 1)->first, 600); /* ms */
+	ck_assert_int_eq(event(from + 2)->kind, ZCREQ_TRACE_ABORT);
+}
+END_TEST
+
+/* The numbers of an event have 32 bits. */
+START_TEST(a_send_of_more_than_four_gigabytes_is_told_as_that)
+{
+	const uint64_t sizes[] = {UINT32_MAX - 1, UINT32_MAX, (uint64_t)5 << 30};
+	const struct iovec iov = {data, sizes[_i]}; /* which the stub does not look at */
+
+	start();
+	open_stream();
+	stub.room_bytes = 0;
+	heard_begin(conn, &heard[0]);
+	ck_assert_int_eq(zcreq_send(conn, heard[0].id, &iov, 1, 0), 0);
+	ck_assert_int_eq(event(2)->kind, ZCREQ_TRACE_SEND);
+	ck_assert_uint_eq(event(2)->last, _i ? UINT32_MAX : UINT32_MAX - 1);
+	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
 }
 END_TEST
 
@@ -399,6 +445,8 @@ int main(void)
 	tcase_add_test(tcase, a_life_is_told_in_order);
 	tcase_add_test(tcase, an_abort_is_told_with_all_that_follows);
 	tcase_add_test(tcase, copies_holds_and_stale_handles_are_told);
+	tcase_add_test(tcase, a_drain_and_a_stall_are_told);
+	tcase_add_loop_test(tcase, a_send_of_more_than_four_gigabytes_is_told_as_that, 0, 3);
 	tcase_add_test(tcase, a_mark_keeps_sixteen_bytes);
 	tcase_add_test(tcase, the_ring_wraps_and_keeps_the_newest);
 	tcase_add_test(tcase, any_size_of_memory_is_used_as_far_as_it_goes);
