@@ -13,6 +13,7 @@
 
 #include <zcreq/zcreq.h>
 
+#include "policy.h"
 #include "sender_scene.h"
 
 /* ---- proof -------------------------------------------------------------------- */
@@ -184,7 +185,7 @@ START_TEST(proofs_that_say_copied_feed_the_policy)
 	options.mode = ZCREQ_MODE_AUTO;
 	options.threshold_bytes = 10;
 	open_stream();
-	for (unsigned i = 0; i < 64; i++) {
+	for (unsigned i = 0; i < ZCREQ_POLICY_PROBE; i++) {
 		memset(&heard[0], 0, sizeof(heard[0]));
 		sent(0, 10);
 		ck_assert(script.by_reference);
@@ -194,7 +195,7 @@ START_TEST(proofs_that_say_copied_feed_the_policy)
 		ck_assert_int_eq(zcreq_sender_proof(conn, &proof, 1), 1);
 		zcreq_dispatch(context);
 	}
-	ck_assert_uint_eq(stats().notified_copied, 64);
+	ck_assert_uint_eq(stats().notified_copied, ZCREQ_POLICY_PROBE);
 	sent(1, 10);
 	ck_assert(!script.by_reference);
 }
