@@ -4,7 +4,9 @@
  */
 #include "suite.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -43,12 +45,19 @@ START_TEST(every_changed_byte_has_its_place)
 	struct iovec iov[COUNT(odd_iovs)];
 	struct zcreq_checksum_difference where;
 	struct zcreq_checksum *sum;
-	uint64_t cut = cuts[_i], base = 0;
+	uint64_t cut = cuts[_i], base = 0, seed = 1;
 
-	for (size_t i = 0; i < COUNT(iov); i++)
+	for (size_t i = 0; i < COUNT(iov); i++) {
 		iov[i] = (struct iovec){memory[i], odd_iovs[i].iov_len};
+		for (size_t at = 0; at < iov[i].iov_len; at++)
+			memory[i][at] = (char)suite_random(&seed);
+		base += iov[i].iov_len;
+	}
 	sum = malloc(zcreq_checksum_size(iov, COUNT(iov)));
+	memset(sum, 0xee, sizeof(*sum));
 	zcreq_checksum_take(sum, iov, COUNT(iov));
+	ck_assert_uint_eq(sum->total_bytes, base);
+	base = 0;
 	zcreq_checksum_cut(sum, cut);
 	for (size_t i = 0; i < COUNT(iov); i++) {
 		for (size_t at = 0; at < iov[i].iov_len; at += at < 600 ? 1 : 241)
@@ -87,6 +96,25 @@ START_TEST(what_cannot_be_read_is_not_a_change)
 }
 END_TEST
 
+/* As much as there is, from the front; and errno is the caller's. */
+START_TEST(memory_is_copied_as_far_as_it_is_there)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+	char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
+	char copy[300] = "";
+
+	ck_assert_int_eq(munmap(memory + page, page), 0);
+	memory[page - 1] = 'z';
+	errno = EDOM;
+	ck_assert_uint_eq(zcreq_checksum_peek(copy, memory + page - 100, 300), 100);
+	ck_assert_int_eq(copy[99], 'z');
+	ck_assert_uint_eq(zcreq_checksum_peek(copy, memory + page, 300), 0);
+	ck_assert_int_eq(zcreq_checksum_possible(), 0);
+	ck_assert_int_eq(errno, EDOM);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("checksum");
@@ -94,6 +122,7 @@ int main(void)
 
 	tcase_add_loop_test(sums, every_changed_byte_has_its_place, 0, COUNT(cuts));
 	tcase_add_test(sums, what_cannot_be_read_is_not_a_change);
+	tcase_add_test(sums, memory_is_copied_as_far_as_it_is_there);
 	suite_add_tcase(s, sums);
 	return suite_run(s);
 }

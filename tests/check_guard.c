@@ -73,6 +73,7 @@ START_TEST(memory_unmapped_in_flight_is_reported)
 	ck_assert_int_eq(scene.found.last.crime, ZCREQ_GUARD_UNMAPPED);
 	ck_assert_uint_eq(scene.found.last.offset_bytes, PAGE);
 	ck_assert_uint_eq(scene.found.last.len_bytes, 2 * PAGE);
+	ck_assert_ptr_nonnull(strstr(scene.found.text, "memory in flight was unmapped"));
 	/* what is left is the program's again */
 	ck_assert(can_write(scene.buffer) && can_write(scene.buffer + 3 * PAGE));
 	close_scene();
@@ -258,6 +259,26 @@ START_TEST(whoever_has_the_byte_hears_of_a_write)
 }
 END_TEST
 
+/* More than one page of the guard's own table. */
+START_TEST(one_of_many_sends_is_named)
+{
+	enum { MANY = 1000 };
+	static struct heard heard[MANY];
+	static char memory[MANY];
+
+	open_scene(0);
+	for (unsigned i = 0; i < MANY; i++)
+		send_and_finish(&heard[i], memory + i, 1);
+	poke(memory + 700);
+	prove();
+	ck_assert_uint_eq(scene.found.count, 1);
+	ck_assert(scene.found.last.id.bits == heard[700].id.bits);
+	ck_assert_uint_eq(scene.found.last.send, 700);
+	ck_assert_ptr_eq(scene.found.last.address, memory + 700);
+	close_scene();
+}
+END_TEST
+
 /* What the report says in words is what its members say. */
 START_TEST(the_words_of_a_report)
 {
@@ -355,6 +376,7 @@ int main(void)
 	tcase_add_test(crimes, both_owners_of_a_page_hear_of_a_write);
 	tcase_add_test(crimes, a_write_is_placed_in_its_iovec);
 	tcase_add_loop_test(crimes, whoever_has_the_byte_hears_of_a_write, 0, 2);
+	tcase_add_test(crimes, one_of_many_sends_is_named);
 	tcase_add_loop_test(crimes, the_words_of_a_report, 0, 2);
 	suite_add_tcase(s, crimes);
 

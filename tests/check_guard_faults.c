@@ -162,7 +162,9 @@ START_TEST(a_guard_that_cannot_work_is_refused)
 	counting_init(&scene.memory);
 	ck_assert_int_eq(sigaction(SIGSEGV, NULL, &before), 0);
 	let_fail(rows[_i].call, rows[_i].error);
+	errno = EDOM;
 	ck_assert_int_eq(zcreq_context_new(&options, &context), -rows[_i].error);
+	ck_assert_int_eq(errno, EDOM);
 	ck_assert_ptr_null(context);
 	ck_assert_int_eq(scene.memory.live, 0);
 	guard.flags = 0;
