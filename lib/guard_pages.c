@@ -361,14 +361,12 @@ static void in_child(void)
 	unlock();
 }
 
-int zcreq_guard_pages_start(void)
+/* The handlers, if nobody has put them there yet. */
+static int install(void)
 {
 	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC), ret = 0;
+	int ret = 0;
 
-	if (fd < 0)
-		return -errno;
-	close(fd);
 	lock();
 	all.page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
 	if (!all.forks)
@@ -378,6 +376,19 @@ int zcreq_guard_pages_start(void)
 		ret = -errno;
 	all.users += ret == 0;
 	unlock();
+	return ret;
+}
+
+int zcreq_guard_pages_start(void)
+{
+	int saved = errno, fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	int ret = fd < 0 ? -errno : 0;
+
+	if (!ret) {
+		close(fd);
+		ret = install();
+	}
+	errno = saved;
 	return ret;
 }
 
