@@ -77,14 +77,19 @@ static void stay_on(int core)
 		die("two cores are needed");
 }
 
+/* Written, else every page is the same one; in huge pages where there are any, as the
+ * target's is. */
 static void *memory(size_t bytes)
 {
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	size_t huge = 2 << 20;
+	uint8_t *at = mmap(NULL, bytes + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
 
 	if (at == MAP_FAILED)
 		die("memory");
-	return at;
+	at += -(uintptr_t)at & (huge - 1);
+	madvise(at, bytes, MADV_HUGEPAGE);
+	return memset(at, 'z', bytes);
 }
 
 /* ---- the server ---- */
@@ -199,7 +204,6 @@ static void serve(const struct exchange *e)
 	stay_on(0);
 	s.e = e;
 	s.region = memory(REGION);
-	memset(s.region, 'z', REGION); /* else every page is the same one */
 	while (take(&s))
 		send_all(&s);
 }

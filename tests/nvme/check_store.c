@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -262,6 +263,50 @@ START_TEST(memory_is_asked_for_in_slabs_and_given_back)
 }
 END_TEST
 
+/* The figures that smaps has of the mapping that @at is in. */
+static void look_up(const void *at, long *huge_kb, bool *asked)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	unsigned long from, to;
+	bool here = false;
+	char line[512];
+
+	ck_assert_ptr_nonnull(smaps);
+	*huge_kb = -1;
+	*asked = false;
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from <= (uintptr_t)at && (uintptr_t)at < to;
+		if (here && !strncmp(line, "VmFlags:", 8))
+			*asked = strstr(line, " hg");
+		if (here)
+			sscanf(line, "AnonHugePages: %ld", huge_kb);
+	}
+	fclose(smaps);
+}
+
+/* 0: as the system has it; 1: a system that has none for us */
+START_TEST(huge_pages_are_asked_for_and_not_needed)
+{
+	static struct block *blocks[2 * SLAB_BLOCKS];
+	long huge_kb;
+	bool asked;
+
+	ck_assert_int_eq(prctl(PR_SET_THP_DISABLE, _i, 0, 0, 0), 0);
+	ck_assert_int_eq(pool_take(&pool, blocks, COUNT(blocks)), 0);
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		memset(block_data(blocks[i]), (int)i, BLOCK_BYTES);
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		ck_assert(is_all(blocks[i], (int)(i & 0xff)));
+	look_up(block_data(blocks[SLAB_BLOCKS]), &huge_kb, &asked);
+	ck_assert_int_ge(huge_kb, 0);
+	ck_assert_int_eq(asked, !access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK));
+	if (_i)
+		ck_assert_int_eq(huge_kb, 0);
+	blocks_unref(&pool, blocks, COUNT(blocks));
+}
+END_TEST
+
 #ifndef NVMET_SANITIZED /* a sanitizer's shadow does not live with such a limit */
 START_TEST(want_of_memory_takes_nothing)
 {
@@ -337,6 +382,7 @@ int main(void)
 	tcase_add_test(cases, shortened_file_is_an_error_not_a_signal);
 	tcase_add_test(cases, file_that_cannot_grow_is_an_error);
 	tcase_add_test(cases, memory_is_asked_for_in_slabs_and_given_back);
+	tcase_add_loop_test(cases, huge_pages_are_asked_for_and_not_needed, 0, 2);
 #ifndef NVMET_SANITIZED
 	tcase_add_test(cases, want_of_memory_takes_nothing);
 #endif
