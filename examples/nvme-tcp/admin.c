@@ -81,15 +81,15 @@ const struct command *admin_command(uint8_t opcode)
 {
 	static const struct command commands[] = {
 		[nvme_admin_get_log_page] = { log_page_check, log_page_run,
-					      NVME_CMD_EFFECTS_CSUPP },
-		[nvme_admin_identify] = { identify_check, identify_run, NVME_CMD_EFFECTS_CSUPP },
-		[nvme_admin_abort_cmd] = { NULL, abort_run, NVME_CMD_EFFECTS_CSUPP },
+					      NVME_CMD_EFFECTS_CSUPP, NULL },
+		[nvme_admin_identify] = { identify_check, identify_run, NVME_CMD_EFFECTS_CSUPP, NULL },
+		[nvme_admin_abort_cmd] = { NULL, abort_run, NVME_CMD_EFFECTS_CSUPP, NULL },
 		[nvme_admin_set_features] = { set_features_check, set_features_run,
-					      NVME_CMD_EFFECTS_CSUPP },
+					      NVME_CMD_EFFECTS_CSUPP, NULL },
 		[nvme_admin_get_features] = { get_features_check, get_features_run,
-					      NVME_CMD_EFFECTS_CSUPP },
-		[nvme_admin_async_event] = { NULL, async_event_run, NVME_CMD_EFFECTS_CSUPP },
-		[nvme_admin_keep_alive] = { NULL, keep_alive_run, NVME_CMD_EFFECTS_CSUPP },
+					      NVME_CMD_EFFECTS_CSUPP, NULL },
+		[nvme_admin_async_event] = { NULL, async_event_run, NVME_CMD_EFFECTS_CSUPP, NULL },
+		[nvme_admin_keep_alive] = { NULL, keep_alive_run, NVME_CMD_EFFECTS_CSUPP, NULL },
 	};
 
 	if (opcode >= sizeof(commands) / sizeof(commands[0]) || !commands[opcode].run)

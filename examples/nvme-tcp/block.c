@@ -30,9 +30,9 @@ struct slab {
 	struct block blocks[SLAB_BLOCKS];
 };
 
-void *block_data(const struct block *block)
+static struct slab *slab_of(struct block *block)
 {
-	return block->slab->data + (size_t)block->index * BLOCK_BYTES;
+	return (struct slab *)((char *)(block - block->index) - offsetof(struct slab, blocks));
 }
 
 /* Aligned to its size, so that it can be one huge page: a read of a random block then
@@ -71,7 +71,7 @@ static struct slab *slab_new(struct pool *pool)
 	memset(slab->free_bits, 0xff, sizeof(slab->free_bits));
 	for (i = 0; i < SLAB_BLOCKS; i++) {
 		slab->blocks[i].index = i;
-		slab->blocks[i].slab = slab;
+		slab->blocks[i].data = slab->data + (size_t)i * BLOCK_BYTES;
 	}
 	pool->slabs++;
 	return slab;
@@ -160,7 +160,7 @@ int pool_take(struct pool *pool, struct block **blocks, size_t count)
 
 static void put_back(struct pool *pool, struct block *block)
 {
-	struct slab *slab = block->slab;
+	struct slab *slab = slab_of(block);
 
 	slab->free_bits[block->index / 64] |= (uint64_t)1 << block->index % 64;
 	set_count(&pool->used, pool->used - 1);
@@ -206,7 +206,7 @@ static void send_home(struct pool *home, struct block *block)
 
 static void unref_shared(struct pool *pool, struct block *block)
 {
-	struct pool *home = block->slab->pool;
+	struct pool *home = slab_of(block)->pool;
 
 	/* what every holder did with it comes before what its next user does */
 	if (__atomic_sub_fetch(&block->refs, 1, __ATOMIC_ACQ_REL))

@@ -31,8 +31,8 @@ struct slab;
 
 struct block {
 	uint32_t refs;
-	uint32_t index; /* within the slab */
-	struct slab *slab;
+	uint32_t index; /* within the slab, whose array it is in */
+	uint8_t *data;
 	struct block *next; /* on its way home */
 };
 
@@ -64,7 +64,10 @@ void pool_deinit(struct pool *pool);
 /* All of @count blocks, each with one reference and undefined content, or -ENOMEM. */
 int pool_take(struct pool *pool, struct block **blocks, size_t count);
 
-void *block_data(const struct block *block);
+static inline void *block_data(const struct block *block)
+{
+	return block->data;
+}
 
 /* @pool: of the thread that calls, whosever the block is; so below. */
 static inline struct block *block_ref(const struct pool *pool, struct block *block)

@@ -20,11 +20,13 @@
  *         refuses it; NULL is none, always
  * @run:   must end in task_complete(), now or later
  * @effects: what the Commands Supported and Effects log says
+ * @expect: it will run soon, after others that are here too; NULL: it runs at once
  */
 struct command {
 	uint16_t (*check)(struct task *task, uint32_t *len);
 	void (*run)(struct task *task);
 	uint32_t effects;
+	void (*expect)(const struct task *task, enum store_step step);
 };
 
 /* The command that a task asks for, or a status. */

@@ -53,6 +53,8 @@ struct conn {
 	uint16_t next_tag;
 	uint64_t asked_bytes; /* asked for and not complete */
 	struct task_list tasks;
+	struct task_list ready;
+	unsigned ready_count;
 	struct task_list wanting;
 	struct task_list blocked;
 

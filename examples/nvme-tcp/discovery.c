@@ -94,12 +94,12 @@ uint8_t *discovery_log(const struct conn *conn, size_t *len)
 
 const struct command *discovery_command(uint8_t opcode)
 {
-	static const struct command identify = { identify_check, identify_run, 0 };
-	static const struct command log_page = { log_page_check, log_page_run, 0 };
-	static const struct command get_features = { get_features_check, get_features_run, 0 };
-	static const struct command set_features = { set_features_check, set_features_run, 0 };
-	static const struct command keep_alive = { NULL, keep_alive_run, 0 };
-	static const struct command async_event = { NULL, async_event_run, 0 };
+	static const struct command identify = { identify_check, identify_run, 0, NULL };
+	static const struct command log_page = { log_page_check, log_page_run, 0, NULL };
+	static const struct command get_features = { get_features_check, get_features_run, 0, NULL };
+	static const struct command set_features = { set_features_check, set_features_run, 0, NULL };
+	static const struct command keep_alive = { NULL, keep_alive_run, 0, NULL };
+	static const struct command async_event = { NULL, async_event_run, 0, NULL };
 
 	switch (opcode) {
 	case nvme_admin_identify:

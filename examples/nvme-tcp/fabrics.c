@@ -205,10 +205,10 @@ static void run_disconnect(struct task *task)
 
 const struct command *fabrics_command(uint8_t type)
 {
-	static const struct command connect = { check_connect, run_connect, 0 };
-	static const struct command get = { check_property, run_property_get, 0 };
-	static const struct command set = { check_property, run_property_set, 0 };
-	static const struct command disconnect = { check_disconnect, run_disconnect, 0 };
+	static const struct command connect = { check_connect, run_connect, 0, NULL };
+	static const struct command get = { check_property, run_property_get, 0, NULL };
+	static const struct command set = { check_property, run_property_set, 0, NULL };
+	static const struct command disconnect = { check_disconnect, run_disconnect, 0, NULL };
 
 	switch (type) {
 	case nvme_fabrics_type_connect:

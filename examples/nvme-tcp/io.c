@@ -105,6 +105,11 @@ static void run_read(struct task *task)
 	task_complete(task, result_of(target, err, false));
 }
 
+static void expect_range(const struct task *task, enum store_step step)
+{
+	store_expect(store_of(task), first_of(task), count_of(task), step);
+}
+
 /* What must be on the medium before it is reported. */
 static int flush_if_asked(const struct task *task, struct store *store)
 {
@@ -245,15 +250,16 @@ static void run_dsm(struct task *task)
 const struct command *io_command(uint8_t opcode)
 {
 	static const struct command commands[] = {
-		[nvme_cmd_flush] = { check_flush, run_flush, NVME_CMD_EFFECTS_CSUPP },
+		[nvme_cmd_flush] = { check_flush, run_flush, NVME_CMD_EFFECTS_CSUPP, NULL },
 		[nvme_cmd_write] = { check_transfer, run_write,
-				     NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC },
-		[nvme_cmd_read] = { check_transfer, run_read, NVME_CMD_EFFECTS_CSUPP },
-		[nvme_cmd_compare] = { check_transfer, run_compare, NVME_CMD_EFFECTS_CSUPP },
+				     NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC, expect_range },
+		[nvme_cmd_read] = { check_transfer, run_read, NVME_CMD_EFFECTS_CSUPP,
+				    expect_range },
+		[nvme_cmd_compare] = { check_transfer, run_compare, NVME_CMD_EFFECTS_CSUPP, NULL },
 		[nvme_cmd_write_zeroes] = { check_zeroes, run_zeroes,
-					    NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC },
+					    NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC, NULL },
 		[nvme_cmd_dsm] = { check_dsm, run_dsm,
-				   NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC },
+				   NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC, NULL },
 	};
 
 	if (opcode >= sizeof(commands) / sizeof(commands[0]) || !commands[opcode].run)

@@ -5,6 +5,9 @@
  * Owns: the handshake, the match of a capsule with its data, the order and range
  * of H2CData. Never: touches what a command means, or trusts a tag.
  *
+ * Commands that came together run together: those that look up blocks are announced
+ * to their store first, so that what it looks at is in the cache when they run.
+ *
  * Stops between two PDUs as soon as an answer is blocked: what is left stays with
  * the caller until there is room.
  */
@@ -14,9 +17,58 @@
 #include "command.h"
 #include "conn.h"
 
+#define READY_MOST 32 /* commands that are parsed before the first of them runs */
+
+/* Everything the command needs is here. */
+static void run(struct task *task)
+{
+	if (task->digest_bad)
+		task_complete(task, NVME_SC_TRAN_TPORT_ERROR);
+	else
+		task->command->run(task);
+}
+
+/* Each leaves the list in task_complete(). Those of a connection that ends are dropped
+ * with the rest of it. */
+static void run_ready(struct conn *conn)
+{
+	struct task *task;
+	unsigned step;
+
+	for (step = 0; step < STORE_STEPS; step++)
+		TAILQ_FOREACH(task, &conn->ready, in_queue)
+			task->command->expect(task, (enum store_step)step);
+	while (conn->phase == CONN_UP && (task = TAILQ_FIRST(&conn->ready)))
+		run(task);
+}
+
+/* Runs it, now or with those that are here as well, in the order in which they came. */
+static void ready(struct task *task)
+{
+	struct conn *conn = task->conn;
+
+	if (!task->command->expect) {
+		run_ready(conn);
+		run(task);
+		return;
+	}
+	task->state = TASK_READY;
+	TAILQ_INSERT_TAIL(&conn->ready, task, in_queue);
+	if (++conn->ready_count == READY_MOST)
+		run_ready(conn);
+}
+
+/* What came before it was right, and is answered. */
+static void terminate(struct conn *conn, uint16_t fes, uint32_t fei, size_t wrong_len)
+{
+	run_ready(conn);
+	if (conn->phase != CONN_ENDING)
+		conn_terminate(conn, fes, fei, conn->reader.header.bytes, wrong_len);
+}
+
 static void wrong(struct conn *conn, uint16_t fes, uint32_t fei)
 {
-	conn_terminate(conn, fes, fei, conn->reader.header.bytes, conn->reader.header.common.hlen);
+	terminate(conn, fes, fei, conn->reader.header.common.hlen);
 }
 
 static void on_ic_req(struct conn *conn)
@@ -178,15 +230,6 @@ static void on_payload(struct conn *conn, const struct pdu_piece *piece)
 			 piece->len - skip);
 }
 
-/* Everything the command needs is here. */
-static void run(struct task *task)
-{
-	if (task->digest_bad)
-		task_complete(task, NVME_SC_TRAN_TPORT_ERROR);
-	else
-		task->command->run(task);
-}
-
 static void on_end(struct conn *conn)
 {
 	struct task *task = conn->arriving;
@@ -207,7 +250,7 @@ static void on_end(struct conn *conn)
 	} else if (task->data_len && !task->from_capsule) {
 		task_want_data(task);
 	} else {
-		run(task);
+		ready(task);
 	}
 }
 
@@ -218,10 +261,13 @@ size_t conn_receive(struct conn *conn, const uint8_t *bytes, size_t len)
 	struct pdu_piece piece;
 
 	while (conn->phase == CONN_NEW || conn->phase == CONN_UP) {
-		if (!conn_may_receive(conn) && pdu_reader_idle(reader))
+		if (!conn_may_receive(conn) && pdu_reader_idle(reader)) {
+			run_ready(conn);
 			return len - left;
+		}
 		switch (pdu_read(reader, &bytes, &left, &piece)) {
 		case PDU_MORE:
+			run_ready(conn);
 			return len;
 		case PDU_HEADER:
 			on_header(conn);
@@ -233,8 +279,7 @@ size_t conn_receive(struct conn *conn, const uint8_t *bytes, size_t len)
 			on_end(conn);
 			break;
 		case PDU_FATAL:
-			conn_terminate(conn, reader->fes, reader->fei, reader->header.bytes,
-				       pdu_reader_wrong_len(reader));
+			terminate(conn, reader->fes, reader->fei, pdu_reader_wrong_len(reader));
 			break;
 		}
 	}

@@ -143,6 +143,18 @@ int store_write(struct store *store, struct pool *pool, uint64_t first, uint32_t
 	return err;
 }
 
+void store_expect(const struct store *store, uint64_t first, uint32_t count,
+		  enum store_step step)
+{
+	uint64_t held;
+
+	if (!store->ops->expect)
+		return;
+	held = stripes_lock(store->stripes, first, count, STRIPES_READ);
+	store->ops->expect(store, first, count, step);
+	stripes_unlock(store->stripes, held);
+}
+
 int store_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
 	       bool deallocate)
 {

@@ -27,6 +27,13 @@
 struct store;
 struct stripes;
 
+/* What a command looks at in turn; the place of the second is read in the first. */
+enum store_step {
+	STORE_TABLE,  /* which block is current */
+	STORE_BLOCKS, /* its references */
+	STORE_STEPS,
+};
+
 /* Called through store_read() and its like. All return 0 or -errno. Ranges are in
  * blocks, and lie within the namespace. */
 struct store_ops {
@@ -40,6 +47,9 @@ struct store_ops {
 		    bool deallocate);
 	int (*deallocate)(struct store *store, struct pool *pool, uint64_t first, uint64_t count);
 	int (*flush)(struct store *store);
+	/* A read or write will follow soon; NULL: nothing can be got ready for it */
+	void (*expect)(const struct store *store, uint64_t first, uint32_t count,
+		       enum store_step step);
 	void (*free)(struct store *store, struct pool *pool);
 };
 
@@ -67,6 +77,12 @@ int store_write(struct store *store, struct pool *pool, uint64_t first, uint32_t
 int store_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
 	       bool deallocate);
 int store_deallocate(struct store *store, struct pool *pool, uint64_t first, uint64_t count);
+
+/* Commands that are here together are announced before the first is run, one step after
+ * the other, so that what they look at comes into the cache at the same time. Changes
+ * nothing. */
+void store_expect(const struct store *store, uint64_t first, uint32_t count,
+		  enum store_step step);
 
 int store_memory_new(uint64_t blocks, struct store **store);
 int store_file_new(const char *path, uint64_t size, struct store **store);

@@ -33,6 +33,24 @@ static struct memory *memory_of(struct store *store)
 	return (struct memory *)store;
 }
 
+/* Tables of a large namespace are in no cache, and each look at them would wait. */
+static void memory_expect(const struct store *store, uint64_t first, uint32_t count,
+			  enum store_step step)
+{
+	const struct memory *memory = (const struct memory *)store;
+	struct block *const *place;
+	const struct leaf *leaf;
+	uint64_t i;
+
+	for (i = first; i < first + count; i++) {
+		leaf = memory->leaves[i / LEAF_BLOCKS];
+		if (!leaf)
+			continue;
+		place = &leaf->blocks[i % LEAF_BLOCKS];
+		__builtin_prefetch(step == STORE_TABLE ? (const void *)place : *place, 1);
+	}
+}
+
 static int memory_read(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
 		       struct block **blocks)
 {
@@ -151,6 +169,7 @@ static const struct store_ops memory_ops = {
 	.zero = memory_zero,
 	.deallocate = memory_deallocate,
 	.flush = memory_flush,
+	.expect = memory_expect,
 	.free = memory_free,
 };
 

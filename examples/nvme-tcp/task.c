@@ -62,6 +62,10 @@ static void leave_state(struct task *task)
 	struct conn *conn = task->conn;
 
 	switch (task->state) {
+	case TASK_READY:
+		TAILQ_REMOVE(&conn->ready, task, in_queue);
+		conn->ready_count--;
+		break;
 	case TASK_WAITING:
 		TAILQ_REMOVE(&conn->wanting, task, in_queue);
 		break;

@@ -8,7 +8,7 @@
  *
  * Never: decides what a command does (command.h). Never freed while zcreq holds it.
  *
- * Built around one state. A task is in exactly one place: being received, waiting
+ * Built around one state. A task is in exactly one place: being received, ready, waiting
  * to be asked for its data, receiving data, parked (an asynchronous event request),
  * blocked (its answer found no room), or in zcreq's hands.
  */
@@ -29,6 +29,7 @@ struct conn;
 
 enum task_state {
 	TASK_ARRIVING = 1, /* its capsule is not complete */
+	TASK_READY,        /* all of it is here: runs with those that came with it */
 	TASK_WAITING,      /* for its turn to ask the host for data */
 	TASK_TRANSFER,     /* data was asked for */
 	TASK_PARKED,       /* waits for an event */
@@ -38,7 +39,7 @@ enum task_state {
 
 struct task {
 	TAILQ_ENTRY(task) in_conn;
-	TAILQ_ENTRY(task) in_queue; /* of the state: wanting, blocked or parked */
+	TAILQ_ENTRY(task) in_queue; /* of the state: ready, wanting, blocked or parked */
 	struct conn *conn;
 	enum task_state state;
 	bool begun; /* zcreq knows it: it ends in released, not before */

@@ -7,6 +7,7 @@
  * and after.
  */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crc32c.h"
@@ -293,6 +294,34 @@ START_TEST(wrong_pdu_ends_its_connection_with_the_right_reason)
 }
 END_TEST
 
+static void count_answer(struct ini_queue *queue, struct ini_command *command, void *arg)
+{
+	(void)queue;
+	ck_assert_uint_eq(ini_status(&command->cqe), 0);
+	++*(unsigned *)arg;
+}
+
+/* What came in the same packet, and before it, is answered before the connection ends. */
+START_TEST(commands_before_a_wrong_pdu_are_answered)
+{
+	struct ini_controller *controller = fixture_connect(1, 1, 64);
+	struct ini_queue *queue = controller->queues[1];
+	uint32_t block = fixture_block_size(controller);
+	struct wire_sqe sqe = ini_block_sqe(nvme_cmd_read, 1, 0, 1);
+	uint8_t *data = calloc(50, block);
+	unsigned answers = 0;
+
+	for (size_t i = 0; i < 50; i++)
+		ck_assert_ptr_nonnull(ini_submit(queue, &sqe, data + i * block, block, false,
+						 controller->in_capsule, count_answer, &answers));
+	unknown_type(queue);
+	ck_assert(fixture_wait_end(queue, END_MS) && queue->fatal);
+	ck_assert_uint_eq(answers, 50);
+	free(data);
+	ini_controller_close(controller, false);
+}
+END_TEST
+
 /* The host has some time to read the TermReq and to close; this one does not. */
 START_TEST(target_closes_after_its_term_request)
 {
@@ -349,6 +378,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, fixture_start, fixture_stop);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, wrong_pdu_ends_its_connection_with_the_right_reason, 0, CASES);
+	tcase_add_test(tcase, commands_before_a_wrong_pdu_are_answered);
 	tcase_add_test(tcase, target_closes_after_its_term_request);
 	tcase_add_test(tcase, host_term_request_closes_the_connection);
 	tcase_add_test(tcase, silence_before_the_icreq_harms_nobody);

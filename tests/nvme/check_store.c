@@ -141,6 +141,21 @@ START_TEST(memory_costs_what_was_written)
 }
 END_TEST
 
+/* Any range may be announced, written or not; nothing is touched by it. */
+START_TEST(announcement_changes_nothing)
+{
+	struct store *store = open_store(_i);
+
+	ck_assert_int_eq(write_block(store, 700, 7), 0);
+	for (unsigned step = 0; step < STORE_STEPS; step++)
+		store_expect(store, 0, BLOCKS, (enum store_step)step);
+	ck_assert_int_eq(read_value(store, 700), 7);
+	ck_assert_int_eq(read_value(store, 699), 0);
+	ck_assert_uint_eq(pool.used, _i ? 0 : 1);
+	store_close(store, &pool);
+}
+END_TEST
+
 START_TEST(deallocate_hits_its_range_only)
 {
 	struct store *store = open_store(_i);
@@ -376,6 +391,7 @@ int main(void)
 	tcase_add_loop_test(cases, read_keeps_its_version, 0, 2);
 	tcase_add_test(cases, version_outlives_its_namespace);
 	tcase_add_test(cases, memory_costs_what_was_written);
+	tcase_add_loop_test(cases, announcement_changes_nothing, 0, 2);
 	tcase_add_loop_test(cases, deallocate_hits_its_range_only, 0, 2);
 	tcase_add_loop_test(cases, random_work_agrees_with_a_model, 0, 8);
 	tcase_add_test(cases, file_survives_restart);
