@@ -98,6 +98,9 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, uintptr_t owner,
 	struct zcreq_send *send = zcreq_sendq_at(q, q->tail++);
 	uint32_t iov_tail = q->iov_tail;
 
+	/* with nothing unsent, from the start of the ring: one run is one call */
+	if (q->iov_next == iov_tail)
+		q->iov_next = iov_tail = (iov_tail + q->iov_mask) & ~q->iov_mask;
 	send->owner = owner;
 	send->total_bytes = total_bytes;
 	send->left_bytes = total_bytes;

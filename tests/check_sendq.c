@@ -581,6 +581,39 @@ START_TEST(a_call_takes_as_many_iovecs_as_it_may_and_no_more)
 }
 END_TEST
 
+static uint64_t send_calls(void)
+{
+	struct zcreq_stats stats;
+
+	ck_assert_int_eq(zcreq_conn_stats(conn, &stats, sizeof(stats)), 0);
+	return stats.send_calls;
+}
+
+/* The ring holds a round, but a round does not divide it: where the last one ended must
+ * not cut the next one in two. */
+START_TEST(a_round_that_the_ring_holds_is_one_call)
+{
+	struct iovec iov[3] = {{arena, 1}, {arena + 1, 2}, {arena + 3, 3}};
+	zcreq_id id;
+
+	stub.took = count_iovs;
+	stub.room_bytes = UINT64_MAX;
+	begin(&requests[0]);
+	id = requests[0].heard.id;
+	for (unsigned round = 0; round < 20; round++) {
+		uint64_t calls = send_calls();
+
+		for (unsigned i = 0; i < 5; i++)
+			ck_assert_int_eq(zcreq_send(conn, id, iov, COUNT(iov), 0), 0);
+		ck_assert_int_eq(zcreq_flush(conn), 0);
+		ck_assert_uint_eq(send_calls() - calls, 1);
+	}
+	zcreq_conn_abort(conn, -EPIPE);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	zcreq_dispatch(context);
+}
+END_TEST
+
 START_TEST(i7_a_steady_queue_allocates_nothing)
 {
 	unsigned calls = 0;
@@ -621,6 +654,7 @@ int main(void)
 	tcase_add_loop_test(edges, the_largest_sends_wrap_and_grow_the_rings, 0, 4);
 	tcase_add_test(edges, a_ring_that_has_turned_a_little_grows_when_it_is_full);
 	tcase_add_test(edges, a_call_takes_as_many_iovecs_as_it_may_and_no_more);
+	tcase_add_test(edges, a_round_that_the_ring_holds_is_one_call);
 	tcase_add_test(edges, i7_a_steady_queue_allocates_nothing);
 	suite_add_tcase(s, random);
 	suite_add_tcase(s, edges);
