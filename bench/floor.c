@@ -293,11 +293,12 @@ static void run_client(const struct exchange *e, pid_t server)
 	ns = run_until(&c, start + (uint64_t)(e->secs * 1e9)) - start;
 	cpu = now_ns(clock) - cpu;
 	printf("bench=floor op=read way=%s bs=%zu qd=%u secs=%.1f iops=%.0f mbps=%.1f p50_us=%.0f "
-	       "p99_us=%.0f max_us=%.0f server_cpu=%.2f\n",
+	       "p99_us=%.0f p999_us=%.0f max_us=%.0f server_cpu=%.2f\n",
 	       e->zerocopy ? "zerocopy" : "send", e->bs, e->depth, (double)ns / 1e9,
 	       (double)c.took.count * 1e9 / (double)ns,
 	       (double)c.took.count * (double)e->bs * 1e3 / (double)ns,
 	       histogram_percentile(&c.took, 0.5), histogram_percentile(&c.took, 0.99),
+	       histogram_percentile(&c.took, 0.999),
 	       (double)c.took.slowest_ns / 1000, (double)cpu / (double)ns);
 	fflush(stdout);
 }

@@ -21,7 +21,7 @@ medians() {
 			key = ""
 			for (i = 1; i <= NF; i++) {
 				split($i, word, "=")
-				if (word[1] ~ /^(bench|op|way|bs|qd|queues)$/) key = key $i " "
+				if (word[1] ~ /^(bench|op|way|bs|qd|queues|threads)$/) key = key $i " "
 				else {
 					values[key, word[1]] = values[key, word[1]] " " word[2]
 					if (!((key, word[1]) in seen)) {
@@ -58,23 +58,25 @@ medians() {
 		}' "$1"
 }
 
-# target_ticks: the processor time that it has had, in clock ticks
-target_ticks() {
-	awk '{ print $14 + $15 }' "/proc/$target/stat"
+# target_ns: the processor time that its threads have had
+target_ns() {
+	cat "/proc/$target/task/"*/schedstat | awk '{ ns += $1 } END { printf "%.0f\n", ns }'
 }
 
 # initiator OP BYTES DEPTH SECONDS OPTION...: one round, and how busy the target was
 initiator() {
 	case="--op $1 --bs $2 --qd $3 --secs $4"
 	shift 4
-	ticks=$(target_ticks)
+	used=$(target_ns)
 	before=$(date +%s%N)
 	# shellcheck disable=SC2086  # words
-	line=$(taskset -c 1 bench/nvme --target "$listen" --nqn $nqn $case "$@")
-	ticks=$(($(target_ticks) - ticks))
-	awk -v line="$line" -v ticks=$ticks -v hz="$(getconf CLK_TCK)" \
-		-v ns=$(($(date +%s%N) - before)) \
-		'BEGIN { printf "%s server_cpu=%.2f\n", line, ticks / hz / (ns / 1e9) }'
+	line=$(taskset -c $initiator_cores bench/nvme --target "$listen" --nqn $nqn $case "$@")
+	used=$(($(target_ns) - used))
+	awk -v line="$line" -v used=$used -v ns=$(($(date +%s%N) - before)) -v threads="$threads" \
+		'BEGIN {
+			sub(/queues=[0-9]+/, "& threads=" threads, line)
+			printf "%s server_cpu=%.2f\n", line, used / ns
+		}'
 }
 
 # a read's rounds: the target, and the bare exchange both ways
@@ -92,24 +94,61 @@ reads() {
 	medians rounds.out
 }
 
-nvme_table() {
-	rounds=5 secs=2
-	[ -z "$SHORT" ] || rounds=1 secs=0.3
-	taskset -c 0 examples/nvme-tcp/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn --queue-size 256 \
-		>nvmet.log 2>&1 &
+# serve THREADS CORES INITIATOR_CORES: a target that is ready, its region filled
+serve() {
+	threads=$1 initiator_cores=$3
+	taskset -c "$2" examples/nvme-tcp/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn \
+		--queue-size 256 --threads "$threads" >nvmet.log 2>&1 &
 	target=$!
 	trap 'kill $target 2>/dev/null; wait $target' EXIT
 	until grep -q '^ready' nvmet.log; do sleep 0.1; done
 	listen=$(sed -n 's/^ready listen=\([^ ]*\).*/\1/p' nvmet.log)
-	initiator read 4096 32 0.1 >/dev/null # fills the region, once for all
-	reads 4096 32
-	reads 131072 32
-	reads 4096 1
-	reads 4096 128
+	initiator read 4096 32 0.1 >/dev/null
+}
+
+leave() {
+	kill $target
+	wait $target || true
+	trap - EXIT
+}
+
+# every_depth COMMAND: with the sizes and depths of the table
+every_depth() {
+	"$1" 4096 32
+	"$1" 131072 32
+	"$1" 4096 1
+	"$1" 4096 128
+}
+
+# two_queues BYTES DEPTH: rounds without a floor, as many queues as threads
+two_queues() {
+	round=0
+	: >rounds.out
+	while [ $round -lt "$rounds" ]; do
+		initiator read "$1" "$2" "$secs" --as-it-is --queues 2 >>rounds.out
+		round=$((round + 1))
+	done
+	medians rounds.out
+}
+
+idle() {
+	used=$(target_ns)
+	sleep 5
+	used=$(($(target_ns) - used))
+	echo "bench=nvme op=idle secs=5 cpu_percent=$(awk "BEGIN { printf \"%.3f\", $used / 5e9 * 100 }")"
+}
+
+nvme_table() {
+	rounds=9 secs=1 # short ones: neighbours in time meet the same noise
+	[ -z "$SHORT" ] || rounds=1 secs=0.3
+	serve 1 0 1
+	every_depth reads
 	initiator write 4096 32 "$secs" --as-it-is
 	initiator write 131072 32 "$secs" --as-it-is
-	ticks=$(target_ticks)
-	sleep 5
-	ticks=$(($(target_ticks) - ticks))
-	echo "bench=nvme op=idle secs=5 cpu_percent=$(awk "BEGIN { print $ticks / $(getconf CLK_TCK) / 5 * 100 }")"
+	idle
+	leave
+	# both cores for everybody: what the second thread gets, the initiator has not
+	serve 2 0,1 0,1
+	every_depth two_queues
+	leave
 }

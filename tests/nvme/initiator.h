@@ -70,7 +70,7 @@ enum ini_receive_state {
 	INI_DIGEST,
 };
 
-#define INI_BUFFER 65536
+#define INI_BUFFER 262144
 #define INI_REASON 160
 
 struct ini_queue {

@@ -335,5 +335,7 @@ void ini_receive(struct ini_queue *queue)
 			return;
 		while (queue->in_begin < queue->in_end && !queue->ended)
 			step(queue);
+		/* the target can go on while the rest is read */
+		ini_flush(queue);
 	}
 }
