@@ -150,6 +150,10 @@ void store_expect(const struct store *store, uint64_t first, uint32_t count,
 
 	if (!store->ops->expect)
 		return;
+	if (!store->stripes) {
+		store->ops->expect(store, first, count, step);
+		return;
+	}
 	held = stripes_lock(store->stripes, first, count, STRIPES_READ);
 	store->ops->expect(store, first, count, step);
 	stripes_unlock(store->stripes, held);

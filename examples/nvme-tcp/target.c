@@ -281,6 +281,7 @@ int target_init(struct target *target, const struct options *options)
 	target->health.started_ns = zcreq_now_ns();
 	TAILQ_INIT(&target->conns);
 	TAILQ_INIT(&target->ctrls);
+	SLIST_INIT(&target->spare_tasks);
 	STAILQ_INIT(&target->arrivals);
 	make_serial(target);
 	err = pool_init(&target->pool);
@@ -340,6 +341,7 @@ bool target_end(struct target *target)
 	zcreq_ev_free(target->ev);
 	if (zcreq_context_free(target->context) < 0)
 		return false; /* a connection that was refused still waits for the kernel */
+	tasks_free_spare(target);
 	free(target->received);
 	target->pool.wake = NULL; /* there is nobody any more who sleeps */
 	if (target->loop)

@@ -41,6 +41,7 @@ struct conn;
 struct ctrl;
 struct subsystem;
 struct target;
+struct task;
 
 struct options {
 	const char *listen[LISTENERS_MAX];
@@ -113,6 +114,8 @@ struct target {
 	unsigned listener_count;
 	TAILQ_HEAD(, conn) conns;
 	unsigned conn_count;
+	SLIST_HEAD(, task) spare_tasks;
+	unsigned spare_task_count;
 	TAILQ_HEAD(, ctrl) ctrls;
 	ev_signal on_interrupt, on_terminate, on_statistics;
 	ev_timer give_up; /* when the kernel does not let go */

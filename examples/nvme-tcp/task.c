@@ -30,9 +30,39 @@
 #define IOV_MAX_ANSWER (3 * (TRANSFER_MAX / BLOCK_BYTES) + 1)
 _Static_assert(IOV_MAX_ANSWER <= ZCREQ_IOV_MAX, "an answer is one send");
 
+#define SPARE_TASKS 256 /* kept by a thread: the steady state allocates nothing */
+
+static struct task *take_spare(struct target *target)
+{
+	struct task *task = SLIST_FIRST(&target->spare_tasks);
+
+	if (!task)
+		return malloc(sizeof(*task));
+	SLIST_REMOVE_HEAD(&target->spare_tasks, spare);
+	target->spare_task_count--;
+	return task;
+}
+
+/* The last one is taken first: it is in the cache. */
+static void put_spare(struct target *target, struct task *task)
+{
+	if (target->spare_task_count == SPARE_TASKS) {
+		free(task);
+		return;
+	}
+	SLIST_INSERT_HEAD(&target->spare_tasks, task, spare);
+	target->spare_task_count++;
+}
+
+void tasks_free_spare(struct target *target)
+{
+	while (target->spare_task_count)
+		free(take_spare(target));
+}
+
 struct task *task_new(struct conn *conn, const struct wire_sqe *sqe)
 {
-	struct task *task = malloc(sizeof(*task));
+	struct task *task = take_spare(conn->target);
 
 	if (!task)
 		return NULL;
@@ -94,7 +124,7 @@ static void forget(struct task *task)
 	if (task->heads != task->few_heads)
 		free(task->heads);
 	TAILQ_REMOVE(&task->conn->tasks, task, in_conn);
-	free(task);
+	put_spare(task->conn->target, task);
 }
 
 void task_free(struct task *task)

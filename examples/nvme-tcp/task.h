@@ -26,6 +26,7 @@
 
 struct command;
 struct conn;
+struct target;
 
 enum task_state {
 	TASK_ARRIVING = 1, /* its capsule is not complete */
@@ -39,6 +40,7 @@ enum task_state {
 
 struct task {
 	TAILQ_ENTRY(task) in_conn;
+	SLIST_ENTRY(task) spare;    /* of nobody: to be used again */
 	TAILQ_ENTRY(task) in_queue; /* of the state: ready, wanting, blocked or parked */
 	struct conn *conn;
 	enum task_state state;
@@ -69,6 +71,8 @@ TAILQ_HEAD(task_list, task);
 
 /* NULL without memory. */
 struct task *task_new(struct conn *conn, const struct wire_sqe *sqe);
+/* At the thread's end. */
+void tasks_free_spare(struct target *target);
 /* Not for a task that has begun: that one is freed when it is released. */
 void task_free(struct task *task);
 
