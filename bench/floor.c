@@ -8,8 +8,9 @@
  * client on core 1, one loopback connection, as many answers in one call as there
  * are, up to what the library puts into one.
  *
- *	floor send|zerocopy [BYTES [DEPTH [SECONDS]]]
+ *	floor send|zerocopy [BYTES [DEPTH [SECONDS [SNDBUF]]]]
  *
+ * SNDBUF: of the server's socket, in bytes, 0 for what the kernel finds right;
  * prints what bench/nvme prints, and how busy the server's core was. With zerocopy
  * notifications are read and counted; which buffer they free nobody asks.
  */
@@ -51,6 +52,7 @@ struct exchange {
 	size_t bs;
 	unsigned depth;
 	double secs;
+	int sndbuf; /* 0: the kernel's */
 };
 
 static void die(const char *what)
@@ -292,14 +294,16 @@ static void run_client(const struct exchange *e, pid_t server)
 	c.measuring = true;
 	ns = run_until(&c, start + (uint64_t)(e->secs * 1e9)) - start;
 	cpu = now_ns(clock) - cpu;
-	printf("bench=floor op=read way=%s bs=%zu qd=%u secs=%.1f iops=%.0f mbps=%.1f p50_us=%.0f "
-	       "p99_us=%.0f p999_us=%.0f max_us=%.0f server_cpu=%.2f\n",
-	       e->zerocopy ? "zerocopy" : "send", e->bs, e->depth, (double)ns / 1e9,
+	printf("bench=floor op=read way=%s bs=%zu qd=%u sndbuf=%d secs=%.1f iops=%.0f mbps=%.1f p50_us=%.0f "
+	       "p99_us=%.0f p999_us=%.0f max_us=%.0f server_cpu=%.3f cpu_us_each=%.3f\n",
+	       e->zerocopy ? "zerocopy" : "send", e->bs, e->depth, e->sndbuf,
+	       (double)ns / 1e9,
 	       (double)c.took.count * 1e9 / (double)ns,
 	       (double)c.took.count * (double)e->bs * 1e3 / (double)ns,
 	       histogram_percentile(&c.took, 0.5), histogram_percentile(&c.took, 0.99),
 	       histogram_percentile(&c.took, 0.999),
-	       (double)c.took.slowest_ns / 1000, (double)cpu / (double)ns);
+	       (double)c.took.slowest_ns / 1000, (double)cpu / (double)ns,
+	       (double)cpu / 1e3 / (double)c.took.count);
 	fflush(stdout);
 }
 
@@ -318,6 +322,8 @@ static void open_pair(struct exchange *e)
 	close(listener);
 	setsockopt(e->client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(e->server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (e->sndbuf && setsockopt(e->server, SOL_SOCKET, SO_SNDBUF, &e->sndbuf, sizeof(int)))
+		die("SO_SNDBUF");
 	if (e->zerocopy && setsockopt(e->server, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)))
 		die("SO_ZEROCOPY");
 }
@@ -329,13 +335,14 @@ int main(int argc, char **argv)
 		.bs = argc > 2 ? strtoul(argv[2], NULL, 0) : 4096,
 		.depth = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 0) : 32,
 		.secs = argc > 4 ? atof(argv[4]) : 3,
+		.sndbuf = argc > 5 ? atoi(argv[5]) : 0,
 	};
 	int status = 0;
 	pid_t server;
 
 	if (argc < 2 || (!e.zerocopy && strcmp(argv[1], "send")) || !e.bs || e.bs > REGION ||
 	    !e.depth || e.depth > DEPTH_MOST || e.secs <= 0) {
-		fprintf(stderr, "usage: floor send|zerocopy [BYTES [DEPTH [SECONDS]]]; DEPTH at most %d\n",
+		fprintf(stderr, "usage: floor send|zerocopy [BYTES [DEPTH [SECONDS [SNDBUF]]]]; DEPTH at most %d\n",
 			DEPTH_MOST);
 		return 2;
 	}

@@ -21,7 +21,7 @@ medians() {
 			key = ""
 			for (i = 1; i <= NF; i++) {
 				split($i, word, "=")
-				if (word[1] ~ /^(bench|op|way|bs|qd|queues|threads)$/) key = key $i " "
+				if (word[1] ~ /^(bench|op|way|bs|qd|sndbuf|queues|threads)$/) key = key $i " "
 				else {
 					values[key, word[1]] = values[key, word[1]] " " word[2]
 					if (!((key, word[1]) in seen)) {
@@ -34,7 +34,7 @@ medians() {
 			}
 			if (!(key in known)) { known[key] = 1; keys[++count] = key }
 			if ($1 == "bench=nvme") { target = iops; target_cpu = cpu }
-			else {
+			else if (target) {
 				ratios[key] = ratios[key] " " target / iops
 				costs[key] = costs[key] " " (target_cpu / target) / (cpu / iops)
 			}
@@ -49,7 +49,7 @@ medians() {
 				print line
 			}
 			for (k = 1; k <= count; k++)
-				if (keys[k] ~ /^bench=floor/) {
+				if (keys[k] in ratios) {
 					key = keys[k]
 					sub(/bench=floor/, "bench=nvme ratio=target/floor", key)
 					printf "%siops=%.3f cpu_for_each=%.3f\n", key,
@@ -75,7 +75,7 @@ initiator() {
 	awk -v line="$line" -v used=$used -v ns=$(($(date +%s%N) - before)) -v threads="$threads" \
 		'BEGIN {
 			sub(/queues=[0-9]+/, "& threads=" threads, line)
-			printf "%s server_cpu=%.2f\n", line, used / ns
+			printf "%s server_cpu=%.3f\n", line, used / ns
 		}'
 }
 
@@ -94,6 +94,24 @@ reads() {
 	medians rounds.out
 }
 
+# buffers_table: what the bare exchange costs with each size of the send buffer; sizes
+# take turns
+buffers_table() {
+	rounds=15 secs=0.5
+	[ -z "$SHORT" ] || rounds=1 secs=0.1
+	for bytes in 4096 131072; do
+		round=0
+		: >rounds.out
+		while [ $round -lt "$rounds" ]; do
+			for sndbuf in 0 65536 131072 262144 524288 1048576; do
+				bench/floor send $bytes 32 $secs $sndbuf
+			done >>rounds.out
+			round=$((round + 1))
+		done
+		medians rounds.out | sed '/ratio=/d; s/bench=floor/bench=buffers/'
+	done
+}
+
 # serve THREADS CORES INITIATOR_CORES: a target that is ready, its region filled
 serve() {
 	threads=$1 initiator_cores=$3
@@ -107,8 +125,8 @@ serve() {
 }
 
 leave() {
-	kill $target
-	wait $target || true
+	kill "$target"
+	wait "$target" || true
 	trap - EXIT
 }
 
