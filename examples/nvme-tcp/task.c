@@ -9,6 +9,21 @@
  *
  * Never: sends past a blocked answer, retries on a timer, or copies data.
  *
+ * Headers share the zero-copy call with their data, where they lie, in the task. What
+ * counts is how many PDUs a call takes, not whose memory a header is in; a header copied
+ * ahead with MSG_MORE makes two calls of each PDU. Processor time of one PDU, in us, from
+ * scripts/bench headers 9 200, ways in turn, medians, Linux 6.18 on two busy cores:
+ *
+ *	                            loopback           veth
+ *	                        4 KiB  128 KiB   4 KiB  128 KiB
+ *	copied, many in a call    1.2     32.0     1.1     33.1
+ *	as here                   3.6     54.6     3.2     61.3
+ *	headers in one page       3.3     52.7     3.2     62.4
+ *	one PDU in a call         9.8     46.5    12.5     54.0
+ *	MSG_MORE, then data       9.2     48.9    12.7     53.6
+ *
+ * (Both paths copy in the end, so that zero-copy can only lose on them.)
+ *
  * Answers without data are 24 bytes and are copied into the stream by
  * zcreq_write(): there is nothing to track.
  */
