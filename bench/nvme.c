@@ -39,6 +39,7 @@ struct bench {
 	uint8_t *data; /* one buffer for each command */
 	bool stopping, measuring;
 	uint64_t errors;
+	uint64_t commands; /* ever, also those that are not measured */
 	struct histogram took;
 };
 
@@ -64,6 +65,7 @@ static void finished(struct ini_queue *queue, struct ini_command *command, void 
 {
 	struct bench *bench = arg;
 
+	bench->commands++;
 	if (ini_status(&command->cqe))
 		bench->errors++;
 	if (bench->measuring)
@@ -132,13 +134,14 @@ static bool measure(struct bench *bench)
 	while (ini_in_flight(bench->controller) && ini_controller_poll(bench->controller, 1000))
 		;
 	printf("bench=nvme op=%s bs=%u qd=%u queues=%d secs=%.1f iops=%.0f mbps=%.1f "
-	       "p50_us=%.0f p99_us=%.0f p999_us=%.0f max_us=%.0f errors=%" PRIu64 "\n",
+	       "p50_us=%.0f p99_us=%.0f p999_us=%.0f max_us=%.0f commands=%" PRIu64 " errors=%" PRIu64
+	       "\n",
 	       bench->op, bench->bs, bench->qd, bench->host.io_queues, (double)ns / 1e9,
 	       (double)bench->took.count * 1e9 / (double)ns,
 	       (double)bench->took.count * bench->bs * 1e3 / (double)ns,
 	       histogram_percentile(&bench->took, 0.5), histogram_percentile(&bench->took, 0.99),
 	       histogram_percentile(&bench->took, 0.999),
-	       (double)bench->took.slowest_ns / 1000, bench->errors);
+	       (double)bench->took.slowest_ns / 1000, bench->commands, bench->errors);
 	return !bench->errors;
 }
 

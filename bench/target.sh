@@ -30,13 +30,13 @@ medians() {
 					}
 				}
 				if (word[1] == "iops") iops = word[2]
-				if (word[1] == "server_cpu") cpu = word[2]
+				if (word[1] == "cpu_us_each") cpu = word[2]
 			}
 			if (!(key in known)) { known[key] = 1; keys[++count] = key }
 			if ($1 == "bench=nvme") { target = iops; target_cpu = cpu }
 			else if (target) {
 				ratios[key] = ratios[key] " " target / iops
-				costs[key] = costs[key] " " (target_cpu / target) / (cpu / iops)
+				costs[key] = costs[key] " " target_cpu / cpu
 			}
 		}
 		END {
@@ -74,8 +74,12 @@ initiator() {
 	used=$(($(target_ns) - used))
 	awk -v line="$line" -v used=$used -v ns=$(($(date +%s%N) - before)) -v threads="$threads" \
 		'BEGIN {
+			commands = line
+			sub(/.*commands=/, "", commands)
+			sub(/ commands=[0-9]*/, "", line)
 			sub(/queues=[0-9]+/, "& threads=" threads, line)
-			printf "%s server_cpu=%.3f\n", line, used / ns
+			printf "%s server_cpu=%.3f cpu_us_each=%.3f\n", line, used / ns,
+				used / 1e3 / commands
 		}'
 }
 
