@@ -27,10 +27,11 @@
 struct store;
 struct stripes;
 
-/* What a command looks at in turn; the place of the second is read in the first. */
+/* What a command looks at in turn; where each is, the one before it says. */
 enum store_step {
 	STORE_TABLE,  /* which block is current */
 	STORE_BLOCKS, /* its references */
+	STORE_DATA,   /* the first of what is sent */
 	STORE_STEPS,
 };
 

@@ -33,21 +33,42 @@ static struct memory *memory_of(struct store *store)
 	return (struct memory *)store;
 }
 
+/* How much of a block: the processor goes on by itself once it has seen a sequence.
+ * Serving core, 4 KiB at depth 32, against none, medians of nine rounds in turn: 0.96
+ * with 512 bytes, 0.95 with all of the block. */
+#define FETCH_BYTES 512
+#define CACHE_LINE 64
+
+static void fetch_begin(const uint8_t *data)
+{
+	for (size_t i = 0; i < FETCH_BYTES; i += CACHE_LINE)
+		__builtin_prefetch(data + i);
+}
+
+static struct block *const *place_of(const struct memory *memory, uint64_t place)
+{
+	const struct leaf *leaf = memory->leaves[place / LEAF_BLOCKS];
+
+	return leaf ? &leaf->blocks[place % LEAF_BLOCKS] : NULL;
+}
+
 /* Tables of a large namespace are in no cache, and each look at them would wait. */
 static void memory_expect(const struct store *store, uint64_t first, uint32_t count,
 			  enum store_step step)
 {
 	const struct memory *memory = (const struct memory *)store;
-	struct block *const *place;
-	const struct leaf *leaf;
+	struct block *const *place = place_of(memory, first);
 	uint64_t i;
 
+	if (step == STORE_DATA) {
+		if (place && *place)
+			fetch_begin(block_data(*place));
+		return;
+	}
 	for (i = first; i < first + count; i++) {
-		leaf = memory->leaves[i / LEAF_BLOCKS];
-		if (!leaf)
-			continue;
-		place = &leaf->blocks[i % LEAF_BLOCKS];
-		__builtin_prefetch(step == STORE_TABLE ? (const void *)place : *place, 1);
+		place = place_of(memory, i);
+		if (place)
+			__builtin_prefetch(step == STORE_TABLE ? (const void *)place : *place, 1);
 	}
 }
 
