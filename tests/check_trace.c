@@ -220,6 +220,109 @@ START_TEST(a_drain_and_a_stall_are_told)
 END_TEST
 
 /* The numbers of an event have 32 bits. */
+/* Every word of every event, the clock's apart: kind, whose, status, two numbers. Whose:
+ * the n-th request, or what an event without one has there. */
+struct told {
+	enum zcreq_trace_kind kind;
+	int request; /* -1: none */
+	uint64_t subject;
+	int status;
+	uint32_t first, last;
+};
+
+static void assert_told(uint64_t from, const struct told *told, size_t count)
+{
+	ck_assert_uint_eq(header()->written, from + count);
+	for (size_t i = 0; i < count; i++) {
+		const struct zcreq_trace_event *e = event(from + i);
+		uint64_t subject = told[i].request < 0 ? told[i].subject
+						       : heard[told[i].request].id.bits;
+
+		ck_assert_msg(e->kind == told[i].kind && e->subject == subject && e->conn == 0 &&
+			      e->status == told[i].status && e->first == told[i].first &&
+			      e->last == told[i].last,
+			      "event %zu: kind %u, subject %#llx, status %d, %u, %u", i, e->kind,
+			      (unsigned long long)e->subject, e->status, e->first, e->last);
+	}
+}
+
+START_TEST(every_word_of_two_sends_in_a_batch_and_a_copy)
+{
+	static const struct told told[] = {
+		{ZCREQ_TRACE_OPEN, -1, 0, 0, 0, 0},
+		{ZCREQ_TRACE_BEGIN, 0, 0, 0, 0, 0},
+		{ZCREQ_TRACE_SEND, 0, 0, 0, 0, 1000},
+		{ZCREQ_TRACE_BEGIN, 1, 0, 0, 0, 0},
+		{ZCREQ_TRACE_SEND, 1, 0, 0, 1, 1000},
+		{ZCREQ_TRACE_BATCH, -1, (uint64_t)2000 << 32, 0, 0, 1},
+		{ZCREQ_TRACE_SEND, 1, 0, 0, 2, 300},
+		{ZCREQ_TRACE_BATCH, -1, (uint64_t)300 << 32 | 1, 0, 2, 2},
+		{ZCREQ_TRACE_SEND, 0, 0, 0, 3, 200},
+		{ZCREQ_TRACE_NO_BUFFERS, -1, 0, -ENOBUFS, 2, 0},
+		{ZCREQ_TRACE_COPY, -1, (uint64_t)200 << 32, 0, 3, 3},
+		{ZCREQ_TRACE_FINISH, 0, 0, 0, 0, 0},
+		{ZCREQ_TRACE_FINISH, 1, 0, 0, 0, 0},
+		{ZCREQ_TRACE_NOTIFIED, -1, 0, 0, 0, 1},
+		{ZCREQ_TRACE_RELEASED, 0, 0, 0, 0, 0},
+		{ZCREQ_TRACE_RELEASED, 1, 0, 0, 0, 0},
+	};
+	const struct iovec iov = {data, 1000};
+
+	start();
+	open_stream();
+	for (unsigned i = 0; i < 2; i++) {
+		heard_begin(conn, &heard[i]);
+		ck_assert_int_eq(zcreq_send(conn, heard[i].id, &iov, 1, 0), 0);
+	}
+	ck_assert_int_eq(zcreq_flush(conn), 0);
+	stub_send(conn, heard[1].id, data, 300);
+	stub.zerocopy_error = -ENOBUFS;
+	stub_send(conn, heard[0].id, data, 200);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(zcreq_finish(context, heard[i].id, 0), 0);
+	proven();
+	assert_told(0, told, COUNT(told));
+}
+END_TEST
+
+START_TEST(every_word_of_an_abort)
+{
+	static const struct told told[] = {
+		{ZCREQ_TRACE_ABORT, -1, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_ABORTED, 0, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_SETTLED, 0, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_ABORTED, 1, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_SETTLED, 1, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_DISCONNECT, -1, 0, 0, 0, 0},
+		{ZCREQ_TRACE_QUARANTINED, 0, 0, 0, 0, 0},
+		{ZCREQ_TRACE_DROP, 1, 0, -EIO, 0, 0},
+		{ZCREQ_TRACE_FINISH, 1, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_NOTIFIED, -1, 0, 0, 0, 0},
+		{ZCREQ_TRACE_RELEASED, 1, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_RELEASED, 0, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_CLOSED, -1, 0, -ETIMEDOUT, 0, 0},
+	};
+	zcreq_hold hold;
+	uint64_t from;
+
+	start();
+	open_stream();
+	stub.keeps = true;
+	sent(0);
+	heard_begin(conn, &heard[1]);
+	hold = heard_take(context, &heard[1]);
+	from = header()->written;
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
+	for (uint64_t s = 0; s < 7; s++)
+		zcreq_tick(context, s * 1000000000);
+	ck_assert_int_eq(zcreq_drop(context, hold, -EIO), 0);
+	ck_assert_int_eq(zcreq_finish(context, heard[1].id, 0), 0);
+	stub_prove_all(&stub);
+	zcreq_tick(context, 9000000000);
+	assert_told(from, told, COUNT(told));
+}
+END_TEST
+
 START_TEST(a_send_of_more_than_four_gigabytes_is_told_as_that)
 {
 	const uint64_t sizes[] = {UINT32_MAX - 1, UINT32_MAX, (uint64_t)5 << 30};
@@ -446,6 +549,8 @@ int main(void)
 	tcase_add_test(tcase, an_abort_is_told_with_all_that_follows);
 	tcase_add_test(tcase, copies_holds_and_stale_handles_are_told);
 	tcase_add_test(tcase, a_drain_and_a_stall_are_told);
+	tcase_add_test(tcase, every_word_of_two_sends_in_a_batch_and_a_copy);
+	tcase_add_test(tcase, every_word_of_an_abort);
 	tcase_add_loop_test(tcase, a_send_of_more_than_four_gigabytes_is_told_as_that, 0, 3);
 	tcase_add_test(tcase, a_mark_keeps_sixteen_bytes);
 	tcase_add_test(tcase, the_ring_wraps_and_keeps_the_newest);
