@@ -21,7 +21,6 @@
 #define NAME_MOST 40
 
 static const char *const state_names[] = {
-	[ZCREQ_STATE_FREE] = "free",
 	[ZCREQ_STATE_OPEN] = "open",
 	[ZCREQ_STATE_FINISHED] = "finished",
 	[ZCREQ_STATE_ABORTING] = "aborting",

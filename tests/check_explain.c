@@ -333,7 +333,10 @@ START_TEST(quarantine_says_what_is_awaited)
 {
 	stub.keeps = true;
 	sent(0, 1000);
+	heard_begin(conn, &heard[1]);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
+	assert_says(CONN, "waits for its owner's zcreq_finish()");
+	ck_assert_int_eq(zcreq_finish(context, heard[1].id, 0), 0);
 	tick_at(1500);
 	assert_says(REQUEST, "aborted-finished, status -110 (Connection timed out)");
 	assert_says(REQUEST, "the last packets to leave this machine (quarantine in 5.0 s)");
