@@ -279,11 +279,25 @@ void conn_read_on(struct conn *conn)
 		ev_feed_event(conn->target->loop, &conn->readable, EV_READ);
 }
 
-/* Probing an idle host is for those without a keep-alive timer of their own. */
-static void set_socket(int fd)
+/*
+ * Probing an idle host is for those without a keep-alive timer of their own.
+ *
+ * The send buffer is the kernel's to choose unless it was told. scripts/bench buffers, us
+ * of the serving core for a read over loopback, depth 32, medians of 15 rounds in turn:
+ *
+ *	              kernel  64 KiB  128 KiB  256 KiB  512 KiB  1 MiB
+ *	  4 KiB read     1.53    1.49     1.52     1.52     1.51   1.49
+ *	128 KiB read     37.7    47.9     29.6     31.9     43.0   41.5
+ *
+ * A buffer that stays in the cache is a fifth cheaper for large reads, but a connection
+ * can have no more than it under way, which a long or fast network would not forgive.
+ */
+static void set_socket(int fd, int send_buffer)
 {
 	int one = 1, idle_s = 30, interval_s = 10, probes = 3;
 
+	if (send_buffer)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
@@ -308,7 +322,7 @@ static int open_stream(struct conn *conn, int fd)
 	};
 	int err;
 
-	set_socket(fd);
+	set_socket(fd, (int)options->send_buffer);
 	err = engine_open(conn->target->engine, conn->target->context, &stream, &conn->stream);
 	if (err < 0) {
 		close(fd);

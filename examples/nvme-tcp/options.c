@@ -45,6 +45,8 @@ static const struct number {
 	{ "cap", PLACE(cap_bytes), BLOCK_BYTES, 1u << 30, 1, 8u << 20,
 	  "bytes that one connection may have queued and in flight before its commands\n"
 	  "                           are left unread; and of writes that it was asked for" },
+	{ "send-buffer", PLACE(send_buffer), 0, 1u << 30, 1, 0,
+	  "bytes of each socket's send buffer; 0 leaves it to the kernel" },
 	{ "c2h-data-max", PLACE(c2h_data_max), BLOCK_BYTES, TRANSFER_MAX, BLOCK_BYTES, 256u << 10,
 	  "bytes of data in one C2HData PDU" },
 	{ "h2c-data-max", PLACE(h2c_data_max), BLOCK_BYTES, TRANSFER_MAX, BLOCK_BYTES, 128u << 10,
