@@ -50,6 +50,22 @@ START_TEST(idle_connection_sleeps)
 }
 END_TEST
 
+/* A copy is released by the flush that makes it: that takes no turn of its own. */
+START_TEST(what_is_released_at_once_takes_one_turn)
+{
+	open_end(&ends[0]);
+	ck_assert(!run_for(20));
+	send_from(&ends[0], 100);
+	turns = 0;
+	ck_assert(!run_for(200));
+	ck_assert_uint_eq(ends[0].released, 1);
+	ck_assert_uint_eq(turns, 1);
+	zcreq_conn_abort(ends[0].conn, -ECANCELED);
+	ck_assert(run_for(1000));
+	close(ends[0].peer);
+}
+END_TEST
+
 /* What an ev_io with EV_READ would spin on. */
 START_TEST(unread_data_does_not_spin)
 {
@@ -562,6 +578,7 @@ int main(void)
 	tcase_add_test(cases, loop_without_connections_ends_by_itself);
 	tcase_add_test(cases, sends_go_out_without_a_flush_and_drain_ends_the_loop);
 	tcase_add_test(cases, idle_connection_sleeps);
+	tcase_add_test(cases, what_is_released_at_once_takes_one_turn);
 	tcase_add_test(cases, unread_data_does_not_spin);
 	tcase_add_test(cases, peer_that_does_not_read_does_not_spin);
 	tcase_add_test(cases, reset_ends_without_spinning);
