@@ -353,7 +353,7 @@ static void in_child(void)
 	for (size_t i = 0; i < all.capacity; i++) {
 		struct page *page = &all.table[i];
 
-		if (page->start && page->state == PAGE_PROTECTED) {
+		if (page->state == PAGE_PROTECTED) {
 			page->state = PAGE_PLAIN;
 			set_access(page->start, page->access);
 		}
@@ -400,7 +400,7 @@ void zcreq_guard_pages_stop(void)
 	/* somebody who has put a handler in front of this one goes on calling it */
 	if (--all.users == 0) {
 		sigaction(SIGSEGV, NULL, &now);
-		if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault)
+		if (now.sa_sigaction == on_fault)
 			sigaction(SIGSEGV, &all.before, NULL);
 	}
 	unlock();
