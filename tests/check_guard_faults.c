@@ -189,12 +189,16 @@ END_TEST
 /* The handlers of fork(2) are there for good, so there is one set of them. */
 START_TEST(fork_is_handled_once)
 {
+	int lowest = dup(STDIN_FILENO);
+
+	close(lowest);
 	open_scene(ZCREQ_GUARD_PROTECT);
 	close_scene();
 	let_fail(CALL_NONE, 0);
 	open_scene(ZCREQ_GUARD_PROTECT);
 	close_scene();
 	ck_assert_uint_eq(made[CALL_PTHREAD_ATFORK], 0);
+	ck_assert_int_eq(dup(STDIN_FILENO), lowest); /* and no descriptor is left */
 }
 END_TEST
 

@@ -229,6 +229,35 @@ START_TEST(a_page_keeps_the_rest_of_its_access)
 }
 END_TEST
 
+static unsigned heard[2];
+static struct zcreq_guard_area neighbours[2];
+
+static bool hear(struct zcreq_guard_area *area, const char *address, uint64_t offset_bytes)
+{
+	CLAIM(address == memory + PAGE + 5 && offset_bytes == 5);
+	heard[area - neighbours]++;
+	return false;
+}
+
+/* What is behind its last iovec is not the area's. */
+START_TEST(an_area_ends_with_its_last_iovec)
+{
+	const struct iovec iov[] = {{memory, PAGE}, {memory + PAGE, PAGE}};
+
+	for (unsigned i = 0; i < COUNT(neighbours); i++) {
+		neighbours[i] = (struct zcreq_guard_area){
+			.iov = &iov[i], .iovcnt = 1, .written = hear,
+		};
+		zcreq_guard_pages_take(&neighbours[i]);
+	}
+	*(volatile char *)(memory + PAGE + 5) = 'b';
+	ck_assert_uint_eq(heard[0], 0);
+	ck_assert_uint_eq(heard[1], 1);
+	for (unsigned i = 0; i < COUNT(neighbours); i++)
+		zcreq_guard_pages_give(&neighbours[i], false);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("guard_pages");
@@ -239,6 +268,7 @@ int main(void)
 	tcase_add_loop_test(pages, a_page_is_protected_while_an_area_has_it, 0, 3);
 	tcase_add_test(pages, an_area_of_many_pages);
 	tcase_add_loop_test(pages, each_mapping_is_found_in_a_long_list, 0, 2);
+	tcase_add_test(pages, an_area_ends_with_its_last_iovec);
 	tcase_add_loop_test(pages, pages_behind_the_last_mapping, 0, 2);
 	tcase_add_loop_test(pages, a_page_keeps_the_rest_of_its_access, 0, 4);
 	suite_add_tcase(s, pages);
