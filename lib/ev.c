@@ -192,6 +192,12 @@ static bool flush_engines(const struct zcreq_ev *ev)
 	return more;
 }
 
+static void at_the_latest(uint64_t *deadline_ns, uint64_t when_ns)
+{
+	if (*deadline_ns > when_ns)
+		*deadline_ns = when_ns;
+}
+
 /*
  * Flushes, waits for what is missing, and calls back. True: callbacks ran, which may have
  * queued more; it is not in the deadline.
@@ -201,11 +207,11 @@ static bool one_round(struct zcreq_ev *ev, uint64_t now_ns, uint64_t *deadline_n
 	*deadline_ns = zcreq_tick(ev->context, now_ns);
 	follow_changed(ev, true);
 	if (flush_engines(ev))
-		*deadline_ns = now_ns;
-	if (ev->remote < 0 && follow_remote(ev) < 0 && *deadline_ns > now_ns + RETRY_NS)
-		*deadline_ns = now_ns + RETRY_NS;
-	if (!follow_changed(ev, false) && *deadline_ns > now_ns + RETRY_NS)
-		*deadline_ns = now_ns + RETRY_NS;
+		at_the_latest(deadline_ns, now_ns);
+	if (ev->remote < 0 && follow_remote(ev) < 0)
+		at_the_latest(deadline_ns, now_ns + RETRY_NS);
+	if (!follow_changed(ev, false))
+		at_the_latest(deadline_ns, now_ns + RETRY_NS);
 	return zcreq_dispatch(ev->context) > 0;
 }
 

@@ -3,6 +3,7 @@
  * check_ev_untie.c - what is untied, freed or closed while the loop is at work on it
  */
 #include <errno.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "ev_scene.h"
@@ -161,7 +162,7 @@ START_TEST(untied_connection_is_left_alone)
 }
 END_TEST
 
-/* Closed before the loop has had a turn to notice. */
+/* Closed before the loop has had a turn to notice, and with one in between. */
 START_TEST(untied_when_it_is_closed_already)
 {
 	struct zcreq_stream_options options = { .size = sizeof(options) };
@@ -174,10 +175,49 @@ START_TEST(untied_when_it_is_closed_already)
 	ck_assert_int_eq(zcreq_conn_abort(ends[0].conn, -ECANCELED), 0);
 	zcreq_dispatch(context);
 	ck_assert_int_eq(zcreq_stream_fd(ends[0].conn), -EBADF);
+	turns = 0;
+	ck_assert(!_i || !run_for(50));
+	ck_assert_uint_eq(turns, _i);
 	zcreq_ev_conn_free(ends[0].tie);
 	zcreq_conn_free(ends[0].conn);
 	ck_assert(run_for(1000));
 	close(fd[1]);
+}
+END_TEST
+
+static int nothing_to_flush(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+START_TEST(engines_are_untied_with_the_loop)
+{
+	struct zcreq_ev_engine *engine;
+	int fd = eventfd(0, EFD_NONBLOCK);
+	struct zcreq_ev *other;
+
+	ck_assert_int_eq(zcreq_ev_new(loop, context, &other), 0);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(zcreq_ev_engine_new(other, i ? fd : dup(fd), nothing_to_flush,
+						     NULL, &engine), 0);
+	zcreq_ev_free(other);
+	ck_assert(run_for(1000));
+	close(fd);
+}
+END_TEST
+
+/* A copy is released by the flush before the loop sleeps. */
+START_TEST(untied_from_the_loop_in_a_flush)
+{
+	open_end(&ends[0]);
+	ends[0].on_released = free_everything;
+	send_from(&ends[0], 100);
+	ck_assert(run_for(1000));
+	ck_assert_uint_eq(ends[0].released, 1);
+	zcreq_conn_free(ends[0].conn);
+	zcreq_dispatch(context);
+	close(ends[0].peer);
 }
 END_TEST
 
@@ -209,8 +249,10 @@ int main(void)
 	tcase_add_test(cases, untied_while_its_event_waits);
 	tcase_add_loop_test(cases, untied_in_any_order, 0, 6);
 	tcase_add_test(cases, untied_connection_is_left_alone);
-	tcase_add_test(cases, untied_when_it_is_closed_already);
+	tcase_add_loop_test(cases, untied_when_it_is_closed_already, 0, 2);
+	tcase_add_test(cases, engines_are_untied_with_the_loop);
 	tcase_add_test(cases, untied_from_the_loop_in_a_tick);
+	tcase_add_test(cases, untied_from_the_loop_in_a_flush);
 	suite_add_tcase(suite, cases);
 	return suite_run(suite);
 }
