@@ -449,6 +449,33 @@ START_TEST(room_is_told_once_after_a_refusal_and_not_without)
 }
 END_TEST
 
+/* There is room again at half of the limit, and not a byte above. */
+START_TEST(room_is_told_at_half_of_the_limit)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+	options.hooks = &heard_hooks;
+	options.arg = &hooks;
+	options.limit_bytes = 128;
+	stub_init(&stub);
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	heard_begin(conn, &heard);
+	stub_send(conn, heard.id, data, 1);
+	stub_send(conn, heard.id, data, 64);
+	stub_send(conn, heard.id, data, 63);
+	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
+	stub_notify(&stub, 2, 2, false);
+	zcreq_process(conn, POLLERR);
+	ck_assert_uint_eq(hooks.room, 0);
+	stub_notify(&stub, 0, 0, false);
+	zcreq_process(conn, POLLERR);
+	ck_assert_uint_eq(hooks.room, 1);
+	stub.unproven = 1;
+}
+END_TEST
+
 START_TEST(a_full_connection_still_says_what_else_is_wrong)
 {
 	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
@@ -519,6 +546,7 @@ static void add_ends(Suite *s)
 	tcase_add_test(ends, poll_bits_of_others_are_ignored);
 	tcase_add_test(ends, one_connection_ends_and_its_neighbour_does_not_notice);
 	tcase_add_test(ends, room_is_told_once_after_a_refusal_and_not_without);
+	tcase_add_test(ends, room_is_told_at_half_of_the_limit);
 	tcase_add_test(ends, a_full_connection_still_says_what_else_is_wrong);
 	tcase_add_test(ends, a_closed_connection_that_is_not_freed_keeps_the_context);
 	suite_add_tcase(s, ends);

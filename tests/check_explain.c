@@ -246,6 +246,7 @@ START_TEST(the_connection_with_the_oldest_request_is_told_of_first)
 	assert_says(CONTEXT, _i ? "connection 1: " : "connection 0: ");
 	told = strstr(text, "connection ");
 	ck_assert_int_eq(told[strlen("connection ")], _i ? '1' : '0');
+	ck_assert_ptr_nonnull(strstr(text, _i ? "connection 0: " : "connection 1: "));
 	ck_assert_int_eq(zcreq_finish(context, heard[_i].id, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard[!_i].id, 0), 0);
 	zcreq_dispatch(context);

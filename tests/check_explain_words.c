@@ -121,6 +121,37 @@ START_TEST(a_closed_window_on_an_old_kernel_for_programs)
 }
 END_TEST
 
+START_TEST(a_connection_without_a_watchdog_in_full)
+{
+	struct zcreq_stream_options o = stub_options(&stub);
+
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+	stub_init(&stub);
+	ck_assert_int_eq(zcreq_stream_open(context, &o, &conn), 0);
+	sent(0, 1000);
+	assert_is(CONN, ZCREQ_TEXT,
+		"connection 1: open, 1 request not released\n"
+		"  0 bytes unsent, 1000 in the kernel in 1 batch (ids from 0)\n"
+		"  0 bytes not ACKed, 0 retransmits, nothing heard for 0 ms: the peer is there; "
+		"no watchdog\n"
+		"  request #: finished, 0 ms old\n"
+		"    send of 1000 bytes, 0 ms old: 1000 in the kernel, ACKed\n"
+		"    waits for the notification, when the rest of its batch is ACKed");
+	assert_is(CONN, ZCREQ_JSON,
+		"{\"connection\":1,\"state\":\"open\",\"request_count\":1,\"status\":0,"
+		"\"unsent_bytes\":0,\"kernel_bytes\":1000,\"batches\":1,\"oldest_id\":0,"
+		"\"disconnected\":false,\"peer\":{\"verdict\":\"congested\",\"heard_ms\":0,"
+		"\"retransmits\":0,\"probes\":0,\"window_closed\":false,\"unacked_bytes\":0,"
+		"\"look_in_ms\":null},\"requests\":[{\"request\":\"#\",\"connection\":1,"
+		"\"state\":\"finished\",\"status\":0,\"age_ms\":0,\"send_count\":1,"
+		"\"send_bytes\":1000,\"sends\":[{\"bytes\":1000,\"unsent_bytes\":0,"
+		"\"kernel_bytes\":1000,\"acked_bytes\":1000,\"age_ms\":0}],\"hold_count\":0,"
+		"\"holds\":[],\"waits_for\":[\"the notification, when the rest of its batch is "
+		"ACKed\"]}]}");
+}
+END_TEST
+
 START_TEST(an_aborted_connection_in_full)
 {
 	stub.keeps = true;
@@ -154,6 +185,7 @@ int main(void)
 	tcase_add_test(tcase, half_sent_requests_in_full);
 	tcase_add_test(tcase, half_sent_requests_in_full_for_programs);
 	tcase_add_test(tcase, a_closed_window_on_an_old_kernel_for_programs);
+	tcase_add_test(tcase, a_connection_without_a_watchdog_in_full);
 	tcase_add_test(tcase, an_aborted_connection_in_full);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);

@@ -105,6 +105,19 @@ START_TEST(a_copying_path_is_paused)
 }
 END_TEST
 
+/* Seven of eight are enough, and one less is not. */
+START_TEST(the_share_that_pauses_is_seven_eighths)
+{
+	const unsigned copied = ZCREQ_POLICY_WINDOW / 8 * 7 - !_i;
+
+	init(ZCREQ_MODE_AUTO, 0);
+	notify(ZCREQ_POLICY_PROBE, 0);
+	for (unsigned i = 0; i < ZCREQ_POLICY_WINDOW; i++)
+		zcreq_policy_notified(&policy, 1, i < copied);
+	ck_assert(wants(LARGE) == !_i);
+}
+END_TEST
+
 START_TEST(a_path_that_copies_from_the_start_is_paused_after_a_probe)
 {
 	init(ZCREQ_MODE_AUTO, 0);
@@ -467,6 +480,7 @@ int main(void)
 	tcase_add_test(decides, field_folly_one_copied_notification_changes_nothing);
 	tcase_add_loop_test(decides, a_share_below_the_limit_changes_nothing, 0, 76);
 	tcase_add_test(decides, a_copying_path_is_paused);
+	tcase_add_loop_test(decides, the_share_that_pauses_is_seven_eighths, 0, 2);
 	tcase_add_test(decides, a_path_that_copies_from_the_start_is_paused_after_a_probe);
 	tcase_add_loop_test(decides, a_merged_notification_counts_each_of_its_ids, 0, 2);
 	tcase_add_test(decides, small_batches_do_not_shorten_the_pause);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -379,6 +380,39 @@ START_TEST(only_the_first_of_many_drops_wakes)
 }
 END_TEST
 
+static void *drop_first(void *arg)
+{
+	(void)arg;
+	CLAIM(zcreq_drop_remote(context, holds[0], 0) == 0);
+	return NULL;
+}
+
+/* A thread that is still inside the call that wakes: here it cannot get on, because the
+ * counter is full and its write was made to wait. */
+START_TEST(the_context_stays_until_the_last_thread_has_left)
+{
+	uint64_t full = UINT64_MAX - 1;
+	pthread_t thread;
+	int fd;
+
+	setup();
+	begin_held(1);
+	fd = zcreq_remote_fd(context);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
+	ck_assert_int_eq(pthread_create(&thread, NULL, drop_first, NULL), 0);
+	while (!heards[0].released)
+		zcreq_dispatch(context);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
+	ck_assert_int_eq(read(fd, &full, sizeof(full)), sizeof(full));
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(zcreq_context_free(context), 0);
+	ck_assert_int_eq(memory.live, 0);
+}
+END_TEST
+
 START_TEST(a_stale_drop_wakes_nobody_and_errno_is_left_alone)
 {
 	setup();
@@ -405,6 +439,7 @@ int main(void)
 	tcase_add_test(opening, a_program_that_polls_has_no_descriptor);
 	tcase_add_test(opening, the_descriptor_tells_of_drops_until_it_is_processed);
 	tcase_add_test(opening, only_the_first_of_many_drops_wakes);
+	tcase_add_test(opening, the_context_stays_until_the_last_thread_has_left);
 	tcase_add_test(opening, a_stale_drop_wakes_nobody_and_errno_is_left_alone);
 	suite_add_tcase(s, opening);
 	tcase_add_checked_fixture(drops, setup, teardown);

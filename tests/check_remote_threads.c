@@ -10,13 +10,11 @@
 #include "suite.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <zcreq/zcreq.h>
 
@@ -232,43 +230,6 @@ START_TEST(i1_holds_dropped_by_four_threads_are_taken_in_once_each)
 }
 END_TEST
 
-static void *drop_one(void *hold)
-{
-	CLAIM(zcreq_drop_remote(context, *(zcreq_hold *)hold, 0) == 0);
-	return NULL;
-}
-
-/* A thread that is still inside the call that wakes: here it cannot get on, because the
- * counter is full and its write was made to wait. */
-START_TEST(the_context_stays_until_the_last_thread_has_left)
-{
-	uint64_t full = UINT64_MAX - 1;
-	pthread_t thread;
-	zcreq_hold hold;
-	zcreq_id id;
-	int fd;
-
-	open_all(0);
-	fd = zcreq_remote_fd(context);
-	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
-	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
-	id = begin(0, 1);
-	hold = take(id);
-	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, drop_one, &hold), 0);
-	while (!released) {
-		zcreq_dispatch(context);
-		sched_yield();
-	}
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
-	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
-	ck_assert_int_eq(read(fd, &full, sizeof(full)), sizeof(full));
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	ck_assert_int_eq(zcreq_context_free(context), 0);
-}
-END_TEST
-
 /* The same hold for several, so that claims race; the order of releases is free. */
 START_TEST(i3_of_claims_that_race_one_wins)
 {
@@ -328,7 +289,6 @@ int main(void)
 	tcase_set_timeout(threads, 300);
 	tcase_add_loop_test(threads, i1_holds_dropped_by_four_threads_are_taken_in_once_each, 0, 2);
 	tcase_add_test(threads, i3_of_claims_that_race_one_wins);
-	tcase_add_test(threads, the_context_stays_until_the_last_thread_has_left);
 	tcase_add_test(threads, a_context_is_freed_behind_the_last_drop);
 	suite_add_tcase(s, threads);
 	return suite_run(s);

@@ -184,6 +184,7 @@ START_TEST(copies_holds_and_stale_handles_are_told)
 	ck_assert_int_eq(event(from + 1)->status, -EIO);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), -ESTALE);
 	ck_assert_int_eq(event(header()->written - 1)->kind, ZCREQ_TRACE_STALE);
+	ck_assert_int_eq(event(header()->written - 1)->status, -ESTALE);
 	ck_assert_uint_eq(event(header()->written - 1)->subject, hold.bits);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), -ESTALE);
