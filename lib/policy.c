@@ -9,7 +9,7 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 	*policy = (struct zcreq_policy){
 		.state = mode == ZCREQ_MODE_ALWAYS  ? ZCREQ_POLICY_ALWAYS
 			 : mode == ZCREQ_MODE_NEVER ? ZCREQ_POLICY_NEVER
-						    : ZCREQ_POLICY_PROBING,
+						    : ZCREQ_POLICY_STARTING,
 		.threshold_bytes = threshold_bytes ? threshold_bytes : THRESHOLD_BYTES,
 		.pause_batches = ZCREQ_POLICY_PAUSE_LEAST,
 	};
@@ -21,6 +21,7 @@ static void enter(struct zcreq_policy *policy, enum zcreq_policy_state state)
 	policy->state = (uint8_t)state;
 	policy->window_ids = 0;
 	policy->window_copied = 0;
+	policy->asked_batches = 0;
 }
 
 static void pause_longer(struct zcreq_policy *policy)

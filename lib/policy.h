@@ -13,8 +13,10 @@
  * is never off for good. A batch that the kernel refused for want of locked or of option
  * memory, and that was copied for that, counts like one that it copied itself.
  *
- * A connection begins with a probe: on loopback a window's worth of batches is a
- * twentieth of what it sends in a quarter of a second.
+ * A connection starts with zero-copy, and the first few ids decide: on loopback a
+ * window's worth of batches is a twentieth of what it sends in a quarter of a second. A
+ * probe later on asks for no more than it needs, since what is not acknowledged yet can be
+ * twice as much again.
  *
  * A good probe begins a window, and only a good window makes the next pause short
  * again: on a path that is good for a probe and no longer the pauses go on doubling.
@@ -22,7 +24,7 @@
  * ends of one.
  *
  *	             share of copied at least 7/8
- *	  USING ------------------------------------> PAUSED
+ *	  STARTING, USING --------------------------> PAUSED
  *	    ^   <-- a window with a lower share --.     |  rest is over
  *	    |                                     |     v
  *	    '---------------------------------- PROBING-'   (high share: PAUSED, longer)
@@ -36,9 +38,10 @@
 #include <zcreq/stream.h>
 
 enum zcreq_policy_state {
-	ZCREQ_POLICY_USING = 1,
-	ZCREQ_POLICY_PAUSED,
+	ZCREQ_POLICY_STARTING = 1,
+	ZCREQ_POLICY_USING,
 	ZCREQ_POLICY_PROBING,
+	ZCREQ_POLICY_PAUSED, /* from here on notifications say nothing */
 	ZCREQ_POLICY_ALWAYS, /* mode always: stays */
 	ZCREQ_POLICY_NEVER,  /* mode never, or the socket cannot: stays */
 };
@@ -50,6 +53,7 @@ struct zcreq_policy {
 	uint32_t window_copied;   /* of these, copied after all */
 	uint32_t rest_batches;    /* until the next probe, when paused */
 	uint32_t pause_batches;   /* how long the next pause is */
+	uint32_t asked_batches;   /* since the probe began, whether or not it wanted them */
 };
 
 void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
@@ -70,17 +74,21 @@ static inline bool zcreq_policy_wants(struct zcreq_policy *policy, uint64_t byte
 		return true;
 	if (policy->state == ZCREQ_POLICY_NEVER || bytes < policy->threshold_bytes)
 		return false;
-	if (policy->state != ZCREQ_POLICY_PAUSED)
+	if (policy->state == ZCREQ_POLICY_USING || policy->state == ZCREQ_POLICY_STARTING)
 		return true;
-	if (policy->rest_batches-- == 0)
+	if (policy->state == ZCREQ_POLICY_PAUSED) {
+		if (policy->rest_batches--)
+			return false;
 		zcreq_policy_decide(policy);
-	return policy->state != ZCREQ_POLICY_PAUSED;
+	}
+	/* again if no word comes of those that were asked for: some may have had no room */
+	return policy->asked_batches++ % ZCREQ_POLICY_PAUSE_LEAST < ZCREQ_POLICY_PROBE;
 }
 
 /* So many ids were notified, all of them copied or none. */
 static inline void zcreq_policy_notified(struct zcreq_policy *policy, uint32_t ids, bool copied)
 {
-	if (policy->state != ZCREQ_POLICY_USING && policy->state != ZCREQ_POLICY_PROBING)
+	if (policy->state >= ZCREQ_POLICY_PAUSED)
 		return;
 	policy->window_ids += ids;
 	policy->window_copied += copied ? ids : 0;

@@ -218,6 +218,22 @@ START_TEST(a_path_that_is_good_for_a_probe_only_is_asked_ever_less)
 }
 END_TEST
 
+/* What is asked for while nobody answers: all at the start, and a few in a probe. */
+START_TEST(a_probe_asks_for_no_more_than_it_needs)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	for (unsigned i = 0; i < 1000; i++)
+		ck_assert(wants(LARGE));
+	notify(ZCREQ_POLICY_PROBE, 100);
+	ck_assert_uint_eq(pause_length(1000000), ZCREQ_POLICY_PAUSE_LEAST);
+	for (unsigned i = 1; i < 4 * ZCREQ_POLICY_PAUSE_LEAST; i++)
+		ck_assert(wants(LARGE) == (i % ZCREQ_POLICY_PAUSE_LEAST < ZCREQ_POLICY_PROBE));
+	notify(ZCREQ_POLICY_PROBE, 0);
+	for (unsigned i = 0; i < 1000; i++)
+		ck_assert(wants(LARGE));
+}
+END_TEST
+
 START_TEST(refused_batches_count_like_copied_ones)
 {
 	init(ZCREQ_MODE_AUTO, 0);
@@ -488,6 +504,7 @@ int main(void)
 	tcase_add_test(decides, field_folly_a_path_that_stops_copying_is_used_again);
 	tcase_add_loop_test(decides, late_notifications_do_not_disturb_a_pause, 0, 2);
 	tcase_add_test(decides, a_path_that_is_good_for_a_probe_only_is_asked_ever_less);
+	tcase_add_test(decides, a_probe_asks_for_no_more_than_it_needs);
 	tcase_add_test(decides, refused_batches_count_like_copied_ones);
 	tcase_add_loop_test(decides, it_changes_its_mind_at_most_once_each_way_in_a_probe_interval,
 			    0, 200);
