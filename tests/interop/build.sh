@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# build.sh - makes the guest of the interop test: a Linux NVMe/TCP host in 30 MB
+# build.sh - makes the guest of the interop test: a Linux NVMe/TCP host in 120 MB
 #
 #   build.sh OUTDIR     writes OUTDIR/{vmlinuz,initrd.cpio,version}
 #
 # Everything that runs in the guest is Debian's own: the cloud kernel with its
 # modules, nvme-cli, e2fsprogs and busybox, taken from packages that `apt-get
-# download` fetches (no root needed) and OUTDIR/debs keeps. Only /init, the agent
-# and the block tester are ours (src/).
+# download` fetches (no root needed) and OUTDIR/debs keeps, and fio, which is this
+# machine's. Only /init, the agent and the block tester are ours (src/).
 #
 # KERNEL_PACKAGE names another kernel: a meta package or an image.
 # Exit 77: this machine lacks something; the last line says what.
@@ -37,7 +37,7 @@ lacking() {
 check_tools() {
 	local tool
 	[ "$(uname -m)" = x86_64 ] || lacking "the guest is x86-64, this machine is $(uname -m)"
-	for tool in apt-get apt-cache dpkg busybox cpio depmod xz ldd "${CC:-gcc}"; do
+	for tool in apt-get apt-cache dpkg busybox cpio depmod xz ldd fio "${CC:-gcc}"; do
 		command -v "$tool" >/dev/null || lacking "needs $tool"
 	done
 	if ldd "$(command -v busybox)" >/dev/null 2>&1; then
@@ -112,10 +112,19 @@ install_programs() {
 	cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
 }
 
+# fio is linked with all that it can speak to, Ceph and Gluster too: 60 libraries,
+# which it does not start without. They are most of the image, and in a folder of
+# their own because the file system check copies /lib.
+install_fio() {
+	cp "$(command -v fio)" "$root/usr/bin/"
+	ldd "$root/usr/bin/fio" | awk '$3 ~ /^\// { print $3 }' |
+		xargs cp -L -t "$root/usr/lib/x86_64-linux-gnu/"
+}
+
 check_tools
 rm -rf "$work"
 mkdir -p "$debs" "$work/kernel" "$work/user" "$root"/{bin,sbin,usr/sbin,usr/bin,etc/nvme,lib64} \
-	"$root"/{lib/x86_64-linux-gnu,dev,proc,sys,tmp,job,run,mnt}
+	"$root"/{lib/x86_64-linux-gnu,usr/lib/x86_64-linux-gnu,dev,proc,sys,tmp,job,run,mnt}
 
 kernel=$(kernel_image)
 unpack "$work/kernel" "$kernel"
@@ -127,6 +136,7 @@ cp "$work/kernel/boot/vmlinuz-$version" "$out/vmlinuz"
 install_busybox
 install_modules
 install_programs
+install_fio
 "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -static -pthread -o "$root/bin/nvio" "$sources/nvio.c" ||
 	lacking "cannot build a static program (package libc6-dev)"
 install -m 755 "$sources/nvmet" "$root/bin/nvmet"

@@ -4,6 +4,7 @@
 Every function takes a Bench (the report, the target, the guests) and returns a
 detail for the log or raises. The vanish case has a file of its own, vanish.py.
 """
+import json
 import shutil
 import subprocess
 import time
@@ -152,6 +153,34 @@ def mixed(bench):
     return last_line(bench.shell(
         f"nvio {DEVICE} write bs=4k size=16M seed=8 thr=32 >/dev/null && "
         f"nvio {DEVICE} mixed bs=4k size=16M seed=8 thr=64 rand=1 secs=5", timeout=60))
+
+
+def fio(bench, *options):
+    """What one fio job did to the device, in fio's own words."""
+    return json.loads(bench.shell(
+        f"fio --name=job --filename={DEVICE} --ioengine=libaio --direct=1 --thread --bs=4k --iodepth=32 --size=32M "
+        f"--output-format=json --output=/tmp/fio.json {' '.join(options)} 2>&1 >/dev/null && cat /tmp/fio.json",
+        timeout=120))["jobs"][0]
+
+
+def fio_verifies(bench):
+    """Every block is read or written once, in random order, and those written are read back."""
+    job = fio(bench, "--rw=randrw", "--verify=crc32c", "--verify_state_save=0")
+    reads, writes = job["read"]["total_ios"], job["write"]["total_ios"]
+    if job["error"] or not writes or reads != 32 * 256:
+        raise Failure(f"error {job['error']}, {writes} writes, {reads} reads of {32 * 256}")
+    return f"{writes} writes read back among {reads} reads"
+
+
+def fio_measures(bench):
+    """A figure from the host's block layer. The guest is emulated where there is no KVM: then
+    the figure tells of the emulator, and only that it is there tells of the target."""
+    read = fio(bench, "--rw=randread", "--time_based", "--runtime=5")["read"]
+    if not read["total_ios"]:
+        raise Failure("no reads")
+    p50, p99 = (read["clat_ns"]["percentile"][f"{percent}.000000"] / 1000 for percent in (50, 99))
+    bench.report.note(f"bench=fio op=randread bs=4096 qd=32 iops={read['iops']:.0f} p50_us={p50:.0f} p99_us={p99:.0f}")
+    return f"{read['total_ios']} reads"
 
 
 def capture(bench):
