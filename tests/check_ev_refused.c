@@ -189,9 +189,14 @@ START_TEST(the_drops_of_others_that_epoll_refuses_are_tried_again_without_spinni
 	ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);
 	ck_assert_int_eq(zcreq_take(context, id, &swap.hold), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	open_end(&ends[1]); /* whose deadline comes before the next try */
+	send_from(&ends[1], BIG);
+	ck_assert_int_eq(zcreq_conn_drain(ends[1].conn, zcreq_now_ns() + 5000000), 0);
 	swap_out(&swap, zcreq_remote_fd(context));
 	ck_assert(run_for(5000));
 	ck_assert_uint_eq(ends[0].released, 1);
+	ck_assert_int_eq(ends[1].status, -ETIMEDOUT);
+	close(ends[1].peer);
 	swapped(&swap);
 	zcreq_conn_abort(ends[0].conn, -ECANCELED);
 	ck_assert(run_for(1000));
