@@ -116,11 +116,12 @@ buffers_table() {
 	done
 }
 
-# serve THREADS CORES INITIATOR_CORES: a target that is ready, its region filled
+# serve THREADS CORES INITIATOR_CORES OPTION...: a target that is ready, its region filled
 serve() {
-	threads=$1 initiator_cores=$3
-	taskset -c "$2" examples/nvme-tcp/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn \
-		--queue-size 256 --threads "$threads" >nvmet.log 2>&1 &
+	threads=$1 cores=$2 initiator_cores=$3
+	shift 3
+	taskset -c "$cores" examples/nvme-tcp/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn \
+		--queue-size 256 --threads "$threads" "$@" >nvmet.log 2>&1 &
 	target=$!
 	trap 'kill $target 2>/dev/null; wait $target' EXIT
 	until grep -q '^ready' nvmet.log; do sleep 0.1; done
@@ -142,15 +143,26 @@ every_depth() {
 	"$1" 4096 128
 }
 
-# two_queues BYTES DEPTH: rounds without a floor, as many queues as threads
-two_queues() {
-	round=0
+# alone BYTES DEPTH [OPTION...]: rounds without a floor
+alone() {
+	bytes=$1 depth=$2 round=0
+	shift 2
 	: >rounds.out
 	while [ $round -lt "$rounds" ]; do
-		initiator read "$1" "$2" "$secs" --as-it-is --queues 2 >>rounds.out
+		initiator read "$bytes" "$depth" "$secs" --as-it-is "$@" >>rounds.out
 		round=$((round + 1))
 	done
 	medians rounds.out
+}
+
+# as many queues as threads
+two_queues() {
+	alone "$1" "$2" --queues 2
+}
+
+# a target that never sleeps, as those do that poll
+polled() {
+	alone "$1" "$2" | sed 's/bench=nvme/& polled=1/'
 }
 
 idle() {
@@ -168,6 +180,9 @@ nvme_table() {
 	initiator write 4096 32 "$secs" --as-it-is
 	initiator write 131072 32 "$secs" --as-it-is
 	idle
+	leave
+	serve 1 0 1 --poll
+	every_depth polled
 	leave
 	# both cores for everybody: what the second thread gets, the initiator has not
 	serve 2 0,1 0,1
