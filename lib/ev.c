@@ -110,16 +110,24 @@ static int follow(struct zcreq_ev_conn *tie)
 	return ret;
 }
 
-/* Drops of other threads wake the loop, from when the context allows them. Without a
- * pointer and without reading: being awake is all that is wanted, dispatch takes them. */
-static int follow_remote(struct zcreq_ev *ev)
+/* The descriptor wakes the loop. Without a pointer and without reading: being awake is
+ * all that is wanted. */
+static int wake_by(const struct zcreq_ev *ev, int fd)
 {
 	struct epoll_event entry = { .events = EPOLLIN | EPOLLET };
+
+	return control(ev, EPOLL_CTL_ADD, fd, &entry);
+}
+
+/* Drops of other threads wake the loop, from when the context allows them; dispatch
+ * takes them. */
+static int follow_remote(struct zcreq_ev *ev)
+{
 	int fd = zcreq_remote_fd(ev->context), ret;
 
 	if (fd < 0)
 		return 0;
-	ret = control(ev, EPOLL_CTL_ADD, fd, &entry);
+	ret = wake_by(ev, fd);
 	if (!ret)
 		ev->remote = fd;
 	return ret;
@@ -378,8 +386,6 @@ void zcreq_ev_conn_free(struct zcreq_ev_conn *tie)
 int zcreq_ev_engine_new(struct zcreq_ev *ev, int fd, int (*flush)(void *arg), void *arg,
 			struct zcreq_ev_engine **engine)
 {
-	/* without a pointer: being awake is all that is wanted */
-	struct epoll_event entry = { .events = EPOLLIN | EPOLLET };
 	struct zcreq_ev_engine *made;
 	int err;
 
@@ -388,7 +394,7 @@ int zcreq_ev_engine_new(struct zcreq_ev *ev, int fd, int (*flush)(void *arg), vo
 	made = allocate(sizeof(*made));
 	if (!made)
 		return -ENOMEM;
-	err = control(ev, EPOLL_CTL_ADD, fd, &entry);
+	err = wake_by(ev, fd);
 	if (err < 0) {
 		free(made);
 		return err;
