@@ -42,11 +42,11 @@ header() {
 	fi
 }
 
-# library NAME HEADER...: what the functions below look at
+# library NAME MAP HEADER...: what the functions below look at
 library() {
-	map=$srcdir/lib/$1.map
+	map=$srcdir/$2
 	so=.libs/$1.so
-	shift
+	shift 2
 	headers=$*
 	files=
 	for name; do
@@ -129,9 +129,9 @@ needs_only() {
 
 # The name of the mark is spelt apart, so that this file has none.
 nothing_left_to_do() {
-	grep -nE 'TO''DO|FIX''ME|XX''X' "$srcdir"/lib/*.[ch] "$srcdir"/include/zcreq/*.h &&
+	grep -rnE --include='*.[ch]' 'TO''DO|FIX''ME|XX''X' "$srcdir/lib" "$srcdir/include" &&
 		fail "something is left to do"
-	for file in "$srcdir"/lib/*.[ch] "$srcdir"/include/zcreq/*.h "$srcdir"/tests/*.[ch]; do
+	for file in $(find "$srcdir/lib" "$srcdir/include" "$srcdir/tests" -name '*.[ch]'); do
 		[ "$(head -n 1 "$file")" = '/* SPDX-License-Identifier: BSD-2-Clause */' ] ||
 			fail "$file does not begin with its licence"
 	done
@@ -146,14 +146,14 @@ look() {
 
 # The core's headers are those that the umbrella includes; adapters have their own.
 # shellcheck disable=SC2046  # a list of names
-library libzcreq $(sed -n 's/^#include <zcreq\/\(.*\)>$/\1/p' "$srcdir/include/zcreq/zcreq.h")
+library libzcreq lib/libzcreq.map $(sed -n 's/^#include <zcreq\/\(.*\)>$/\1/p' "$srcdir/include/zcreq/zcreq.h")
 look
 needs_only libc.so.6
-library libzcreq-ev ev.h
+library libzcreq-ev lib/libzcreq-ev.map ev.h
 look
 needs_only libc.so.6 libev.so.4 libzcreq.so.0
 if [ -f .libs/libzcreq-uring.so ]; then
-	library libzcreq-uring uring.h
+	library libzcreq-uring lib/libzcreq-uring.map uring.h
 	look
 	needs_only libc.so.6 liburing.so.2 libzcreq.so.0
 fi

@@ -70,7 +70,7 @@ def counted(top, build):
             where = Path(told["current_working_directory"])
             for file in told["files"]:
                 path = (where / file["file"]).resolve()
-                if path.parent == top / "lib":
+                if path.is_relative_to(top / "lib"):
                     for line in file["lines"]:
                         files[path].add(line)
     return files
@@ -138,7 +138,7 @@ class Report:
 def main():
     top, build = (Path(argument).resolve() for argument in sys.argv[1:3])
     files = counted(top, build)
-    never = [path for path in sorted((top / "lib").glob("*.c")) if path not in files]
+    never = [path for path in sorted((top / "lib").rglob("*.c")) if path not in files]
     report = Report()
     report.head()
     for path, counts in sorted(files.items()):

@@ -24,7 +24,7 @@ LEAST_OF_A_FILE = 4
 
 class Sources:
     def __init__(self, top, only):
-        self.texts = {str(p.relative_to(top)): p.read_text() for p in sorted((top / "lib").glob("*.[ch]"))}
+        self.texts = {str(p.relative_to(top)): p.read_text() for p in sorted((top / "lib").rglob("*.[ch]"))}
         self.enumerators = {}
         for path in sorted((top / "include").rglob("*.h")):
             self.enumerators.update(enumerators_of(path.read_text()))

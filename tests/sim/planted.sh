@@ -43,13 +43,13 @@ kind() {
 
 # build FILE OLD NEW: a simulator over a library with this bug
 build() {
-	if ! changed "$srcdir/lib/$1" "$2" "$3" >"$tmp/$1"; then
-		fail "lib/$1 has not one line with: $2"
+	if ! changed "$srcdir/$1" "$2" "$3" >"$tmp/planted.c"; then
+		fail "$1 has not one line with: $2"
 		return 1
 	fi
 	# shellcheck disable=SC2086  # lists of words
-	$PLANTED_CC -c -o "$tmp/$1.o" "$tmp/$1" &&
-		$PLANTED_CC -o "$tmp/sim" "$tmp/$1.o" $PLANTED_OBJECTS $PLANTED_LIBS && return 0
+	$PLANTED_CC -c -o "$tmp/planted.o" "$tmp/planted.c" &&
+		$PLANTED_CC -o "$tmp/sim" "$tmp/planted.o" $PLANTED_OBJECTS $PLANTED_LIBS && return 0
 	fail "cannot be built"
 	return 1
 }
@@ -86,61 +86,61 @@ plant() {
 early='^I2: |memory of id N changed while referenced'
 
 # a send is given back with the first of its batches
-plant release-early sendq.c \
+plant release-early lib/sendq.c \
 	'if (!--send->batches && !send->left_bytes)' \
 	'if (send->batches--, !send->left_bytes)' \
 	"$early"
 
 # the way of an error and the usual way both report the end
-plant release-twice request.c \
+plant release-twice lib/request.c \
 	'ops->released(id, request->status, request->arg);' \
 	'int status = request->status; void *arg = request->arg; ops->released(id, status, arg); if (status) ops->released(id, status, arg);' \
 	'^I1: rN released twice'
 
 # of several sends in one batch the last is forgotten
-plant lose-one sendq.c \
+plant lose-one lib/sendq.c \
 	'for (uint32_t number = first; number != last + 1; number++) {' \
 	'for (uint32_t number = first; number != last + (first == last); number++) {' \
 	'^(I1: rN of cN is lost|I5: rN of cN not released)'
 
 # the loop over a range of ids that every second project had
-plant loop-on-wrap transfer.c \
+plant loop-on-wrap lib/transfer.c \
 	'while (id++ != hi);' \
 	'while (id++ != hi || hi == UINT32_MAX);' \
 	'^it never ends$'
 
 # what is notified, is notified up to there
-plant trust-order transfer.c \
+plant trust-order lib/transfer.c \
 	'uint32_t id = lo, ids = hi - lo + 1;' \
 	'uint32_t id = stream->window.oldest, ids = hi - lo + 1;' \
 	"$early"
 
 # the kernel copies here, so nothing waits for it any more
-plant trust-copied transfer.c \
+plant trust-copied lib/transfer.c \
 	'range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	'if (stream->conn.stats.notified_copied) { zcreq_sendq_accept(&stream->queue, (uint64_t)ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	"$early"
 
 # an error means that the sender has nothing any more
-plant trust-error sender.c \
+plant trust-error lib/sender.c \
 	'if (!more) {' \
 	'if (!more || result < 0) {' \
 	"$early|sender: it does not believe what is true"
 
 # what was withdrawn is taken for a part of every batch around it
-plant trust-range sendq.c \
+plant trust-range lib/sendq.c \
 	'if (!part && send->batches) {' \
 	'if (!part && send->batches > UINT16_MAX) {' \
 	"$early"
 
 # what a sender gives back because the connection has died is a success
-plant trust-dead sender.c \
+plant trust-dead lib/sender.c \
 	'if (count > 0)' \
 	'if (count < 0)' \
 	'^rN succeeded, its bytes were lost'
 
 # a loop that waits for what was true a while ago
-plant events-untold transfer.c \
+plant events-untold lib/transfer.c \
 	'zcreq_stream_events_changed(stream);' \
 	';' \
 	'its watcher was told'
