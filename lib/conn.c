@@ -14,10 +14,10 @@
  */
 #include <errno.h>
 
-#include "bug.h"
+#include "base/bug.h"
 #include "core.h"
 #include "message.h"
-#include "options.h"
+#include "base/options.h"
 #include "trace.h"
 
 static const struct zcreq_conn_hooks no_hooks;

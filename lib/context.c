@@ -8,7 +8,7 @@
 
 #include "core.h"
 #include "guard.h"
-#include "options.h"
+#include "base/options.h"
 #include "trace.h"
 
 /* Rounds of callbacks that one dispatch follows: see zcreq_dispatch(). */

@@ -21,7 +21,7 @@
 #include <zcreq/context.h>
 #include <zcreq/request.h>
 
-#include "bug.h"
+#include "base/bug.h"
 #include "slot.h"
 
 struct zcreq_message;

@@ -21,7 +21,7 @@
 #include "checksum.h"
 #include "engine.h"
 #include "guard_pages.h"
-#include "options.h"
+#include "base/options.h"
 
 #define FLAGS (ZCREQ_GUARD_PROTECT | ZCREQ_GUARD_CONTINUE)
 

@@ -12,7 +12,7 @@
  */
 #include <errno.h>
 
-#include "bug.h"
+#include "base/bug.h"
 #include "core.h"
 #include "trace.h"
 

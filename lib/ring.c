@@ -10,7 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "options.h"
+#include "base/options.h"
 
 #define ENTRIES 256
 #define ENTRIES_MOST 32768

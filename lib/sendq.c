@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bug.h"
+#include "base/bug.h"
 #include "guard.h"
 
 /* A connection that has never had more than this in flight keeps it for good. */

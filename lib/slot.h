@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "memory.h"
+#include "base/memory.h"
 
 #define ZCREQ_SLOT_INDEX_BITS 26
 #define ZCREQ_SLOT_INDEX_MASK (((uint64_t)1 << ZCREQ_SLOT_INDEX_BITS) - 1)

@@ -13,7 +13,7 @@
 #include "engine.h"
 #include "explain.h"
 #include "guard.h"
-#include "options.h"
+#include "base/options.h"
 #include "socket.h"
 #include "trace.h"
 

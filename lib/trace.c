@@ -8,7 +8,7 @@
  */
 #include "trace.h"
 
-#include "options.h"
+#include "base/options.h"
 
 _Static_assert(sizeof(struct zcreq_trace_event) == 32, "the format of a dump");
 _Static_assert(sizeof(struct zcreq_trace_header) == 64, "the format of a dump");

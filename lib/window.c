@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "bug.h"
+#include "base/bug.h"
 
 int zcreq_window_grow(struct zcreq_window *window, const struct zcreq_allocator *allocator)
 {

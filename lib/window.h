@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "memory.h"
+#include "base/memory.h"
 
 /* A batch: what one call took. The sends first..last are those it has bytes of. */
 struct zcreq_batch {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "bug.h"
+#include "base/bug.h"
 
 #define CHUNK_BYTES 4032
 

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#include "memory.h"
+#include "base/memory.h"
 
 struct zcreq_chunk;
 

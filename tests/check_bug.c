@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bug.h"
+#include "base/bug.h"
 
 #define ABORTED 3
 

@@ -10,7 +10,7 @@
 #include <zcreq/zcreq.h>
 
 #include "counting.h"
-#include "memory.h"
+#include "base/memory.h"
 
 #define LARGEST ((uint32_t)1 << 30)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "bug.h"
+#include "base/bug.h"
 
 #include <stdio.h>
 #include <stdlib.h>
