@@ -19,7 +19,7 @@
 #include <zcreq/sender.h>
 #include <zcreq/stream.h>
 
-#include "core.h"
+#include "core/core.h"
 #include "policy.h"
 #include "sendq.h"
 #include "window.h"

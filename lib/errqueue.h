@@ -15,7 +15,7 @@
 
 #include <zcreq/stream.h>
 
-#include "message.h"
+#include "core/message.h"
 
 struct sock_extended_err;
 

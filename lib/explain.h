@@ -5,7 +5,7 @@
 #ifndef ZCREQ_LIB_EXPLAIN_H
 #define ZCREQ_LIB_EXPLAIN_H
 
-#include "core.h"
+#include "core/core.h"
 #include "text.h"
 
 /* How long ago something was, at the end of what is said of it. */

@@ -32,7 +32,7 @@
 
 #include "engine.h"
 #include "socket.h"
-#include "trace.h"
+#include "core/points.h"
 
 #define POLL_LEAST_NS (1 * ZCREQ_MS)
 #define POLL_MOST_NS (20 * ZCREQ_MS)

@@ -13,7 +13,7 @@
 #include <errno.h>
 
 #include "engine.h"
-#include "trace.h"
+#include "core/points.h"
 
 static bool has_sender(const struct zcreq_conn *conn)
 {

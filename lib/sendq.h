@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "core.h"
+#include "core/core.h"
 #include "writebuf.h"
 
 /* There can be a million of them, so each has 40 bytes: whose it is takes one word, and

@@ -15,7 +15,7 @@
 #include "guard.h"
 #include "base/options.h"
 #include "socket.h"
-#include "trace.h"
+#include "core/points.h"
 
 #define LINGER_MS 5000
 

@@ -12,7 +12,7 @@
 #include "errqueue.h"
 #include "guard.h"
 #include "socket.h"
-#include "trace.h"
+#include "core/points.h"
 
 /* Foreign messages read in one go, beside one message for each batch. */
 #define FOREIGN_AT_ONCE 1024

@@ -27,7 +27,7 @@
 #include <stddef.h>
 
 #include "engine.h"
-#include "trace.h"
+#include "core/points.h"
 #include "watchdog.h"
 
 #define RETRY_NS (10 * ZCREQ_MS)

@@ -8,7 +8,7 @@
 
 #include <zcreq/zcreq.h>
 
-#include "core.h"
+#include "core/core.h"
 #include "counting.h"
 #include "recorder.h"
 #include "stub.h"

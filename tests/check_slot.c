@@ -13,7 +13,7 @@
 
 #include "counting.h"
 #include "recorder.h"
-#include "slot.h"
+#include "core/slot.h"
 
 static struct counting memory;
 static struct zcreq_context *context;

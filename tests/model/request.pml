@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * request.pml - lib/request.c: two counters, a state, a mailbox; handles of lib/slot.c
+ * request.pml - lib/core/request.c: two counters, a state, a mailbox; handles of lib/core/slot.c
  *
  * A request keeps its record for ever here, and lib/ uses it again; so a place of a
  * table is only what it is to handles: used or not, and in which generation. One bit

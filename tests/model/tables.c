@@ -8,7 +8,7 @@
  */
 #include <stdio.h>
 
-#include "../../lib/conn.c"
+#include "core/conn.c"
 
 /* Errors are numbers that no state has, since an initialiser cannot be negative. */
 #define REFUSED 1000
@@ -65,7 +65,7 @@ static void write_names(void)
 
 int main(void)
 {
-	printf("/* written by tables.c from lib/request.c and lib/conn.c */\n");
+	printf("/* written by tables.c from lib/core/request.c and lib/core/conn.c */\n");
 	write_names();
 	write_table("request_table", &zcreq_request_transitions[0][0], ZCREQ_STATE_DONE + 1,
 		    ZCREQ_EVENT_COUNT);

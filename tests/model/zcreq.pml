@@ -9,9 +9,9 @@
  * time, or one callback, and spin tries every order of them. A call of an owner
  * between two steps of dispatch is one from inside a callback.
  *
- *	request.pml  lib/request.c, the handles of lib/slot.c, dispatch of a request
+ *	request.pml  lib/core/request.c, the handles of lib/core/slot.c, dispatch of a request
  *	queue.pml    lib/sendq.c and lib/window.c: sends, batches, proof
- *	conn.pml     lib/conn.c and lib/ladder.c: the end of the connection
+ *	conn.pml     lib/core/conn.c and lib/ladder.c: the end of the connection
  *	judge.pml    the invariants that speak of a state
  *
  * The state tables are not here: they are printed from lib/ (tables.c).

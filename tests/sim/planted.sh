@@ -92,7 +92,7 @@ plant release-early lib/sendq.c \
 	"$early"
 
 # the way of an error and the usual way both report the end
-plant release-twice lib/request.c \
+plant release-twice lib/core/request.c \
 	'ops->released(id, request->status, request->arg);' \
 	'int status = request->status; void *arg = request->arg; ops->released(id, status, arg); if (status) ops->released(id, status, arg);' \
 	'^I1: rN released twice'

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "engine.h"
-#include "trace.h"
+#include "core/points.h"
 
 #ifdef ZCREQ_USDT
 #define _SDT_HAS_SEMAPHORES 1

@@ -22,7 +22,7 @@
 #include <zcreq/request.h>
 
 #include "base/bug.h"
-#include "slot.h"
+#include "core/slot.h"
 
 struct zcreq_message;
 struct zcreq_remote;

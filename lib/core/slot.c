@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "slot.h"
+#include "core/slot.h"
 
 #include <errno.h>
 #include <string.h>

@@ -15,10 +15,10 @@
 #include <errno.h>
 
 #include "base/bug.h"
-#include "core.h"
-#include "message.h"
+#include "core/core.h"
+#include "core/message.h"
 #include "base/options.h"
-#include "trace.h"
+#include "core/points.h"
 
 static const struct zcreq_conn_hooks no_hooks;
 

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core.h"
+#include "core/core.h"
 
 /* Every member is a number of the same kind, and all but the age add up. */
 static void add(struct zcreq_stats *to, const struct zcreq_stats *from)

@@ -13,8 +13,8 @@
 #include <errno.h>
 
 #include "base/bug.h"
-#include "core.h"
-#include "trace.h"
+#include "core/core.h"
+#include "core/points.h"
 
 #define REQUEST_SIZE sizeof(struct zcreq_request)
 #define HOLD_SIZE sizeof(struct zcreq_hold_slot)

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "core.h"
+#include "core/core.h"
 #include "guard.h"
 #include "base/options.h"
-#include "trace.h"
+#include "core/points.h"
 
 /* Rounds of callbacks that one dispatch follows: see zcreq_dispatch(). */
 #define DISPATCH_ROUNDS 8

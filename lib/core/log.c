@@ -6,7 +6,7 @@
  * nothing has to be translated at a bad moment, and the memory of a program that
  * crashed is as good as a dump. An event is complete before it is counted.
  */
-#include "trace.h"
+#include "core/points.h"
 
 #include "base/options.h"
 

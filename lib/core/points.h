@@ -16,7 +16,7 @@
 
 #include <zcreq/trace.h>
 
-#include "core.h"
+#include "core/core.h"
 
 #define ZCREQ_COLD __attribute__((cold))
 

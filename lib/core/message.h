@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "core.h"
+#include "core/core.h"
 
 #define ZCREQ_MESSAGE_CONTROL 512
 #define ZCREQ_MESSAGE_PAYLOAD 256

@@ -19,7 +19,7 @@
 
 #include <zcreq/remote.h>
 
-#include "core.h"
+#include "core/core.h"
 
 #define HOLD_SIZE sizeof(struct zcreq_hold_slot)
 #define CACHE_LINE 64

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "message.h"
+#include "core/message.h"
 
 #include <string.h>
 
