@@ -9,9 +9,9 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
-#include "engine.h"
+#include "stream/stream.h"
 #include "explain.h"
-#include "watchdog.h"
+#include "stream/watchdog.h"
 
 #define SENDS_MOST 4
 

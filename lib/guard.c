@@ -19,7 +19,7 @@
 #endif
 
 #include "checksum.h"
-#include "engine.h"
+#include "stream/stream.h"
 #include "guard_pages.h"
 #include "base/options.h"
 

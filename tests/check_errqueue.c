@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "errqueue.h"
+#include "stream/errqueue.h"
 
 #define LO 0xfffffff0u
 #define HI 0x00000003u

@@ -4,7 +4,7 @@
  */
 #include <check.h>
 
-#include "policy.h"
+#include "stream/policy.h"
 #include "stage.h"
 #include "suite.h"
 

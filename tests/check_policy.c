@@ -14,7 +14,7 @@
 #include <zcreq/zcreq.h>
 
 #include "counting.h"
-#include "policy.h"
+#include "stream/policy.h"
 #include "recorder.h"
 #include "stub.h"
 

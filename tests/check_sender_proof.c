@@ -13,7 +13,7 @@
 
 #include <zcreq/zcreq.h>
 
-#include "policy.h"
+#include "stream/policy.h"
 #include "sender_scene.h"
 
 /* ---- proof -------------------------------------------------------------------- */

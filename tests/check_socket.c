@@ -15,7 +15,7 @@
 
 #include <zcreq/zcreq.h>
 
-#include "socket.h"
+#include "stream/socket.h"
 
 #define NO_FD (-1)
 #define MARK 4711 /* no call may change errno */

@@ -14,7 +14,7 @@
 #include <zcreq/zcreq.h>
 
 #include "counting.h"
-#include "engine.h"
+#include "stream/stream.h"
 #include "recorder.h"
 #include "stub.h"
 

@@ -2,7 +2,7 @@
 /*
  * check_watchdog.c - one look at a connection that has stopped: verdict, and what next
  *
- * The rows are worked out by hand from the text at the top of lib/watchdog.c; at each
+ * The rows are worked out by hand from the text at the top of lib/stream/watchdog.c; at each
  * limit there is one on either side of it. The stub says what TCP_INFO says.
  */
 #include "suite.h"

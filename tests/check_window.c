@@ -16,7 +16,7 @@
 #include "counting.h"
 #include "recorder.h"
 #include "stub.h"
-#include "window.h"
+#include "stream/ids.h"
 
 #define EDGE 70  /* on each side of 2^32 */
 #define SPAN 512 /* of the bitmap, in the middle of which the edge is */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "counting.h"
-#include "writebuf.h"
+#include "stream/writebuf.h"
 
 #define USUAL 4032 /* bytes of a chunk */
 

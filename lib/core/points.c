@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "engine.h"
+#include "stream/stream.h"
 #include "core/points.h"
 
 #ifdef ZCREQ_USDT

@@ -8,7 +8,7 @@
  * left: notifications everywhere, not to be believed. What the message is, is found
  * a second time by a reader of this file's own that copies everything it looks at.
  */
-#include "errqueue.h"
+#include "stream/errqueue.h"
 
 #include <errno.h>
 #include <linux/errqueue.h>

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "window.h"
+#include "stream/ids.h"
 
 #define MODEL_IDS 4096
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * conn.pml - lib/core/conn.c and lib/ladder.c: the ways to the end of the connection
+ * conn.pml - lib/core/conn.c and lib/stream/ladder.c: the ways to the end of the connection
  */
 
 byte ladder;

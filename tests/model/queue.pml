@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * queue.pml - lib/sendq.c and lib/window.c: from the queue to batches, from proof to sends
+ * queue.pml - lib/stream/sendq.c and lib/stream/ids.c: from the queue to batches, from proof to sends
  *
  * A send is known by its place in the order of the calls, a batch by its id. Whose
  * units a batch has, and what the kernel has said about it, is the kernel's own

@@ -10,8 +10,8 @@
  * between two steps of dispatch is one from inside a callback.
  *
  *	request.pml  lib/core/request.c, the handles of lib/core/slot.c, dispatch of a request
- *	queue.pml    lib/sendq.c and lib/window.c: sends, batches, proof
- *	conn.pml     lib/core/conn.c and lib/ladder.c: the end of the connection
+ *	queue.pml    lib/stream/sendq.c and lib/stream/ids.c: sends, batches, proof
+ *	conn.pml     lib/core/conn.c and lib/stream/ladder.c: the end of the connection
  *	judge.pml    the invariants that speak of a state
  *
  * The state tables are not here: they are printed from lib/ (tables.c).
@@ -34,7 +34,7 @@
  *  - What can never matter again: places of sends and batches are used again when
  *    nothing is outstanding, so that histories that differ only in it are one state.
  *  - zcreq_conn_free(), which to a request is an abort; the memory of a connection.
- *  - zcreq_write(), foreign messages, room, senders (lib/sender.c), several
+ *  - zcreq_write(), foreign messages, room, senders (lib/stream/sender.c), several
  *    connections: none of these takes part in what a request waits for.
  *
  * How the kernel is: KIND gives everything back at once when it is disconnected or

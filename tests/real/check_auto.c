@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 
 #include "load.h"
-#include "policy.h"
+#include "stream/policy.h"
 #include "real.h"
 
 #define ARENA_BYTES (24 << 20)

@@ -4,7 +4,7 @@
  *
  * The tests of kernel facts use this and nothing of the library, so that one that
  * fails says: on this kernel the fact does not hold. The error queue is read here
- * a second time, independently of lib/errqueue.c, and everything seen is kept in
+ * a second time, independently of lib/stream/errqueue.c, and everything seen is kept in
  * the order in which it came.
  */
 #ifndef ZCREQ_TESTS_RAW_H

@@ -86,7 +86,7 @@ plant() {
 early='^I2: |memory of id N changed while referenced'
 
 # a send is given back with the first of its batches
-plant release-early lib/sendq.c \
+plant release-early lib/stream/sendq.c \
 	'if (!--send->batches && !send->left_bytes)' \
 	'if (send->batches--, !send->left_bytes)' \
 	"$early"
@@ -98,49 +98,49 @@ plant release-twice lib/core/request.c \
 	'^I1: rN released twice'
 
 # of several sends in one batch the last is forgotten
-plant lose-one lib/sendq.c \
+plant lose-one lib/stream/sendq.c \
 	'for (uint32_t number = first; number != last + 1; number++) {' \
 	'for (uint32_t number = first; number != last + (first == last); number++) {' \
 	'^(I1: rN of cN is lost|I5: rN of cN not released)'
 
 # the loop over a range of ids that every second project had
-plant loop-on-wrap lib/transfer.c \
+plant loop-on-wrap lib/stream/transfer.c \
 	'while (id++ != hi);' \
 	'while (id++ != hi || hi == UINT32_MAX);' \
 	'^it never ends$'
 
 # what is notified, is notified up to there
-plant trust-order lib/transfer.c \
+plant trust-order lib/stream/transfer.c \
 	'uint32_t id = lo, ids = hi - lo + 1;' \
 	'uint32_t id = stream->window.oldest, ids = hi - lo + 1;' \
 	"$early"
 
 # the kernel copies here, so nothing waits for it any more
-plant trust-copied lib/transfer.c \
+plant trust-copied lib/stream/transfer.c \
 	'range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	'if (stream->conn.stats.notified_copied) { zcreq_sendq_accept(&stream->queue, (uint64_t)ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	"$early"
 
 # an error means that the sender has nothing any more
-plant trust-error lib/sender.c \
+plant trust-error lib/stream/sender.c \
 	'if (!more) {' \
 	'if (!more || result < 0) {' \
 	"$early|sender: it does not believe what is true"
 
 # what was withdrawn is taken for a part of every batch around it
-plant trust-range lib/sendq.c \
+plant trust-range lib/stream/sendq.c \
 	'if (!part && send->batches) {' \
 	'if (!part && send->batches > UINT16_MAX) {' \
 	"$early"
 
 # what a sender gives back because the connection has died is a success
-plant trust-dead lib/sender.c \
+plant trust-dead lib/stream/sender.c \
 	'if (count > 0)' \
 	'if (count < 0)' \
 	'^rN succeeded, its bytes were lost'
 
 # a loop that waits for what was true a while ago
-plant events-untold lib/transfer.c \
+plant events-untold lib/stream/transfer.c \
 	'zcreq_stream_events_changed(stream);' \
 	';' \
 	'its watcher was told'

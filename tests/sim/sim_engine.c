@@ -4,7 +4,7 @@
  */
 #include <poll.h>
 
-#include "engine.h"
+#include "stream/stream.h"
 #include "sim_engine.h"
 #include "sim_nature.h"
 

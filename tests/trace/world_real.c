@@ -23,7 +23,7 @@
 
 #include "../real/net.h"
 #include "../real/raw.h"
-#include "socket.h"
+#include "stream/socket.h"
 #include "world.h"
 
 #define SLOW_BYTES_A_SECOND 49152

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <linux/errqueue.h> /* after time.h: uses struct timespec */
 
-#include "errqueue.h"
+#include "stream/errqueue.h"
 #include "polls.h"
 #include "pool.h"
 #include "report.h"

@@ -35,7 +35,7 @@
 #include <sys/types.h>
 
 #include "checksum.h"
-#include "window.h"
+#include "stream/ids.h"
 
 /* How far a socket can be judged. */
 enum trust {

@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 
 #include "core/core.h"
-#include "writebuf.h"
+#include "stream/writebuf.h"
 
 /* There can be a million of them, so each has 40 bytes: whose it is takes one word, and
  * its iovecs begin where those of the send before it end. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "errqueue.h"
+#include "stream/errqueue.h"
 
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "socket.h"
+#include "stream/socket.h"
 
 /* The extended error in a control message, if it is one and is wholly there. */
 static const struct sock_extended_err *extended_err(const struct msghdr *header,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "policy.h"
+#include "stream/policy.h"
 
 #define THRESHOLD_BYTES 16384
 

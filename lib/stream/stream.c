@@ -10,11 +10,11 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
-#include "engine.h"
+#include "stream/stream.h"
 #include "explain.h"
 #include "guard.h"
 #include "base/options.h"
-#include "socket.h"
+#include "stream/socket.h"
 #include "core/points.h"
 
 #define LINGER_MS 5000

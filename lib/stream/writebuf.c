@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "writebuf.h"
+#include "stream/writebuf.h"
 
 #include <string.h>
 

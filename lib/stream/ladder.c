@@ -30,8 +30,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "engine.h"
-#include "socket.h"
+#include "stream/stream.h"
+#include "stream/socket.h"
 #include "core/points.h"
 
 #define POLL_LEAST_NS (1 * ZCREQ_MS)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "socket.h"
+#include "stream/socket.h"
 
 #include <errno.h>
 #include <string.h>

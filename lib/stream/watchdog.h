@@ -5,7 +5,7 @@
 #ifndef ZCREQ_LIB_WATCHDOG_H
 #define ZCREQ_LIB_WATCHDOG_H
 
-#include "engine.h"
+#include "stream/stream.h"
 
 struct tcp_info;
 

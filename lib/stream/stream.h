@@ -20,9 +20,9 @@
 #include <zcreq/stream.h>
 
 #include "core/core.h"
-#include "policy.h"
-#include "sendq.h"
-#include "window.h"
+#include "stream/policy.h"
+#include "stream/sendq.h"
+#include "stream/ids.h"
 
 #define ZCREQ_MS ((uint64_t)1000000)
 

@@ -12,7 +12,7 @@
  */
 #include <errno.h>
 
-#include "engine.h"
+#include "stream/stream.h"
 #include "core/points.h"
 
 static bool has_sender(const struct zcreq_conn *conn)

@@ -8,10 +8,10 @@
 #include <netinet/in.h>
 #include <poll.h>
 
-#include "engine.h"
-#include "errqueue.h"
+#include "stream/stream.h"
+#include "stream/errqueue.h"
 #include "guard.h"
-#include "socket.h"
+#include "stream/socket.h"
 #include "core/points.h"
 
 /* Foreign messages read in one go, beside one message for each batch. */

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 
-#include "engine.h"
+#include "stream/stream.h"
 
 short zcreq_events(const struct zcreq_conn *conn)
 {

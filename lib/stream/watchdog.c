@@ -26,9 +26,9 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
-#include "engine.h"
+#include "stream/stream.h"
 #include "core/points.h"
-#include "watchdog.h"
+#include "stream/watchdog.h"
 
 #define RETRY_NS (10 * ZCREQ_MS)
 

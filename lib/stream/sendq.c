@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "sendq.h"
+#include "stream/sendq.h"
 
 #include <errno.h>
 #include <string.h>

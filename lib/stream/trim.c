@@ -13,7 +13,7 @@
  * all of them at the same times: looking for the alarms that have gone off costs what
  * all alarms do (context.c), so a thousand of them should go off as one.
  */
-#include "engine.h"
+#include "stream/stream.h"
 
 #define TRIM_NS (1000 * ZCREQ_MS)
 
