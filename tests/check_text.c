@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "text.h"
+#include "explain/text.h"
 #include "wellformed.h"
 
 START_TEST(any_string_is_wellformed)

@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 
 #include "stream/stream.h"
-#include "explain.h"
+#include "explain/explain.h"
 #include "guard.h"
 #include "base/options.h"
 #include "stream/socket.h"

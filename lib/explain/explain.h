@@ -6,7 +6,7 @@
 #define ZCREQ_LIB_EXPLAIN_H
 
 #include "core/core.h"
-#include "text.h"
+#include "explain/text.h"
 
 /* How long ago something was, at the end of what is said of it. */
 void zcreq_explain_age(struct zcreq_text *t, const struct zcreq_context *context,

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "stream/stream.h"
-#include "explain.h"
+#include "explain/explain.h"
 #include "stream/watchdog.h"
 
 #define SENDS_MOST 4

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "text.h"
+#include "explain/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

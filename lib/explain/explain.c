@@ -6,7 +6,7 @@
  * what the kernel says of the peer) comes from the transport: see explain_stream.c.
  * How much is told is limited everywhere, the oldest first, and the rest is counted.
  */
-#include "explain.h"
+#include "explain/explain.h"
 
 #include <dlfcn.h>
 #include <errno.h>
