@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "checksum.h"
+#include "guard/checksum.h"
 
 static const struct iovec odd_iovs[] = {{NULL, 1}, {NULL, 0}, {NULL, 255}, {NULL, 256}, {NULL, 257},
 					{NULL, 20000}};

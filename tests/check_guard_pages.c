@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "guard_pages.h"
+#include "guard/pages.h"
 
 #define PAGE 4096
 #define MANY 3000 /* pages; the table starts with room for 512 */

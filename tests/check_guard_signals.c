@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guard_pages.h"
+#include "guard/pages.h"
 #include "guard_scene.h"
 
 /* What gcc makes of fork() when it counts begins anew in the child, after the handlers

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "core/core.h"
-#include "guard.h"
+#include "guard/guard.h"
 #include "base/options.h"
 #include "core/points.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/bug.h"
-#include "guard.h"
+#include "guard/guard.h"
 
 /* A connection that has never had more than this in flight keeps it for good. */
 #define SENDS_LEAST 2

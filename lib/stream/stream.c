@@ -12,7 +12,7 @@
 
 #include "stream/stream.h"
 #include "explain/explain.h"
-#include "guard.h"
+#include "guard/guard.h"
 #include "base/options.h"
 #include "stream/socket.h"
 #include "core/points.h"

@@ -10,7 +10,7 @@
 
 #include "stream/stream.h"
 #include "stream/errqueue.h"
-#include "guard.h"
+#include "guard/guard.h"
 #include "stream/socket.h"
 #include "core/points.h"
 

@@ -34,7 +34,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include "checksum.h"
+#include "guard/checksum.h"
 #include "stream/ids.h"
 
 /* How far a socket can be judged. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guard_pages.h"
+#include "guard/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "checksum.h"
+#include "guard/checksum.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /*
  * guard.c - the caller's own crimes: found, put into words, reported
  */
-#include "guard.h"
+#include "guard/guard.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -18,9 +18,9 @@
 #define FRAMES 32
 #endif
 
-#include "checksum.h"
+#include "guard/checksum.h"
 #include "stream/stream.h"
-#include "guard_pages.h"
+#include "guard/pages.h"
 #include "base/options.h"
 
 #define FLAGS (ZCREQ_GUARD_PROTECT | ZCREQ_GUARD_CONTINUE)
