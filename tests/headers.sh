@@ -153,7 +153,7 @@ library libzcreq-ev lib/libzcreq-ev.map ev.h
 look
 needs_only libc.so.6 libev.so.4 libzcreq.so.0
 if [ -f .libs/libzcreq-uring.so ]; then
-	library libzcreq-uring lib/libzcreq-uring.map uring.h
+	library libzcreq-uring lib/uring/libzcreq-uring.map uring.h
 	look
 	needs_only libc.so.6 liburing.so.2 libzcreq.so.0
 fi

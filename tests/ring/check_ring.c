@@ -14,7 +14,7 @@
 
 #include "counting.h"
 #include "recorder.h"
-#include "ring.h"
+#include "uring/ring.h"
 #include "ring_script.h"
 #include "stub.h"
 #include "wrap_alloc.h"

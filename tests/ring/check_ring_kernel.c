@@ -15,7 +15,7 @@
 #include <zcreq/zcreq.h>
 
 #include "counting.h"
-#include "ring.h"
+#include "uring/ring.h"
 #include "stub.h"
 
 #define ENTRIES 8

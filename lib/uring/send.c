@@ -10,7 +10,7 @@
  * Working out can abort a connection, which wants the ring to be reaped. It is being
  * reaped already, so that is only noted, and done before this returns.
  */
-#include "ring.h"
+#include "uring/ring.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * The kernel knows a buffer by its place in the table, the program by its address;
  * the addresses are sorted here.
  */
-#include "ring.h"
+#include "uring/ring.h"
 
 #include <errno.h>
 #include <stdlib.h>

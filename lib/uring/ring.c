@@ -2,7 +2,7 @@
 /*
  * ring.c - making a ring, asking the kernel what it can do, and opening streams on it
  */
-#include "ring.h"
+#include "uring/ring.h"
 
 #include <errno.h>
 #include <stdlib.h>
