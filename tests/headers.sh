@@ -149,7 +149,7 @@ look() {
 library libzcreq lib/libzcreq.map $(sed -n 's/^#include <zcreq\/\(.*\)>$/\1/p' "$srcdir/include/zcreq/zcreq.h")
 look
 needs_only libc.so.6
-library libzcreq-ev lib/libzcreq-ev.map ev.h
+library libzcreq-ev lib/ev/libzcreq-ev.map ev.h
 look
 needs_only libc.so.6 libev.so.4 libzcreq.so.0
 if [ -f .libs/libzcreq-uring.so ]; then
