@@ -33,7 +33,7 @@ of_library() {
 			if (skip) { skip = 0; next }
 			if (!ours) next
 			all += $2
-			if (file ~ /lib\/(core\/)?(request|context|conn|slot|core)\.[ch]$/) core += $2
+			if (file ~ /lib\/core\//) core += $2
 		}
 		END { printf "instructions=%.0f bookkeeping=%.0f transfer=%.0f\n",
 			all / requests, core / requests, (all - core) / requests }' callgrind.out

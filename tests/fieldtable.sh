@@ -26,7 +26,7 @@ for test in $named; do
 		complain "$test: in no suite"
 done
 for trace in $(grep -oE '`[a-z0-9-]+\.trace`' "$table" | tr -d '`' | sort -u); do
-	[ -f "$src/tests/trace/kernel/$trace" ] || complain "$trace: no such trace"
+	[ -f "$src/tests/scenarios/kernel/$trace" ] || complain "$trace: no such trace"
 done
 
 defined=$(cd "$src/tests" && grep -rhoE --include='*.c' 'START_TEST\(((i[0-9]_)?field|conform)_[a-z0-9_]+\)' . |

@@ -7,6 +7,6 @@ shown=$(mktemp)
 trap 'rm -f "$shown"' EXIT
 awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$src/README.md" >"$shown"
 diff -u "$src/examples/hello.c" "$shown"
-for named in $(grep -oE '(doc|scripts|tests|bench)/[a-z0-9._/-]+[a-z0-9]' "$src/README.md" | sort -u); do
+for named in $(grep -oE '((nvmet/)?doc|nvmet|scripts|tests|bench)/[a-z0-9._/-]+[a-z0-9]' "$src/README.md" | sort -u); do
 	[ -e "$src/$named" ] || { echo "README.md names $named, which is not there"; exit 1; }
 done

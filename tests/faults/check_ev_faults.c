@@ -29,8 +29,8 @@
 #include <zcreq/ev.h>
 #include <zcreq/zcreq.h>
 
-#include "suite.h"
-#include "wrap.h"
+#include "support/suite.h"
+#include "faults/wrap.h"
 
 #define BIG ((size_t)2 << 20)
 #define LIFT_MS 4

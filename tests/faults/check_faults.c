@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "play.h"
-#include "suite.h"
+#include "faults/play.h"
+#include "support/suite.h"
 
 /* What the forked tests tell their parent: how far they came. */
 struct progress {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "fault.h"
+#include "faults/fault.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -12,8 +12,8 @@
 
 #include <stdbool.h>
 
-#include "alloc_fault.h"
-#include "fake_kernel.h"
+#include "sim/alloc_fault.h"
+#include "sim/fake_kernel.h"
 
 /* What a crossing is: an enum fake_call, or one of these; the last three are those
  * of the libev adapter. */

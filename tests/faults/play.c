@@ -2,13 +2,13 @@
 /*
  * play.c - the calls of a play, and what each of them may answer
  */
-#include "play.h"
+#include "faults/play.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "suite.h"
+#include "support/suite.h"
 
 /* In words at any time, whatever has failed before. */
 static void explain(struct play *play)

@@ -10,8 +10,8 @@
 #ifndef ZCREQ_TESTS_PLAY_H
 #define ZCREQ_TESTS_PLAY_H
 
-#include "fault.h"
-#include "stage.h"
+#include "faults/fault.h"
+#include "sim/stage.h"
 
 /*
  * @seen:       failures when the last call was made

@@ -2,12 +2,12 @@
 /*
  * stories.c - the plays: each a way that a connection can live, or end
  */
-#include "play.h"
+#include "faults/play.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "suite.h"
+#include "support/suite.h"
 
 /* Begin to released with all that there is in between, then the graceful end. */
 static void set_delivered(struct stage *stage)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "wrap.h"
+#include "faults/wrap.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #ifndef ZCREQ_TESTS_WRAP_H
 #define ZCREQ_TESTS_WRAP_H
 
-#include "fault.h"
+#include "faults/fault.h"
 
 /* Crossings count from now on, and fail as the fault says; NULL: no more. */
 void wrap_arm(struct fault *fault);

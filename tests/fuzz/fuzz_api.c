@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuzz.h"
-#include "sim_life.h"
-#include "sim_world.h"
+#include "fuzz/fuzz.h"
+#include "sim/sim_life.h"
+#include "sim/sim_world.h"
 
 struct input {
 	const uint8_t *bytes;

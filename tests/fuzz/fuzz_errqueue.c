@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 
 /* What is left of the input, and what the last recvmsg made of it. */
 struct source {

@@ -3,14 +3,14 @@
  * replay.c - a fuzz target's corpus, run by make check without a fuzzer
  *
  * Each input as it is; then with each of its first bytes changed, and cut before
- * it. The corpus is tests/fuzz/REPLAY_TARGET-corpus in the source tree, or the
+ * it. The corpus is the folder REPLAY_CORPUS of the source tree, or the
  * files that are named: to repeat what scripts/fuzz has found.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 
 static uint8_t bytes[1 << 17];
 
@@ -46,8 +46,7 @@ static int replay_corpus(void)
 	char dir[4096], name[sizeof(dir) + 256];
 	int i, count;
 
-	snprintf(dir, sizeof(dir), "%s/tests/fuzz/%s-corpus", srcdir ? srcdir : ".",
-		 REPLAY_TARGET);
+	snprintf(dir, sizeof(dir), "%s/" REPLAY_CORPUS, srcdir ? srcdir : ".");
 	count = scandir(dir, &entries, is_input, alphasort);
 	if (count <= 0) {
 		fprintf(stderr, "%s: no corpus\n", dir);

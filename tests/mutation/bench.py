@@ -17,7 +17,7 @@ import subprocess
 import time
 from pathlib import Path
 
-NOT_FAST = re.compile(r"tests/(real|nvme)/")
+NOT_FAST = re.compile(r"tests/real/|nvmet/")
 SLOWEST_SECONDS = 30
 MEMORY_BYTES = 4 << 30
 

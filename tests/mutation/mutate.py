@@ -22,9 +22,14 @@ COUNTED = ("killed", "timeout", "survived")
 LEAST_OF_A_FILE = 4
 
 
+# what a mistake is made in: libzcreq and its guard. ev and uring have tests of their own.
+ROOMS = "base", "core", "stream", "explain", "guard"
+
+
 class Sources:
     def __init__(self, top, only):
-        self.texts = {str(p.relative_to(top)): p.read_text() for p in sorted((top / "lib").rglob("*.[ch]"))}
+        self.texts = {str(p.relative_to(top)): p.read_text()
+                      for room in ROOMS for p in sorted((top / "lib" / room).glob("*.[ch]"))}
         self.enumerators = {}
         for path in sorted((top / "include").rglob("*.h")):
             self.enumerators.update(enumerators_of(path.read_text()))
@@ -176,7 +181,7 @@ def main():
     parser.add_argument("--again", action="store_true",
                         help="run only what survived before; believe the other verdicts, although "
                              "tests or lib/ may have changed since")
-    parser.add_argument("file", nargs="*", help="lib/NAME: only mutants of these")
+    parser.add_argument("file", nargs="*", help="lib/ROOM/NAME: only mutants of these")
     arguments = parser.parse_intermixed_args()
     arguments.top, arguments.build = arguments.top.resolve(), arguments.build.resolve()
     sources = Sources(arguments.top, arguments.file)

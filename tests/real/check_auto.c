@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#include "load.h"
+#include "real/load.h"
 #include "stream/policy.h"
-#include "real.h"
+#include "real/real.h"
 
 #define ARENA_BYTES (24 << 20)
 #define BATCH 40000

@@ -14,10 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "load.h"
-#include "raw.h"
-#include "real.h"
+#include "real/sender.h"
+#include "real/load.h"
+#include "real/raw.h"
+#include "real/real.h"
 
 #define ARENA_BYTES (24 << 20)
 

@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "load.h"
-#include "real.h"
+#include "real/sender.h"
+#include "real/load.h"
+#include "real/real.h"
 
 #define ARENA_BYTES (16 << 20)
 #define EACH_BYTES 65536
@@ -154,7 +154,7 @@ START_TEST(field_spdk_abort_requests_outcome_and_release_are_two_events)
 END_TEST
 
 /*
- * A death tells of the unsent tail first (tests/trace/kernel/death-tail-first.trace), with
+ * A death tells of the unsent tail first (tests/scenarios/kernel/death-tail-first.trace), with
  * the front in a filter: at the first proof, what is in front of it is not proven.
  */
 static void proof_out_of_order(void)

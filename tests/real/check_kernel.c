@@ -18,9 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net.h"
-#include "raw.h"
-#include "real.h"
+#include "real/net.h"
+#include "real/raw.h"
+#include "real/real.h"
 
 #define MEMORY_BYTES (4 << 20)
 #define EACH_BYTES 16384

@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engine_uring.h"
-#include "real.h"
+#include "real/sender_uring.h"
+#include "real/real.h"
 
 #define ARENA_BYTES (16 << 20)
 #define EACH_BYTES 65536

@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "load.h"
-#include "real.h"
+#include "real/sender.h"
+#include "real/load.h"
+#include "real/real.h"
 
 #define ARENA_BYTES (16 << 20)
 #define EACH_BYTES 65536

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "load.h"
+#include "real/load.h"
 
 #include <check.h>
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "real.h"
+#include "real/sender.h"
+#include "real/real.h"
 
 /* Around a call into the library that is to run no callback. */
 #define QUIETLY(load, call) \

@@ -25,8 +25,8 @@
 
 #include <zcreq/zcreq.h>
 
-#include "net.h"
-#include "spy.h"
+#include "real/net.h"
+#include "real/spy.h"
 
 #define LOAD_VERDICTS 16
 #define LOAD_RECYCLED 0xee /* no byte of the stream has it */

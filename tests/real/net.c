@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "net.h"
+#include "real/net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

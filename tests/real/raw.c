@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "raw.h"
+#include "real/raw.h"
 
 #include <errno.h>
 #include <linux/errqueue.h>

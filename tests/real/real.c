@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "real.h"
+#include "real/real.h"
 
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "net.h"
+#include "real/net.h"
 
 #define TIMEOUT_S 60
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "spy.h"
+#include "real/spy.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "spy_ring.h"
+#include "real/spy_ring.h"
 
 #include <check.h>
 #include <errno.h>
 
-#include "real.h"
+#include "real/real.h"
 
 static struct io_uring_sqe *spy_get_sqe(void *arg)
 {

@@ -13,7 +13,7 @@
 
 #include <zcreq/uring.h>
 
-#include "spy.h"
+#include "real/spy.h"
 
 struct spy_ring {
 	struct io_uring ring;

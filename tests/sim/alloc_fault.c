@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc_fault.h"
+#include "sim/alloc_fault.h"
 
 #define BLOCK_LIVE UINT64_C(0x6c6976656c697665)
 #define BLOCK_DEAD UINT64_C(0x6465616464656164)

@@ -15,8 +15,8 @@
 #include <linux/errqueue.h>
 #include <linux/tcp.h>
 
-#include "alloc_fault.h"
-#include "fake_kernel.h"
+#include "sim/alloc_fault.h"
+#include "sim/fake_kernel.h"
 
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define ZC_FLAGS (SEND_FLAGS | MSG_ZEROCOPY)

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sim_run.h"
-#include "sim_shrink.h"
+#include "sim/sim_run.h"
+#include "sim/sim_shrink.h"
 
 #define USUAL_SECONDS 3
 #define SHRINK_MS 4000

@@ -13,7 +13,7 @@
 
 #include <linux/tcp.h>
 
-#include "fake_internal.h"
+#include "sim/fake_internal.h"
 
 #ifndef POLLRDHUP
 #define POLLRDHUP 0x2000

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "fake_internal.h"
+#include "sim/fake_internal.h"
 
 /* The order in which to drop: indices into the held list as it was. */
 static void order(struct fake_socket *sock, struct fake_record **records, size_t n)

@@ -14,7 +14,7 @@
 
 #include <linux/errqueue.h>
 
-#include "fake_internal.h"
+#include "sim/fake_internal.h"
 
 #ifndef SCM_TIMESTAMPING
 #define SCM_TIMESTAMPING 37

@@ -12,8 +12,8 @@
 #ifndef ZCREQ_FAKE_INTERNAL_H
 #define ZCREQ_FAKE_INTERNAL_H
 
-#include "fake_kernel.h"
-#include "sim_random.h"
+#include "sim/fake_kernel.h"
+#include "sim/sim_random.h"
 
 #define FAKE_MSS 1448
 #define FAKE_RTO_MS 200

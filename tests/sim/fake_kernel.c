@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_internal.h"
+#include "sim/fake_internal.h"
 
 /* A test that is out of memory has nothing to say. */
 void *fake_grow(void *memory, size_t *room, size_t need, size_t each)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_internal.h"
+#include "sim/fake_internal.h"
 
 void fake_record_free(struct fake_record *record)
 {

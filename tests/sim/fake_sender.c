@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "fake_internal.h"
-#include "fake_sender.h"
+#include "sim/fake_internal.h"
+#include "sim/fake_sender.h"
 
 /* Proofs that are told together. */
 #define TOGETHER 8

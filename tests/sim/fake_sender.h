@@ -14,7 +14,7 @@
 #ifndef ZCREQ_FAKE_SENDER_H
 #define ZCREQ_FAKE_SENDER_H
 
-#include "fake_kernel.h"
+#include "sim/fake_kernel.h"
 
 struct fake_sender;
 

@@ -11,9 +11,9 @@
 
 #include <zcreq/explain.h>
 
-#include "sim_engine.h"
-#include "sim_nature.h"
-#include "sim_world.h"
+#include "sim/sim_inside.h"
+#include "sim/sim_nature.h"
+#include "sim/sim_world.h"
 
 /* Of the released ones, how many are tried again. */
 #define DEAD_TRIED 32

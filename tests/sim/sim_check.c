@@ -2,8 +2,8 @@
 /**
  * sim_check.c - what must hold after every step, and when nothing is due
  */
-#include "sim_engine.h"
-#include "sim_world.h"
+#include "sim/sim_inside.h"
+#include "sim/sim_world.h"
 
 /* System calls that one action may make beside those that achieved something: a few
  * for each connection, and the failures that were planned. */

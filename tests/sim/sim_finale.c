@@ -9,9 +9,9 @@
  */
 #include <stdlib.h>
 
-#include "sim_engine.h"
-#include "sim_life.h"
-#include "sim_world.h"
+#include "sim/sim_inside.h"
+#include "sim/sim_life.h"
+#include "sim/sim_world.h"
 
 static void make_kind(struct sim_conn *conn)
 {

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim_life.h"
-#include "sim_world.h"
+#include "sim/sim_life.h"
+#include "sim/sim_world.h"
 
 static uint64_t memory_unproven(const struct sim_request *request)
 {

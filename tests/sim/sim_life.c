@@ -7,8 +7,8 @@
  */
 #include <stdlib.h>
 
-#include "sim_life.h"
-#include "sim_world.h"
+#include "sim/sim_life.h"
+#include "sim/sim_world.h"
 
 /* Actions inside callbacks, for each line. */
 #define NESTED 25

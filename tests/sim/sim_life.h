@@ -7,8 +7,8 @@
 
 #include <zcreq/context.h>
 
-#include "fake_kernel.h"
-#include "sim_tape.h"
+#include "sim/fake_kernel.h"
+#include "sim/sim_tape.h"
 
 /** What sim_fail() exits with; anything else is a crash or a sanitizer. */
 #define SIM_EXIT 3

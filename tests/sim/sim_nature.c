@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "sim_nature.h"
+#include "sim/sim_nature.h"
 
 /* of failures, for up to three calls each */
 #define MOST_PLANS 5

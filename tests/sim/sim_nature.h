@@ -5,7 +5,7 @@
 #ifndef ZCREQ_SIM_NATURE_H
 #define ZCREQ_SIM_NATURE_H
 
-#include "sim_world.h"
+#include "sim/sim_world.h"
 
 /** Make a socket of some character for this connection, and the options for it. */
 void sim_nature_socket(struct sim_conn *conn, struct zcreq_stream_options *options);

@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim_run.h"
-#include "sim_shrink.h"
+#include "sim/sim_run.h"
+#include "sim/sim_shrink.h"
 
 #define JOBS_MOST 64
 

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim_shrink.h"
+#include "sim/sim_shrink.h"
 
 /* Processor time of a try, beside what the whole life took: usual lives take 2 ms. */
 #define TRY_LEAST_MS 20

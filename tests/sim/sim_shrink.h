@@ -5,7 +5,7 @@
 #ifndef ZCREQ_SIM_SHRINK_H
 #define ZCREQ_SIM_SHRINK_H
 
-#include "sim_life.h"
+#include "sim/sim_life.h"
 
 /** Processor time after which a life is taken to hang; under valgrind one takes 200. */
 #define SIM_LIFE_MS 1000

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim_tape.h"
-#include "sim_world.h"
+#include "sim/sim_tape.h"
+#include "sim/sim_world.h"
 
 static void full(void)
 {

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sim_life.h"
-#include "sim_world.h"
+#include "sim/sim_life.h"
+#include "sim/sim_world.h"
 
 #define PATTERN_BYTES (1u << 17)
 uint8_t sim_pattern[PATTERN_BYTES];

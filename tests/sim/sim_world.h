@@ -29,11 +29,11 @@
 #include <zcreq/request.h>
 #include <zcreq/stream.h>
 
-#include "alloc_fault.h"
-#include "fake_kernel.h"
-#include "fake_sender.h"
-#include "sim_random.h"
-#include "sim_tape.h"
+#include "sim/alloc_fault.h"
+#include "sim/fake_kernel.h"
+#include "sim/fake_sender.h"
+#include "sim/sim_random.h"
+#include "sim/sim_tape.h"
 
 #define SIM_CONNS 6
 #define SIM_HOLDS 6

@@ -10,7 +10,7 @@
 
 #include <linux/errqueue.h>
 
-#include "stage.h"
+#include "sim/stage.h"
 
 static void event(struct stage *stage, const char *name, struct stage_request *request)
 {

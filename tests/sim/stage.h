@@ -12,9 +12,9 @@
 
 #include <zcreq/zcreq.h>
 
-#include "alloc_fault.h"
-#include "fake_kernel.h"
-#include "fake_sender.h"
+#include "sim/alloc_fault.h"
+#include "sim/fake_kernel.h"
+#include "sim/fake_sender.h"
 
 struct stage;
 

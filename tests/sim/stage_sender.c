@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "stage.h"
+#include "sim/stage.h"
 
 /* Results and notifications come late, one notification for each batch. */
 static const struct fake_sender_knobs knobs = { .seed = 1 };

@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "stage.h"
+#include "sim/stage.h"
 
 const struct fake_sender_knobs *const stage_sends = NULL;

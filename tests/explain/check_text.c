@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_text.c - strings of anybody's in JSON, and how long things take
+ *
+ * What else text.h writes is tested with the stories of check_explain.
+ */
+#include "support/suite.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "explain/text.h"
+#include "support/wellformed.h"
+
+START_TEST(any_string_is_wellformed)
+{
+	const char string[] = {(char)(_i + 1), '\0'};
+	char said[16], expected[16] = "\"?\"";
+	struct zcreq_text t = {.text = said, .size = sizeof(said), .format = ZCREQ_JSON};
+
+	if (string[0] == '"' || string[0] == '\\')
+		snprintf(expected, sizeof(expected), "\"\\%c\"", string[0]);
+	else if (string[0] >= 32 && string[0] < 127)
+		snprintf(expected, sizeof(expected), "\"%c\"", string[0]);
+	zcreq_text_string(&t, string);
+	ck_assert_int_eq(zcreq_text_end(&t), (int)strlen(expected));
+	ck_assert_str_eq(said, expected);
+	ck_assert(wellformed_json(said, strlen(said)));
+}
+END_TEST
+
+START_TEST(durations_have_the_unit_that_people_would_use)
+{
+	static const struct {
+		uint64_t ms;
+		const char *words;
+	} rows[] = {
+		{0, "0 ms"}, {999, "999 ms"}, {1000, "1.0 s"}, {1050, "1.0 s"},
+		{99999, "99.9 s"}, {100000, "1 min"}, {3600000, "60 min"},
+	};
+	char said[32], number[32];
+	struct zcreq_text t = {.text = said, .size = sizeof(said), .format = ZCREQ_TEXT};
+
+	zcreq_text_duration(&t, rows[_i].ms * 1000000 + 999999);
+	zcreq_text_end(&t);
+	ck_assert_str_eq(said, rows[_i].words);
+	t = (struct zcreq_text){.text = said, .size = sizeof(said), .format = ZCREQ_JSON};
+	zcreq_text_duration(&t, rows[_i].ms * 1000000 + 999999);
+	zcreq_text_end(&t);
+	snprintf(number, sizeof(number), "%u", (unsigned)rows[_i].ms);
+	ck_assert_str_eq(said, number);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("text");
+	TCase *strings = tcase_create("strings");
+
+	tcase_add_loop_test(strings, any_string_is_wellformed, 0, 255);
+	tcase_add_loop_test(strings, durations_have_the_unit_that_people_would_use, 0, 7);
+	suite_add_tcase(s, strings);
+	return suite_run(s);
+}

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# check_scenarios.sh fake|real - every scenario gives the trace that is written in it
+#
+# The traces in tests/scenarios/kernel/ were recorded on the real kernel. The fake kernel
+# has to give the same, which is what makes it a judge; and the real one has to go on
+# giving them, or it has changed. A difference is printed as a diff.
+set -u
+world=$1
+traces=${srcdir:-.}/tests/scenarios/kernel
+run=0 skipped=0 failed=0
+got=$(mktemp) && why=$(mktemp) || exit 99
+trap 'rm -f "$got" "$why"' EXIT
+for trace in "$traces"/*.trace; do
+	name=$(basename "$trace" .trace)
+	tests/scenarios/scenario "$world" <"$trace" >"$got" 2>"$why"
+	case $? in
+	0) run=$((run + 1)) ;;
+	77) skipped=$((skipped + 1)); echo "skipped: $name: $(cat "$why")"; continue ;;
+	*) failed=$((failed + 1)); echo "FAIL: $name: $(cat "$why")"; continue ;;
+	esac
+	if ! diff -u --label "$name, recorded" --label "$name, $world" "$trace" "$got"; then
+		failed=$((failed + 1))
+		echo "FAIL: $name"
+	fi
+done
+echo "$world kernel: $run scenarios played, $skipped skipped, $failed failed"
+[ $failed = 0 ] || exit 1
+[ $run != 0 ] || exit 77

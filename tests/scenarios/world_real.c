@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * world_real.c - a world on the real kernel: two namespaces and a cable (tests/real/net.h)
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/ethtool.h>
+#include <linux/if_ether.h>
+#include <linux/net_tstamp.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "real/net.h"
+#include "real/raw.h"
+#include "stream/socket.h"
+#include "scenarios/world.h"
+
+#define SLOW_BYTES_A_SECOND 49152
+
+static struct net net = {-1, -1, -1, -1, 0, 0};
+static int near = -1, far = -1;
+static int tap = -1; /* sees what far is sent, for the router that answers it */
+
+static void must(int ret, const char *what)
+{
+	if (ret < 0) {
+		fprintf(stderr, "%s: %s\n", what, strerror(-ret));
+		exit(1);
+	}
+}
+
+/* A call that sets errno. */
+static void must_call(int ret, const char *what)
+{
+	must(ret < 0 ? -errno : 0, what);
+}
+
+static const char *real_missing(const char *what)
+{
+	if (!strcmp(what, "slow"))
+		return net_missing_slow();
+	if (!strcmp(what, "optmem"))
+		return net_missing_optmem();
+	return net_missing();
+}
+
+static void need_net(void)
+{
+	if (net.near_ns < 0)
+		must(net_open(&net), "namespaces");
+}
+
+/* root is exempt from the limit on locked memory, by this. */
+static void drop_lock_capability(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	must_call(syscall(SYS_capget, &header, data), "capget");
+	data[0].effective &= ~(1u << CAP_IPC_LOCK);
+	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
+	must_call(syscall(SYS_capset, &header, data), "capset");
+}
+
+/* The device cannot gather, so every byte is copied when it is sent. */
+static void no_scatter_gather(void)
+{
+	struct ethtool_value off = {.cmd = ETHTOOL_SSG};
+	struct ifreq request = {.ifr_data = (void *)&off};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if_indextoname(net.near_index, request.ifr_name);
+	must_call(ioctl(fd, SIOCETHTOOL, &request), "scatter-gather off");
+	close(fd);
+}
+
+static bool real_limit(const char *what, uint64_t value)
+{
+	struct rlimit limit;
+	char text[32];
+
+	need_net();
+	if (!strcmp(what, "optmem")) {
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+		must(net_sysctl(&net, NET_NEAR, "core/optmem_max", text), "optmem_max");
+	} else if (!strcmp(what, "locked")) {
+		limit.rlim_cur = limit.rlim_max = value * 4096;
+		must_call(setrlimit(RLIMIT_MEMLOCK, &limit), "locked memory");
+		drop_lock_capability();
+	} else if (!strcmp(what, "no-sg")) {
+		no_scatter_gather();
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static struct world_socket real_open(const struct world_options *options)
+{
+	const struct net_pair pair = {
+		.family = (enum net_family)options->family,
+		.near_sndbuf = options->sndbuf ? options->sndbuf : 4 << 20,
+		.far_rcvbuf = options->rcvbuf,
+	};
+
+	need_net();
+	must(net_connect(&net, &pair, &near, &far), "connect");
+	return (struct world_socket){&zcreq_kernel_socket, NULL, near};
+}
+
+static short real_poll(void)
+{
+	struct pollfd p = {.fd = near, .events = POLLIN | POLLOUT | POLLRDHUP};
+
+	poll(&p, 1, 0);
+	return p.revents;
+}
+
+static void real_unreadable(void *memory, size_t len)
+{
+	must_call(mprotect(memory, len, PROT_NONE), "mprotect");
+}
+
+static void stamp(void)
+{
+	const int stamps = SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_SOFTWARE |
+			   SOF_TIMESTAMPING_OPT_ID | SOF_TIMESTAMPING_OPT_TSONLY;
+
+	must_call(setsockopt(near, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof(stamps)),
+		  "timestamps");
+}
+
+static void listen_to_packets(void)
+{
+	const int one = 1;
+
+	setsockopt(near, SOL_IP, IP_RECVERR, &one, sizeof(one));
+	tap = net_socket(&net, NET_FAR, AF_PACKET, SOCK_DGRAM, htons(ETH_P_IP));
+	must(tap, "packet socket");
+	must(net_misdirect(&net, true), "misdirect");
+}
+
+/* Answers the first packet with "host unreachable", as a router does. */
+static void answer_unreachable(void)
+{
+	struct {
+		uint8_t type, code;
+		uint16_t sum;
+		uint32_t unused;
+		uint8_t packet[48]; /* the IP header and the start of TCP's */
+	} icmp = {.type = 3, .code = 1};
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	int raw = net_socket(&net, NET_FAR, AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	uint16_t words[sizeof(icmp) / 2];
+	uint32_t sum = 0;
+
+	must(raw, "raw socket");
+	must_call(recv(tap, icmp.packet, sizeof(icmp.packet), 0), "packet");
+	memcpy(words, &icmp, sizeof(icmp));
+	for (unsigned i = 0; i < sizeof(icmp) / 2; i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	icmp.sum = ~(sum + (sum >> 16));
+	memcpy(&to.sin_addr, icmp.packet + 12, 4); /* to whom it came from */
+	must_call(sendto(raw, &icmp, sizeof(icmp), 0, (struct sockaddr *)&to, sizeof(to)), "icmp");
+	close(raw);
+	close(tap);
+	tap = -1;
+}
+
+static bool real_host(const char *what)
+{
+	if (!strcmp(what, "vanish"))
+		must(net_misdirect(&net, true), what);
+	else if (!strcmp(what, "return"))
+		must(net_misdirect(&net, false), what);
+	else if (!strcmp(what, "cut"))
+		must(net_cut(&net, true), what);
+	else if (!strcmp(what, "uncut"))
+		must(net_cut(&net, false), what);
+	else if (!strcmp(what, "slow"))
+		must(net_slow(&net, SLOW_BYTES_A_SECOND), what);
+	else if (!strcmp(what, "stamps"))
+		stamp();
+	else if (!strcmp(what, "unreachable"))
+		listen_to_packets();
+	else
+		return false;
+	return true;
+}
+
+static bool real_peer(const char *what)
+{
+	const struct linger reset = {.l_onoff = 1};
+
+	if (!strcmp(what, "fin")) {
+		must_call(shutdown(far, SHUT_WR), what);
+		return true;
+	}
+	if (!strcmp(what, "reset"))
+		must_call(setsockopt(far, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), what);
+	else if (strcmp(what, "close"))
+		return false;
+	must_call(close(far), what);
+	far = -1;
+	return true;
+}
+
+/* Reads until nothing has come for a while: longer than a retransmission takes. */
+static enum world_end real_read(uint8_t *to, size_t most, size_t *len)
+{
+	struct pollfd p = {.fd = far, .events = POLLIN};
+	ssize_t ret;
+
+	*len = 0;
+	while (poll(&p, 1, 500) > 0) {
+		ret = recv(far, to + *len, most - *len, MSG_DONTWAIT);
+		if (ret <= 0)
+			return ret ? WORLD_RESET : WORLD_ENDED;
+		*len += (size_t)ret;
+	}
+	return WORLD_MORE;
+}
+
+static void real_wait(unsigned ms)
+{
+	if (tap >= 0)
+		answer_unreachable();
+	raw_sleep_ms((int)ms);
+}
+
+const struct world world_real = {
+	.missing = real_missing,
+	.limit = real_limit,
+	.open = real_open,
+	.poll = real_poll,
+	.unreadable = real_unreadable,
+	.host = real_host,
+	.peer = real_peer,
+	.read = real_read,
+	.wait = real_wait,
+};

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_answers.c - whatever a socket answers: errors at each call, nothing, too much
+ */
+#include "support/suite.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/tcp.h>
+#include <poll.h>
+#include <string.h>
+
+#include <zcreq/zcreq.h>
+
+#include "support/counting.h"
+#include "support/recorder.h"
+#include "support/stub.h"
+
+#define FOREIGN_AT_ONCE 1024 /* messages that one reading takes beside its proof */
+
+#define FOREIGN_KEPT 64      /* of these, that wait for dispatch */
+
+static struct counting memory;
+static struct zcreq_context *context;
+static struct stub stub;
+static struct zcreq_conn *conn;
+static struct heard heard, second;
+static struct heard_conn hooks;
+static const char data[64];
+
+static void setup(void)
+{
+	context = counting_context(&memory, 0);
+	stub_init(&stub);
+}
+
+static void setup_open(void)
+{
+	setup();
+	conn = stub_open(&stub, context, &heard_hooks, &hooks);
+}
+
+static void teardown(void)
+{
+	counting_end(&memory, context);
+}
+
+static void teardown_open(void)
+{
+	stub.chatter = STUB_SILENT;
+	stub.recv_error = 0;
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(stub.closes, 1);
+	ck_assert_uint_eq(stats_of(context).requests_now, 0);
+	teardown();
+}
+
+/* ---- opening -------------------------------------------------------------- */
+
+static void expect_refused(const struct zcreq_stream_options *options, int error)
+{
+	struct zcreq_conn *none = NULL;
+
+	ck_assert_int_eq(zcreq_stream_open(context, options, &none), error);
+	ck_assert_ptr_null(none);
+	ck_assert_uint_eq(stub.closes, 0);
+}
+
+/* What kind of socket it is takes three questions. */
+START_TEST(each_question_that_fails_refuses_the_socket)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	stub.getsockopt_error[_i] = -ENOMEM;
+	expect_refused(&options, -ENOMEM);
+	ck_assert_uint_eq(stub.getsockopts, _i + 1);
+}
+END_TEST
+
+START_TEST(data_can_be_sent_in_two_states)
+{
+	const struct tcp_info info = {.tcpi_state = _i};
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	stub.info = &info;
+	if (_i == 1 || _i == 8) { /* established, close-wait */
+		ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+		zcreq_conn_free(conn);
+		zcreq_dispatch(context);
+	} else {
+		expect_refused(&options, -ENOTCONN);
+	}
+}
+END_TEST
+
+START_TEST(a_user_timeout_that_is_refused_is_an_error)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	stub.user_timeout_error = -ENOPROTOOPT;
+	options.user_timeout_ms = 1;
+	expect_refused(&options, -ENOPROTOOPT);
+}
+END_TEST
+
+START_TEST(the_longest_user_timeout_is_an_int)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	options.user_timeout_ms = (uint32_t)INT_MAX + 1;
+	expect_refused(&options, -EINVAL);
+	options.user_timeout_ms = INT_MAX;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+}
+END_TEST
+
+START_TEST(the_largest_options_are_64_kibibytes)
+{
+	static union {
+		struct zcreq_stream_options options;
+		char bytes[65537];
+	} later;
+
+	later.options = stub_options(&stub);
+	later.options.size = 65537;
+	expect_refused(&later.options, -EINVAL);
+	later.options.size = 65536;
+	ck_assert_int_eq(zcreq_stream_open(context, &later.options, &conn), 0);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+}
+END_TEST
+
+/* ---- sending -------------------------------------------------------------- */
+
+START_TEST(a_send_of_nothing_waits_for_the_next_event)
+{
+	heard_begin(conn, &heard);
+	stub.takes_nothing = true;
+	stub_send(conn, heard.id, data, sizeof(data));
+	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+	stub.takes_nothing = false;
+	zcreq_process(conn, POLLOUT);
+	ck_assert_uint_eq(stub.zerocopy_bytes, sizeof(data));
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+}
+END_TEST
+
+START_TEST(an_interrupted_send_is_made_sixteen_times)
+{
+	heard_begin(conn, &heard);
+	stub.send_error = -EINTR;
+	stub_send(conn, heard.id, data, sizeof(data));
+	ck_assert_uint_eq(stub.refused_sends, 16);
+	ck_assert_uint_eq(stats_of(context).send_calls, 16);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+}
+END_TEST
+
+START_TEST(a_socket_that_does_not_tell_its_error_has_that_one)
+{
+	stub.getsockopts = 0;
+	stub.getsockopt_error[0] = -ENOTSOCK;
+	zcreq_process(conn, POLLHUP);
+	ck_assert_int_eq(hooks.abort_status, -ENOTSOCK);
+}
+END_TEST
+
+/* To the byte. */
+START_TEST(the_limit_is_what_may_be_held)
+{
+	struct zcreq_stream_options options = stub_options(&stub);
+	const struct iovec part = {.iov_base = (void *)data, .iov_len = 40};
+	const struct iovec byte = {.iov_base = (void *)data, .iov_len = 1};
+
+	options.limit_bytes = 80;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	heard_begin(conn, &heard);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &byte, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+}
+END_TEST
+
+/* ---- the error queue ------------------------------------------------------ */
+
+START_TEST(messages_without_end_do_not_keep_a_call)
+{
+	stub.chatter = _i ? STUB_FOREIGN : STUB_BOGUS;
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	ck_assert_uint_eq(stub.recvs, FOREIGN_AT_ONCE);
+	ck_assert_uint_eq(stats_of(context).foreign_messages, _i ? FOREIGN_AT_ONCE : 0);
+	ck_assert_uint_eq(hooks.message, _i ? FOREIGN_KEPT : 0);
+	ck_assert_uint_eq(stats_of(context).foreign_lost,
+			  _i ? FOREIGN_AT_ONCE - FOREIGN_KEPT : 0);
+	ck_assert_uint_eq(stats_of(context).bogus_ranges, _i ? 0 : FOREIGN_AT_ONCE);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+}
+END_TEST
+
+/* An error of the reading itself ends the connection, but not before what was read. */
+START_TEST(an_error_of_the_error_queue_comes_after_its_messages)
+{
+	static const unsigned counts[] = {0, 1, 63, 64, 65, 128};
+
+	heard_begin(conn, &heard);
+	for (unsigned i = 0; i < counts[_i]; i++) {
+		stub_send(conn, heard.id, data, sizeof(data));
+		stub_notify(&stub, i, i, false);
+	}
+	stub.recv_error = -EIO;
+	zcreq_process(conn, POLLERR);
+	ck_assert_uint_eq(stats_of(context).notifications, counts[_i]);
+	if (counts[_i])
+		ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+	zcreq_process(conn, POLLERR);
+	ck_assert_int_eq(hooks.abort_status, -EIO);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+}
+END_TEST
+
+static void free_in_message(struct zcreq_conn *self, enum heard_callback callback)
+{
+	if (callback != HEARD_CONN_MESSAGE)
+		return;
+	zcreq_conn_free(self);
+	conn = NULL;
+}
+
+START_TEST(messages_left_when_the_connection_is_freed_are_dropped)
+{
+	for (unsigned i = 0; i < 3; i++)
+		stub_foreign(&stub);
+	hooks.inside = free_in_message;
+	zcreq_process(conn, POLLERR);
+	ck_assert_uint_eq(hooks.message, 1);
+	ck_assert_uint_eq(stats_of(context).foreign_messages, 3);
+	ck_assert_uint_eq(stats_of(context).foreign_lost, 0);
+}
+END_TEST
+
+/* ---- quarantine ----------------------------------------------------------- */
+
+/* The proof of both is read in the first one's callback. */
+static void prove_in_quarantine(struct heard *self, enum heard_callback callback)
+{
+	(void)self;
+	if (callback != HEARD_QUARANTINED)
+		return;
+	stub_prove_all(&stub);
+	zcreq_process(conn, POLLERR);
+}
+
+START_TEST(a_request_that_was_proven_meanwhile_is_not_quarantined)
+{
+	heard_begin(conn, &heard);
+	heard_begin(conn, &second);
+	heard.inside = prove_in_quarantine;
+	stub_send(conn, heard.id, data, sizeof(data));
+	stub_send(conn, second.id, data, sizeof(data));
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, second.id, 0), 0);
+	stub.keeps = true;
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	zcreq_tick(context, 1);
+	zcreq_tick(context, 5000000001);
+	ck_assert_uint_eq(heard.quarantined, 1);
+	ck_assert_uint_eq(second.quarantined, 0);
+	ck_assert_uint_eq(heard.released + second.released, 2);
+}
+END_TEST
+
+/* ---- callbacks that nobody wants ------------------------------------------- */
+
+static unsigned releases;
+
+static void count_release(zcreq_id id, int status, void *arg)
+{
+	(void)id;
+	(void)arg;
+	ck_assert_int_eq(status, -EIO);
+	releases++;
+}
+
+START_TEST(a_request_needs_only_released)
+{
+	static const struct zcreq_ops ops = {.released = count_release};
+	zcreq_id id;
+
+	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, &id), 0);
+	stub_send(conn, id, data, sizeof(data));
+	stub.keeps = true;
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	zcreq_tick(context, 1);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	zcreq_tick(context, 5000000001);
+	ck_assert_uint_eq(stats_of(context).quarantined_now, 1);
+	ck_assert_uint_eq(releases, 0);
+	stub_prove_all(&stub);
+	zcreq_tick(context, 6000000001);
+	ck_assert_uint_eq(releases, 1);
+}
+END_TEST
+
+static unsigned abortings;
+
+static void count_aborting(zcreq_id id, int status, void *arg)
+{
+	(void)id;
+	(void)arg;
+	ck_assert_int_eq(status, -EIO);
+	abortings++;
+}
+
+START_TEST(aborting_is_told_without_settled)
+{
+	static const struct zcreq_ops ops = {.aborting = count_aborting, .released = count_release};
+	zcreq_id id;
+
+	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, &id), 0);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(abortings, 1);
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(abortings, 1);
+	ck_assert_uint_eq(releases, 1);
+}
+END_TEST
+
+START_TEST(room_needs_nobody_to_listen)
+{
+	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
+	struct zcreq_stream_options options = stub_options(&stub);
+
+	options.limit_bytes = 1;
+	options.mode = ZCREQ_MODE_NEVER;
+	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	heard_begin(conn, &heard);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_int_eq(zcreq_dispatch(context), 0);
+	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("answers");
+	TCase *opening = tcase_create("opening"), *open = tcase_create("open");
+
+	tcase_add_checked_fixture(opening, setup, teardown);
+	tcase_add_loop_test(opening, each_question_that_fails_refuses_the_socket, 0, 3);
+	tcase_add_loop_test(opening, data_can_be_sent_in_two_states, 0, 13);
+	tcase_add_test(opening, a_user_timeout_that_is_refused_is_an_error);
+	tcase_add_test(opening, the_longest_user_timeout_is_an_int);
+	tcase_add_test(opening, the_largest_options_are_64_kibibytes);
+	tcase_add_test(opening, the_limit_is_what_may_be_held);
+	tcase_add_test(opening, room_needs_nobody_to_listen);
+	suite_add_tcase(s, opening);
+
+	tcase_add_checked_fixture(open, setup_open, teardown_open);
+	tcase_add_test(open, an_interrupted_send_is_made_sixteen_times);
+	tcase_add_test(open, a_socket_that_does_not_tell_its_error_has_that_one);
+	tcase_add_test(open, a_send_of_nothing_waits_for_the_next_event);
+	tcase_add_loop_test(open, messages_without_end_do_not_keep_a_call, 0, 2);
+	tcase_add_loop_test(open, an_error_of_the_error_queue_comes_after_its_messages, 0, 6);
+	tcase_add_test(open, messages_left_when_the_connection_is_freed_are_dropped);
+	tcase_add_test(open, a_request_that_was_proven_meanwhile_is_not_quarantined);
+	tcase_add_test(open, a_request_needs_only_released);
+	tcase_add_test(open, aborting_is_told_without_settled);
+	suite_add_tcase(s, open);
+	return suite_run(s);
+}

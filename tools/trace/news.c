@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * trace_news.c - what happens to a whole connection, in a few words
+ */
+#include <string.h>
+
+#include <zcreq/conn.h>
+
+#include "timeline.h"
+
+bool trace_is_news(const struct zcreq_trace_event *event)
+{
+	switch (event->kind) {
+	case ZCREQ_TRACE_OPEN:
+	case ZCREQ_TRACE_DRAIN:
+	case ZCREQ_TRACE_STALL:
+	case ZCREQ_TRACE_ABORT:
+	case ZCREQ_TRACE_DISCONNECT:
+	case ZCREQ_TRACE_CLOSED:
+	case ZCREQ_TRACE_STALE:
+	case ZCREQ_TRACE_MARK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static const char *verdict(int status)
+{
+	static const char *const words[] = {
+		[ZCREQ_STALL_VANISHED] = "the peer has vanished",
+		[ZCREQ_STALL_NOT_READING] = "the peer does not read",
+		[ZCREQ_STALL_CONGESTED] = "slow",
+	};
+
+	return status > 0 && status <= ZCREQ_STALL_CONGESTED ? words[status] : "?";
+}
+
+void trace_news(const struct zcreq_trace_event *event, char *text, size_t size)
+{
+	char mark[17];
+
+	switch (event->kind) {
+	case ZCREQ_TRACE_MARK:
+		trace_mark_text(event, mark);
+		snprintf(text, size, "%s", mark);
+		break;
+	case ZCREQ_TRACE_STALL:
+		snprintf(text, size, "watchdog: %s", verdict(event->status));
+		break;
+	case ZCREQ_TRACE_ABORT:
+		snprintf(text, size, "abort: %s", strerror(-event->status));
+		break;
+	case ZCREQ_TRACE_DISCONNECT:
+		snprintf(text, size, event->status ? "disconnect: %s" : "disconnected",
+			 strerror(-event->status));
+		break;
+	case ZCREQ_TRACE_STALE:
+		snprintf(text, size, "stale handle refused");
+		break;
+	default:
+		snprintf(text, size, "%s", trace_kind_name(event->kind));
+	}
+}
