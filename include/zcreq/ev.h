@@ -52,7 +52,7 @@ struct zcreq_ev_engine;
  * Starts a prepare watcher, a timer and one watcher for all descriptors. They do
  * not keep ev_run() going by themselves; a tied connection does, and so does a
  * deadline of the context (a linger time, a watchdog with something to watch). The
- * descriptor that zcreq_remote_open() makes is watched as well, whenever it is made.
+ * descriptor that zcreq_threads_open() makes is watched as well, whenever it is made.
  *
  * libev has no way to report that it has no memory for a watcher: it ends the
  * program with a message, unless ev_set_allocator() was given something better.

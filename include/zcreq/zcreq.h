@@ -7,8 +7,8 @@
  * the peer has vanished.
  *
  * Read from the bottom up: context.h (one thread's tables and its clock),
- * request.h (a unit of work and what holds its buffers), remote.h (a hold that ends
- * on another thread), conn.h (the requests of one connection), stream.h (a TCP socket
+ * request.h (a unit of work and what holds its buffers), threads.h (what
+ * other threads may do), conn.h (the requests of one connection), stream.h (a TCP socket
  * and everything queued on it), sender.h (what to put in place of sendmsg); and, to
  * look inside, explain.h (why is this stuck?) and trace.h (what happened?).
  */
@@ -19,7 +19,7 @@
 #include <zcreq/context.h>
 #include <zcreq/explain.h>
 #include <zcreq/guard.h>
-#include <zcreq/remote.h>
+#include <zcreq/threads.h>
 #include <zcreq/request.h>
 #include <zcreq/sender.h>
 #include <zcreq/stream.h>

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/core.h"
 #include "guard/guard.h"
@@ -13,16 +12,6 @@
 
 /* Rounds of callbacks that one dispatch follows: see zcreq_dispatch(). */
 #define DISPATCH_ROUNDS 8
-
-/* Two contexts differ in their address, two at one address in the time. */
-static uint64_t pick_seed(const struct zcreq_context *context)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return zcreq_mix((uintptr_t)context) ^
-	       zcreq_mix((uint64_t)now.tv_sec << 32 ^ (uint64_t)now.tv_nsec);
-}
 
 int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_context **out)
 {
@@ -55,7 +44,7 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 		return ret;
 	}
 	if (!o.seed)
-		o.seed = pick_seed(context);
+		o.seed = zcreq_seed(context);
 	zcreq_slots_init(&context->requests, &context->allocator, ZCREQ_SLOT_REQUEST,
 			 o.max_requests ? o.max_requests : ZCREQ_MAX_REQUESTS, zcreq_mix(o.seed));
 	zcreq_slots_init(&context->holds, &context->allocator, ZCREQ_SLOT_HOLD,
@@ -78,8 +67,8 @@ int zcreq_context_free(struct zcreq_context *context)
 
 	if (!context)
 		return 0;
-	/* nor under dispatch: whose callback it runs has a connection still */
-	if (!TAILQ_EMPTY(&context->conns) || zcreq_remote_free(context))
+	if (context->dispatch_depth || !TAILQ_EMPTY(&context->conns) ||
+	    zcreq_threads_free(context))
 		return -EBUSY;
 	allocator = context->allocator;
 	zcreq_guard_free(context->guard);
@@ -126,8 +115,8 @@ int zcreq_dispatch(struct zcreq_context *context)
 	if (context->dispatch_depth)
 		return 0;
 	context->dispatch_depth++;
-	if (context->remote)
-		zcreq_remote_drain(context);
+	if (context->threads)
+		calls += zcreq_threads_take(context);
 	for (int round = 0; round < DISPATCH_ROUNDS && anything_due(context); round++)
 		calls += run_round(context);
 	context->dispatch_depth--;

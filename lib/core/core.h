@@ -25,7 +25,7 @@
 #include "core/slot.h"
 
 struct zcreq_message;
-struct zcreq_remote;
+struct zcreq_threads;
 struct zcreq_text;
 struct zcreq_trace_header;
 
@@ -73,7 +73,7 @@ struct zcreq_hold_slot {
 	struct zcreq_slot slot;
 	struct zcreq_request *request;
 	const void *taker;      /* where in the program it was taken */
-	uint32_t next; /* index; these two are of a drop from another thread: remote.c */
+	uint32_t next; /* index; these two are of a drop from another thread: threads.c */
 	int32_t status;
 };
 
@@ -161,7 +161,7 @@ struct zcreq_context {
 	uint32_t conn_number;           /* of the next connection */
 	uint32_t disconnects_left;      /* before the next tick */
 	struct zcreq_conn_list conns;   /* that have not been freed by both owners */
-	struct zcreq_remote *remote;    /* NULL: no other thread drops anything */
+	struct zcreq_threads *threads;  /* NULL: no other thread has a part in it */
 	struct zcreq_allocator allocator;
 	struct zcreq_stats stats;       /* of connections that are gone, and of none */
 	struct zcreq_guard *guard;      /* NULL: none */
@@ -275,16 +275,17 @@ void zcreq_request_deadline(struct zcreq_request *request);
 /* Its callbacks that are due; with the last of them it is gone. How many ran. */
 unsigned zcreq_request_run(struct zcreq_request *request);
 
-/* remote.c */
+/* threads.c */
 
-/* The drops of other threads that have arrived. */
-void zcreq_remote_drain(struct zcreq_context *context);
+/* What other threads have dropped is gone, what they have posted is run: how many. */
+unsigned zcreq_threads_take(struct zcreq_context *context);
 
 /* Counts those that found their hold gone. */
-uint64_t zcreq_remote_stale(const struct zcreq_remote *remote);
+uint64_t zcreq_threads_stale(const struct zcreq_threads *threads);
 
-/* 0, or -EBUSY while another thread has not yet left zcreq_drop_remote(). */
-int zcreq_remote_free(struct zcreq_context *context);
+/* 0, or -EBUSY while a post has not run, or another thread has not yet left
+ * zcreq_post_drop() or zcreq_post(). */
+int zcreq_threads_free(struct zcreq_context *context);
 
 /* conn.c */
 

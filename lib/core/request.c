@@ -247,7 +247,7 @@ int zcreq_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 	if (!context || status > 0)
 		return -EINVAL;
 	/* if another thread may drop it at this moment, the one that claims it does */
-	slot = context->remote
+	slot = context->threads
 		       ? zcreq_slots_claim(&context->holds, hold.bits, HOLD_SIZE)
 		       : zcreq_slots_find(&context->holds, hold.bits, HOLD_SIZE);
 	if (!slot) {

@@ -21,7 +21,7 @@
  * One thread owns a table; any other may claim an entry in use by its handle
  * (zcreq_slots_claim()). That is why the owner writes the words that a claim reads
  * atomically, and why an array of pages that was outgrown stays until the end. The
- * owner reads plainly what nobody else writes. See doc/remote.md.
+ * owner reads plainly what nobody else writes. See doc/threads.md.
  */
 #ifndef ZCREQ_LIB_SLOT_H
 #define ZCREQ_LIB_SLOT_H
@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 #include "base/memory.h"
+#include "base/seed.h"
 
 #define ZCREQ_SLOT_INDEX_BITS 26
 #define ZCREQ_SLOT_INDEX_MASK (((uint64_t)1 << ZCREQ_SLOT_INDEX_BITS) - 1)
@@ -63,15 +64,6 @@ struct zcreq_slots {
 	uint64_t in_use;    /* the bits that differ between an entry in use and a free one */
 	const struct zcreq_allocator *allocator;
 };
-
-/* Spreads the bits of a seed (the finisher of splitmix64). */
-static inline uint64_t zcreq_mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15u;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
 
 void zcreq_slots_init(struct zcreq_slots *table, const struct zcreq_allocator *allocator,
 		      enum zcreq_slot_kind kind, uint32_t limit, uint64_t seed);

@@ -70,7 +70,7 @@ int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats 
 
 		add(stats, &more);
 	}
-	if (context->remote)
-		stats->stale_handles += zcreq_remote_stale(context->remote);
+	if (context->threads)
+		stats->stale_handles += zcreq_threads_stale(context->threads);
 	return 0;
 }

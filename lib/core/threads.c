@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * remote.c - holds dropped by other threads, on their way to the context's
+ * threads.c - what other threads have dropped and posted, on its way to the context's
  *
- * A stack onto which any thread pushes and which the owner takes whole: no thread
- * ever pops one entry, so it does not matter that an entry comes again (ABA). The
- * links are the entries of the holds themselves, which is safe because a thread first
- * claims the entry (slot.h) and so is the only one that writes to it.
+ * Two stacks onto which any thread pushes and which the owner takes whole: no thread
+ * ever pops one entry, so it does not matter that an entry comes again (ABA). The links
+ * of drops are the entries of the holds themselves, which is safe because a thread first
+ * claims the entry (slot.h) and so is the only one that writes to it; those of posts
+ * are in the caller's structs.
  *
- * The stack is one word with two halves: the entry pushed last, and how many threads
- * are about to wake the owner. Only a push onto an empty stack wakes. The push is the
- * last that its thread touches of the context, or, if it has to wake, the word's
- * count is: that is what allows a context to be freed.
+ * The word of the drops has two halves: the entry pushed last, and how many threads are
+ * about to wake the owner. Only a push onto an empty stack wakes. The push of a drop is
+ * the last that its thread touches of the context, or, if it has to wake, the word's
+ * count is; a post is counted there from before its push. That is what allows a context
+ * to be freed.
+ *
+ * How the owner is woken is not known here: see stream/wake.c.
  */
 #include <errno.h>
 #include <stdatomic.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <zcreq/remote.h>
-
-#include "core/core.h"
+#include "core/threads.h"
 
 #define HOLD_SIZE sizeof(struct zcreq_hold_slot)
 #define CACHE_LINE 64
@@ -28,137 +28,133 @@
 #define EMPTY TOP_MASK /* and ZCREQ_SLOT_NONE, in the lower half */
 #define ONE_WAKER ((uint64_t)1 << 32)
 
-struct zcreq_remote {
-	int fd; /* -1: the program polls */
+struct zcreq_threads {
+	const struct zcreq_wake_ops *wake; /* NULL: the program polls */
+	int fd;
 	char apart[CACHE_LINE];
-	_Atomic(uint64_t) stack;
+	_Atomic(uint64_t) drops;
+	_Atomic(struct zcreq_call *) posts;
 	_Atomic(uint64_t) stale;
 	char end[CACHE_LINE];
 };
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock could be held when a signal comes");
+_Static_assert(ATOMIC_POINTER_LOCK_FREE == 2, "a lock could be held when a signal comes");
 
-int zcreq_remote_open(struct zcreq_context *context, unsigned flags)
+int zcreq_threads_start(struct zcreq_context *context, const struct zcreq_wake_ops *wake, int fd)
 {
-	struct zcreq_remote *remote;
-	int fd = -1, err;
+	struct zcreq_threads *threads;
 
-	if (!context || flags & ~ZCREQ_REMOTE_POLLED)
-		return -EINVAL;
-	if (context->remote)
+	if (context->threads)
 		return -EALREADY;
-	remote = zcreq_calloc(&context->allocator, 1, sizeof(*remote));
-	if (!remote)
+	threads = zcreq_calloc(&context->allocator, 1, sizeof(*threads));
+	if (!threads)
 		return -ENOMEM;
-	if (!(flags & ZCREQ_REMOTE_POLLED)) {
-		int saved = errno;
-
-		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		err = errno;
-		errno = saved;
-		if (fd < 0) {
-			zcreq_free(&context->allocator, remote);
-			return -err;
-		}
-	}
-	remote->fd = fd;
-	atomic_init(&remote->stack, EMPTY);
-	__atomic_store_n(&context->remote, remote, __ATOMIC_RELEASE);
+	threads->wake = wake;
+	threads->fd = fd;
+	atomic_init(&threads->drops, EMPTY);
+	__atomic_store_n(&context->threads, threads, __ATOMIC_RELEASE);
 	return 0;
 }
 
-int zcreq_remote_free(struct zcreq_context *context)
+int zcreq_threads_free(struct zcreq_context *context)
 {
-	struct zcreq_remote *remote = context->remote;
+	struct zcreq_threads *threads = context->threads;
 
-	if (!remote)
+	if (!threads)
 		return 0;
-	if (atomic_load_explicit(&remote->stack, memory_order_acquire) != EMPTY)
+	if (atomic_load_explicit(&threads->drops, memory_order_acquire) != EMPTY ||
+	    atomic_load_explicit(&threads->posts, memory_order_acquire))
 		return -EBUSY;
-	if (remote->fd >= 0)
-		close(remote->fd);
-	zcreq_free(&context->allocator, remote);
-	context->remote = NULL;
+	if (threads->wake)
+		threads->wake->close(threads->fd);
+	zcreq_free(&context->allocator, threads);
+	context->threads = NULL;
 	return 0;
 }
 
-int zcreq_remote_fd(const struct zcreq_context *context)
+int zcreq_threads_fd(const struct zcreq_context *context)
 {
-	const struct zcreq_remote *remote;
-
 	if (!context)
 		return -EINVAL;
-	remote = context->remote;
-	return remote && remote->fd >= 0 ? remote->fd : -ENXIO;
+	return context->threads && context->threads->wake ? context->threads->fd : -ENXIO;
 }
 
-int zcreq_remote_process(struct zcreq_context *context)
+int zcreq_threads_process(struct zcreq_context *context)
 {
-	struct zcreq_remote *remote;
-	eventfd_t count;
-	int saved = errno;
-
 	if (!context)
 		return -EINVAL;
-	remote = context->remote;
-	if (!remote)
+	if (!context->threads)
 		return -ENXIO;
 	if (context->dispatch_depth)
 		return 0;
-	/* before the stack is taken: what is pushed from here on wakes again */
-	if (remote->fd >= 0)
-		(void)!read(remote->fd, &count, sizeof(count));
-	errno = saved;
+	/* before the stacks are taken: what is pushed from here on wakes again */
+	if (context->threads->wake)
+		context->threads->wake->clear(context->threads->fd);
 	return zcreq_dispatch(context);
 }
 
-/* A counter that is full is readable as well, and nothing else can go wrong. */
-static void wake(struct zcreq_remote *remote, int fd)
+static void push_drop(struct zcreq_threads *threads, struct zcreq_hold_slot *slot, uint32_t index)
 {
-	const eventfd_t one = 1;
-	int saved = errno;
-
-	(void)!write(fd, &one, sizeof(one));
-	errno = saved;
-	atomic_fetch_sub_explicit(&remote->stack, ONE_WAKER, memory_order_release);
-}
-
-static void push(struct zcreq_remote *remote, struct zcreq_hold_slot *slot, uint32_t index)
-{
-	uint64_t old = atomic_load_explicit(&remote->stack, memory_order_relaxed), new;
-	const int fd = remote->fd;
+	uint64_t old = atomic_load_explicit(&threads->drops, memory_order_relaxed), new;
+	const struct zcreq_wake_ops *wake = threads->wake;
 	bool wakes;
 
 	do {
 		slot->next = (uint32_t)old;
-		wakes = fd >= 0 && (old & TOP_MASK) == EMPTY;
+		wakes = wake && (old & TOP_MASK) == EMPTY;
 		new = (old & ~TOP_MASK) | index;
 		if (wakes)
 			new += ONE_WAKER;
-	} while (!atomic_compare_exchange_weak_explicit(&remote->stack, &old, new,
+	} while (!atomic_compare_exchange_weak_explicit(&threads->drops, &old, new,
 							memory_order_release,
 							memory_order_relaxed));
-	if (wakes)
-		wake(remote, fd);
+	if (!wakes)
+		return;
+	wake->wake(threads->fd);
+	atomic_fetch_sub_explicit(&threads->drops, ONE_WAKER, memory_order_release);
 }
 
-int zcreq_drop_remote(struct zcreq_context *context, zcreq_hold hold, int status)
+int zcreq_post_drop(struct zcreq_context *context, zcreq_hold hold, int status)
 {
-	struct zcreq_remote *remote;
+	struct zcreq_threads *threads;
 	struct zcreq_hold_slot *slot;
 
 	if (!context || status > 0)
 		return -EINVAL;
-	remote = __atomic_load_n(&context->remote, __ATOMIC_ACQUIRE);
-	if (!remote)
+	threads = __atomic_load_n(&context->threads, __ATOMIC_ACQUIRE);
+	if (!threads)
 		return -ENXIO;
 	slot = (struct zcreq_hold_slot *)zcreq_slots_claim(&context->holds, hold.bits, HOLD_SIZE);
 	if (!slot) {
-		atomic_fetch_add_explicit(&remote->stale, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&threads->stale, 1, memory_order_relaxed);
 		return -ESTALE;
 	}
 	slot->status = status;
-	push(remote, slot, hold.bits & ZCREQ_SLOT_INDEX_MASK);
+	push_drop(threads, slot, hold.bits & ZCREQ_SLOT_INDEX_MASK);
+	return 0;
+}
+
+int zcreq_post(struct zcreq_context *context, struct zcreq_call *call)
+{
+	struct zcreq_threads *threads;
+	struct zcreq_call *first;
+
+	if (!context || !call || !call->run)
+		return -EINVAL;
+	threads = __atomic_load_n(&context->threads, __ATOMIC_ACQUIRE);
+	if (!threads)
+		return -ENXIO;
+	atomic_fetch_add_explicit(&threads->drops, ONE_WAKER, memory_order_relaxed);
+	first = atomic_load_explicit(&threads->posts, memory_order_relaxed);
+	do {
+		call->next = first;
+	} while (!atomic_compare_exchange_weak_explicit(&threads->posts, &first, call,
+							memory_order_release,
+							memory_order_relaxed));
+	if (!first && threads->wake)
+		threads->wake->wake(threads->fd);
+	atomic_fetch_sub_explicit(&threads->drops, ONE_WAKER, memory_order_release);
 	return 0;
 }
 
@@ -168,7 +164,7 @@ static struct zcreq_hold_slot *slot_at(struct zcreq_context *context, uint32_t i
 }
 
 /* The order of a stack is that of the pushes, backwards. */
-static uint32_t reverse(struct zcreq_context *context, uint32_t top)
+static uint32_t reverse_drops(struct zcreq_context *context, uint32_t top)
 {
 	uint32_t first = ZCREQ_SLOT_NONE;
 
@@ -183,26 +179,60 @@ static uint32_t reverse(struct zcreq_context *context, uint32_t top)
 	return first;
 }
 
-void zcreq_remote_drain(struct zcreq_context *context)
+static void take_drops(struct zcreq_context *context)
 {
-	struct zcreq_remote *remote = context->remote;
-	uint64_t old = atomic_load_explicit(&remote->stack, memory_order_relaxed);
+	struct zcreq_threads *threads = context->threads;
+	uint64_t old = atomic_load_explicit(&threads->drops, memory_order_relaxed);
 	uint32_t next;
 
 	if ((old & TOP_MASK) == EMPTY)
 		return;
-	old = atomic_fetch_or_explicit(&remote->stack, EMPTY, memory_order_acquire);
-	for (uint32_t i = reverse(context, (uint32_t)old); i != ZCREQ_SLOT_NONE; i = next) {
+	old = atomic_fetch_or_explicit(&threads->drops, EMPTY, memory_order_acquire);
+	for (uint32_t i = reverse_drops(context, (uint32_t)old); i != ZCREQ_SLOT_NONE; i = next) {
 		struct zcreq_hold_slot *slot = slot_at(context, i);
 		const zcreq_hold hold = {zcreq_slot_claimed(&slot->slot)};
 
 		next = slot->next;
-		context->stats.remote_drops++;
+		context->stats.posted_drops++;
 		zcreq_hold_gone(context, slot, hold, slot->status);
 	}
 }
 
-uint64_t zcreq_remote_stale(const struct zcreq_remote *remote)
+static struct zcreq_call *reverse_posts(struct zcreq_call *top)
 {
-	return atomic_load_explicit(&remote->stale, memory_order_relaxed);
+	struct zcreq_call *first = NULL, *below;
+
+	for (; top; top = below) {
+		below = top->next;
+		top->next = first;
+		first = top;
+	}
+	return first;
+}
+
+static unsigned run_posts(struct zcreq_context *context)
+{
+	struct zcreq_call *call = NULL, *next;
+	unsigned calls = 0;
+
+	if (atomic_load_explicit(&context->threads->posts, memory_order_relaxed))
+		call = atomic_exchange_explicit(&context->threads->posts, NULL,
+						memory_order_acquire);
+	for (call = reverse_posts(call); call; call = next) {
+		next = call->next;
+		call->run(call);
+		calls++;
+	}
+	return calls;
+}
+
+unsigned zcreq_threads_take(struct zcreq_context *context)
+{
+	take_drops(context);
+	return run_posts(context);
+}
+
+uint64_t zcreq_threads_stale(const struct zcreq_threads *threads)
+{
+	return atomic_load_explicit(&threads->stale, memory_order_relaxed);
 }

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include <zcreq/ev.h>
-#include <zcreq/remote.h>
+#include <zcreq/threads.h>
 #include <zcreq/stream.h>
 
 #define BATCH 64
@@ -54,7 +54,7 @@ struct zcreq_ev {
 	struct zcreq_ev_conn *conns;
 	struct zcreq_ev_engine *engines;
 	int epoll;
-	int remote; /* the descriptor of other threads' drops, once it is watched; or -1 */
+	int threads; /* the descriptor of other threads' drops, once it is watched; or -1 */
 	ev_io ready;
 	ev_prepare before_sleep;
 	ev_timer timer;
@@ -121,15 +121,15 @@ static int wake_by(const struct zcreq_ev *ev, int fd)
 
 /* Drops of other threads wake the loop, from when the context allows them; dispatch
  * takes them. */
-static int follow_remote(struct zcreq_ev *ev)
+static int follow_threads(struct zcreq_ev *ev)
 {
-	int fd = zcreq_remote_fd(ev->context), ret;
+	int fd = zcreq_threads_fd(ev->context), ret;
 
 	if (fd < 0)
 		return 0;
 	ret = wake_by(ev, fd);
 	if (!ret)
-		ev->remote = fd;
+		ev->threads = fd;
 	return ret;
 }
 
@@ -216,7 +216,7 @@ static bool one_round(struct zcreq_ev *ev, uint64_t now_ns, uint64_t *deadline_n
 	follow_changed(ev, true);
 	if (flush_engines(ev))
 		at_the_latest(deadline_ns, now_ns);
-	if (ev->remote < 0 && follow_remote(ev) < 0)
+	if (ev->threads < 0 && follow_threads(ev) < 0)
 		at_the_latest(deadline_ns, now_ns + RETRY_NS);
 	if (!follow_changed(ev, false))
 		at_the_latest(deadline_ns, now_ns + RETRY_NS);
@@ -289,7 +289,7 @@ int zcreq_ev_new(struct ev_loop *loop, struct zcreq_context *context, struct zcr
 	}
 	made->loop = loop;
 	made->context = context;
-	made->remote = -1;
+	made->threads = -1;
 	ev_io_init(&made->ready, on_ready, made->epoll, EV_READ);
 	ev_prepare_init(&made->before_sleep, before_sleep);
 	ev_timer_init(&made->timer, on_timer, 0., 0.);

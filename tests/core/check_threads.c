@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_remote.c - zcreq_drop_remote(), one call at a time
+ * check_threads.c - zcreq_post_drop() and zcreq_post(), one call at a time
  *
- * What each call gives and when it takes effect; check_remote_threads.c has the
+ * What each call gives and when it takes effect; check_threads_real.c has the
  * threads.
  */
 #include "support/suite.h"
@@ -42,7 +42,7 @@ static void open_conn(void)
 static void setup(void)
 {
 	open_conn();
-	ck_assert_int_eq(zcreq_remote_open(context, 0), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 }
 
 static void teardown(void)
@@ -66,7 +66,7 @@ static void begin_held(unsigned count)
 
 static bool readable(void)
 {
-	struct pollfd fd = {zcreq_remote_fd(context), POLLIN, 0};
+	struct pollfd fd = {zcreq_threads_fd(context), POLLIN, 0};
 
 	return poll(&fd, 1, 0) == 1;
 }
@@ -75,7 +75,7 @@ static void assert_stale(uint64_t bits)
 {
 	const zcreq_hold hold = {bits};
 
-	CLAIM(zcreq_drop_remote(context, hold, 0) == -ESTALE);
+	CLAIM(zcreq_post_drop(context, hold, 0) == -ESTALE);
 	CLAIM(zcreq_drop(context, hold, 0) == -ESTALE);
 	stale += 2;
 	CLAIM(stats_of(context).stale_handles == stale);
@@ -87,9 +87,9 @@ START_TEST(nothing_works_before_it_is_opened)
 {
 	open_conn();
 	begin_held(1);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), -ENXIO);
-	ck_assert_int_eq(zcreq_remote_fd(context), -ENXIO);
-	ck_assert_int_eq(zcreq_remote_process(context), -ENXIO);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), -ENXIO);
+	ck_assert_int_eq(zcreq_threads_fd(context), -ENXIO);
+	ck_assert_int_eq(zcreq_threads_process(context), -ENXIO);
 	ck_assert_int_eq(zcreq_drop(context, holds[0], 0), 0);
 	teardown();
 }
@@ -99,14 +99,14 @@ START_TEST(a_caller_s_mistakes_change_nothing)
 {
 	setup();
 	begin_held(1);
-	ck_assert_int_eq(zcreq_remote_open(NULL, 0), -EINVAL);
-	ck_assert_int_eq(zcreq_remote_open(context, 2), -EINVAL);
-	ck_assert_int_eq(zcreq_remote_open(context, 0), -EALREADY);
-	ck_assert_int_eq(zcreq_remote_fd(NULL), -EINVAL);
-	ck_assert_int_eq(zcreq_remote_process(NULL), -EINVAL);
-	ck_assert_int_eq(zcreq_drop_remote(NULL, holds[0], 0), -EINVAL);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 1), -EINVAL);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_threads_open(NULL, 0), -EINVAL);
+	ck_assert_int_eq(zcreq_threads_open(context, 2), -EINVAL);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), -EALREADY);
+	ck_assert_int_eq(zcreq_threads_fd(NULL), -EINVAL);
+	ck_assert_int_eq(zcreq_threads_process(NULL), -EINVAL);
+	ck_assert_int_eq(zcreq_post_drop(NULL, holds[0], 0), -EINVAL);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 1), -EINVAL);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	teardown();
 }
 END_TEST
@@ -119,15 +119,15 @@ START_TEST(without_memory_or_descriptors_it_stays_closed)
 	open_conn();
 	calls = memory.calls;
 	memory.fail_at = calls + 1;
-	ck_assert_int_eq(zcreq_remote_open(context, 0), -ENOMEM);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), -ENOMEM);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	limit.rlim_max = before.rlim_max;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	errno = 0;
-	ck_assert_int_eq(zcreq_remote_open(context, 0), -EMFILE);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), -EMFILE);
 	ck_assert_int_eq(errno, 0);
-	ck_assert_int_eq(zcreq_remote_fd(context), -ENXIO);
-	ck_assert_int_eq(zcreq_remote_open(context, ZCREQ_REMOTE_POLLED), 0);
+	ck_assert_int_eq(zcreq_threads_fd(context), -ENXIO);
+	ck_assert_int_eq(zcreq_threads_open(context, ZCREQ_THREADS_POLLED), 0);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	teardown();
 }
@@ -138,9 +138,9 @@ START_TEST(the_descriptor_is_close_on_exec_and_goes_with_the_context)
 	int fd;
 
 	setup();
-	fd = zcreq_remote_fd(context);
+	fd = zcreq_threads_fd(context);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(zcreq_remote_fd(context), fd);
+	ck_assert_int_eq(zcreq_threads_fd(context), fd);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	teardown();
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
@@ -150,11 +150,11 @@ END_TEST
 START_TEST(a_program_that_polls_has_no_descriptor)
 {
 	open_conn();
-	ck_assert_int_eq(zcreq_remote_open(context, ZCREQ_REMOTE_POLLED), 0);
-	ck_assert_int_eq(zcreq_remote_fd(context), -ENXIO);
+	ck_assert_int_eq(zcreq_threads_open(context, ZCREQ_THREADS_POLLED), 0);
+	ck_assert_int_eq(zcreq_threads_fd(context), -ENXIO);
 	begin_held(1);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
-	ck_assert_int_eq(zcreq_remote_process(context), 2);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_threads_process(context), 2);
 	teardown();
 }
 END_TEST
@@ -164,22 +164,22 @@ END_TEST
 START_TEST(a_drop_takes_effect_in_dispatch)
 {
 	begin_held(1);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	ck_assert_uint_eq(stats_of(context).holds_now, 1);
-	ck_assert_uint_eq(stats_of(context).remote_drops, 0);
+	ck_assert_uint_eq(stats_of(context).posted_drops, 0);
 	ck_assert_int_eq(zcreq_request_state(context, heards[0].id), ZCREQ_STATE_FINISHED);
 	ck_assert_int_eq(zcreq_dispatch(context), 2);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, 0);
 	ck_assert_uint_eq(stats_of(context).holds_now, 0);
-	ck_assert_uint_eq(stats_of(context).remote_drops, 1);
+	ck_assert_uint_eq(stats_of(context).posted_drops, 1);
 }
 END_TEST
 
 START_TEST(tick_takes_drops_in)
 {
 	begin_held(1);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], -EIO), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], -EIO), 0);
 	ck_assert_uint_eq(zcreq_tick(context, 1), ZCREQ_NEVER);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, -EIO);
@@ -189,12 +189,12 @@ END_TEST
 START_TEST(i3_a_handle_is_used_up_at_once)
 {
 	begin_held(1);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	assert_stale(holds[0].bits);
 	zcreq_dispatch(context);
 	assert_stale(holds[0].bits);
 	ck_assert_uint_eq(heards[0].released, 1);
-	ck_assert_uint_eq(stats_of(context).remote_drops, 1);
+	ck_assert_uint_eq(stats_of(context).posted_drops, 1);
 }
 END_TEST
 
@@ -211,7 +211,7 @@ START_TEST(i3_forged_handles_are_stale_in_every_state)
 		assert_stale(heards[0].id.bits);
 		if (state == 0) {
 			ck_assert_int_eq(zcreq_drop(context, holds[1], 0), 0);
-			ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
+			ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 		} else {
 			zcreq_dispatch(context);
 		}
@@ -225,7 +225,7 @@ START_TEST(i3_an_old_handle_leaves_the_next_life_of_its_slot_alone)
 	zcreq_hold next;
 
 	begin_held(1);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	zcreq_dispatch(context);
 	heard_begin(conn, &heards[1]);
 	next = heard_take(context, &heards[1]);
@@ -234,7 +234,7 @@ START_TEST(i3_an_old_handle_leaves_the_next_life_of_its_slot_alone)
 	ck_assert_int_eq(zcreq_finish(context, heards[1].id, 0), 0);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(heards[1].released, 0);
-	ck_assert_int_eq(zcreq_drop_remote(context, next, 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, next, 0), 0);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(heards[1].released, 1);
 }
@@ -249,11 +249,11 @@ START_TEST(i3_a_hold_of_another_context_is_stale)
 	counting_init(&other_memory);
 	options.allocator = &other_memory.allocator;
 	ck_assert_int_eq(zcreq_context_new(&options, &other), 0);
-	ck_assert_int_eq(zcreq_remote_open(other, ZCREQ_REMOTE_POLLED), 0);
+	ck_assert_int_eq(zcreq_threads_open(other, ZCREQ_THREADS_POLLED), 0);
 	begin_held(1);
-	ck_assert_int_eq(zcreq_drop_remote(other, holds[0], 0), -ESTALE);
+	ck_assert_int_eq(zcreq_post_drop(other, holds[0], 0), -ESTALE);
 	ck_assert_uint_eq(stats_of(other).stale_handles, 1);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	zcreq_dispatch(context);
 	counting_end(&other_memory, other);
 }
@@ -267,9 +267,9 @@ START_TEST(the_first_status_wins_in_the_order_of_the_calls)
 	for (unsigned i = 0; i < COUNT(more); i++)
 		more[i] = heard_take(context, &heards[0]);
 	ck_assert_int_eq(zcreq_finish(context, heards[0].id, 0), 0);
-	ck_assert_int_eq(zcreq_drop_remote(context, more[2], 0), 0);
-	ck_assert_int_eq(zcreq_drop_remote(context, more[0], -EIO), 0);
-	ck_assert_int_eq(zcreq_drop_remote(context, more[1], -EPERM), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, more[2], 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, more[0], -EIO), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, more[1], -EPERM), 0);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, -EIO);
@@ -293,10 +293,10 @@ START_TEST(many_holds_of_a_table_that_grew_come_home_in_order)
 		heards[i].inside = in_order;
 	begin_held(MANY);
 	for (unsigned i = MANY; i-- > 0;)
-		CLAIM(zcreq_drop_remote(context, holds[i], 0) == 0);
+		CLAIM(zcreq_post_drop(context, holds[i], 0) == 0);
 	ck_assert_int_eq(zcreq_dispatch(context), 2 * MANY);
 	ck_assert_uint_eq(released_so_far, MANY);
-	ck_assert_uint_eq(stats_of(context).remote_drops, MANY);
+	ck_assert_uint_eq(stats_of(context).posted_drops, MANY);
 }
 END_TEST
 
@@ -312,7 +312,7 @@ START_TEST(an_aborted_connection_closes_with_the_last_drop)
 	ck_assert_uint_eq(heards[0].released, 0);
 	ck_assert_uint_eq(hooks.closed, 0);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], -EIO), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], -EIO), 0);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(heards[0].released, 1);
@@ -324,8 +324,8 @@ END_TEST
 static void drop_next(struct heard *heard, enum heard_callback callback)
 {
 	if (callback == HEARD_RELEASED && heard == &heards[0]) {
-		CLAIM(zcreq_drop_remote(context, holds[1], 0) == 0);
-		CLAIM(zcreq_remote_process(context) == 0);
+		CLAIM(zcreq_post_drop(context, holds[1], 0) == 0);
+		CLAIM(zcreq_threads_process(context) == 0);
 	}
 }
 
@@ -333,11 +333,11 @@ START_TEST(i6_a_drop_inside_a_callback_is_for_the_next_dispatch)
 {
 	heards[0].inside = drop_next;
 	begin_held(2);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
-	ck_assert_int_eq(zcreq_remote_process(context), 2);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_threads_process(context), 2);
 	ck_assert_uint_eq(heards[1].released, 0);
 	ck_assert(readable());
-	ck_assert_int_eq(zcreq_remote_process(context), 2);
+	ck_assert_int_eq(zcreq_threads_process(context), 2);
 	ck_assert_uint_eq(heards[1].released, 1);
 }
 END_TEST
@@ -349,16 +349,16 @@ START_TEST(the_descriptor_tells_of_drops_until_it_is_processed)
 	setup();
 	begin_held(3);
 	ck_assert(!readable());
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[0], 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	ck_assert(readable());
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[1], 0), 0);
-	ck_assert_int_eq(zcreq_remote_process(context), 4);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[1], 0), 0);
+	ck_assert_int_eq(zcreq_threads_process(context), 4);
 	ck_assert(!readable());
-	ck_assert_int_eq(zcreq_remote_process(context), 0);
-	ck_assert_int_eq(zcreq_drop_remote(context, holds[2], 0), 0);
+	ck_assert_int_eq(zcreq_threads_process(context), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[2], 0), 0);
 	ck_assert_int_eq(zcreq_dispatch(context), 2);
 	ck_assert(readable());
-	ck_assert_int_eq(zcreq_remote_process(context), 0);
+	ck_assert_int_eq(zcreq_threads_process(context), 0);
 	ck_assert(!readable());
 	teardown();
 }
@@ -372,8 +372,8 @@ START_TEST(only_the_first_of_many_drops_wakes)
 	setup();
 	begin_held(3);
 	for (unsigned i = 0; i < 3; i++)
-		ck_assert_int_eq(zcreq_drop_remote(context, holds[i], 0), 0);
-	ck_assert_int_eq(read(zcreq_remote_fd(context), &wakes, sizeof(wakes)), sizeof(wakes));
+		ck_assert_int_eq(zcreq_post_drop(context, holds[i], 0), 0);
+	ck_assert_int_eq(read(zcreq_threads_fd(context), &wakes, sizeof(wakes)), sizeof(wakes));
 	ck_assert_uint_eq(wakes, 1);
 	ck_assert_int_eq(zcreq_dispatch(context), 6);
 	teardown();
@@ -383,7 +383,7 @@ END_TEST
 static void *drop_first(void *arg)
 {
 	(void)arg;
-	CLAIM(zcreq_drop_remote(context, holds[0], 0) == 0);
+	CLAIM(zcreq_post_drop(context, holds[0], 0) == 0);
 	return NULL;
 }
 
@@ -397,7 +397,7 @@ START_TEST(the_context_stays_until_the_last_thread_has_left)
 
 	setup();
 	begin_held(1);
-	fd = zcreq_remote_fd(context);
+	fd = zcreq_threads_fd(context);
 	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
 	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
 	ck_assert_int_eq(pthread_create(&thread, NULL, drop_first, NULL), 0);
@@ -418,7 +418,7 @@ START_TEST(a_stale_drop_wakes_nobody_and_errno_is_left_alone)
 	setup();
 	begin_held(1);
 	errno = EXDEV;
-	ck_assert_int_eq(zcreq_remote_process(context), 0);
+	ck_assert_int_eq(zcreq_threads_process(context), 0);
 	ck_assert_int_eq(zcreq_drop(context, holds[0], 0), 0);
 	assert_stale(holds[0].bits);
 	ck_assert(!readable());
@@ -427,10 +427,128 @@ START_TEST(a_stale_drop_wakes_nobody_and_errno_is_left_alone)
 }
 END_TEST
 
+/* ---- posts ------------------------------------------------------------------ */
+
+static struct job {
+	struct zcreq_call call;
+	unsigned runs, again;
+} jobs[MANY];
+static unsigned ran;
+
+/* Each of them runs in the order in which it was posted, and may post itself again. */
+static void run_job(struct zcreq_call *call)
+{
+	struct job *job = (struct job *)call;
+
+	CLAIM(job == &jobs[ran++ % MANY] || job->runs);
+	job->runs++;
+	if (job->again) {
+		job->again--;
+		CLAIM(zcreq_post(context, call) == 0);
+	}
+}
+
+static void free_context(struct zcreq_call *call)
+{
+	(void)call;
+	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
+}
+
+static void begin_and_finish(struct zcreq_call *call)
+{
+	(void)call;
+	heard_begin(conn, &heards[0]);
+	CLAIM(zcreq_finish(context, heards[0].id, -EIO) == 0);
+}
+
+START_TEST(a_post_runs_where_callbacks_run)
+{
+	jobs[0].call.run = run_job;
+	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
+	ck_assert_uint_eq(jobs[0].runs, 0);
+	ck_assert(readable());
+	ck_assert_int_eq(zcreq_threads_process(context), 1);
+	ck_assert_uint_eq(jobs[0].runs, 1);
+	ck_assert(!readable());
+	ck_assert_int_eq(zcreq_dispatch(context), 0);
+}
+END_TEST
+
+START_TEST(posts_run_in_the_order_of_their_calls)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		jobs[i].call.run = run_job;
+		CLAIM(zcreq_post(context, &jobs[i].call) == 0);
+	}
+	ck_assert_int_eq(zcreq_dispatch(context), MANY);
+	ck_assert_uint_eq(ran, MANY);
+}
+END_TEST
+
+/* Nobody keeps the owner there, and nothing that is posted inside is forgotten. */
+START_TEST(a_post_inside_a_post_is_for_the_next_dispatch)
+{
+	jobs[0].call.run = run_job;
+	jobs[0].again = 2;
+	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		ck_assert_int_eq(zcreq_threads_process(context), 1);
+		ck_assert_uint_eq(jobs[0].runs, i);
+		ck_assert(readable() == (i < 3));
+	}
+}
+END_TEST
+
+START_TEST(a_post_may_begin_and_finish_requests)
+{
+	jobs[0].call.run = begin_and_finish;
+	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
+	ck_assert_int_eq(zcreq_dispatch(context), 3);
+	ck_assert_uint_eq(heards[0].released, 1);
+	ck_assert_int_eq(heards[0].status, -EIO);
+}
+END_TEST
+
+START_TEST(a_context_is_not_freed_with_a_post_that_has_not_run)
+{
+	setup();
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+	jobs[0].call.run = run_job;
+	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
+	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
+	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	/* nor from inside one */
+	jobs[0].call.run = free_context;
+	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
+	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	counting_end(&memory, context);
+}
+END_TEST
+
+START_TEST(a_post_that_cannot_be_is_an_error)
+{
+	struct zcreq_call nothing = {NULL, NULL};
+
+	open_conn();
+	jobs[0].call.run = run_job;
+	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), -ENXIO);
+	ck_assert_int_eq(zcreq_threads_open(context, ZCREQ_THREADS_POLLED), 0);
+	ck_assert_int_eq(zcreq_post(NULL, &jobs[0].call), -EINVAL);
+	ck_assert_int_eq(zcreq_post(context, NULL), -EINVAL);
+	ck_assert_int_eq(zcreq_post(context, &nothing), -EINVAL);
+	/* a program that polls is woken by nobody */
+	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
+	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
-	Suite *s = suite_create("remote");
+	Suite *s = suite_create("threads");
 	TCase *opening = tcase_create("open"), *drops = tcase_create("drop");
+	TCase *posts = tcase_create("post");
 
 	tcase_add_test(opening, nothing_works_before_it_is_opened);
 	tcase_add_test(opening, a_caller_s_mistakes_change_nothing);
@@ -454,5 +572,13 @@ int main(void)
 	tcase_add_test(drops, an_aborted_connection_closes_with_the_last_drop);
 	tcase_add_test(drops, i6_a_drop_inside_a_callback_is_for_the_next_dispatch);
 	suite_add_tcase(s, drops);
+	tcase_add_checked_fixture(posts, setup, teardown);
+	tcase_add_test(posts, a_post_runs_where_callbacks_run);
+	tcase_add_test(posts, posts_run_in_the_order_of_their_calls);
+	tcase_add_test(posts, a_post_inside_a_post_is_for_the_next_dispatch);
+	tcase_add_test(posts, a_post_may_begin_and_finish_requests);
+	suite_add_tcase(s, posts);
+	tcase_add_test(opening, a_context_is_not_freed_with_a_post_that_has_not_run);
+	tcase_add_test(opening, a_post_that_cannot_be_is_an_error);
 	return suite_run(s);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_remote_threads.c - holds dropped by four threads while the owner works on
+ * check_threads_real.c - holds dropped by four threads while the owner works on
  *
- * The owner hands each hold to a thread through a ring of that thread's own; some go
+ * The owner hands each hold to a thread through a fifo of that thread's own; some go
  * to two threads, or are dropped by the owner as well: of those exactly one drop may
  * succeed. It sleeps in poll(2) without a limit that would hide a lost wake-up. Made
  * for -fsanitize=thread too.
@@ -19,7 +19,7 @@
 #include <zcreq/zcreq.h>
 
 #define THREADS 4
-#define RING 256
+#define FIFO 256
 #define REQUESTS 50000 /* of each thread */
 #define LONG_MS 20000
 
@@ -27,7 +27,7 @@
 struct worker {
 	pthread_t thread;
 	_Atomic unsigned written, read;
-	zcreq_hold ring[RING];
+	zcreq_hold fifo[FIFO];
 	uint64_t dropped, stale;
 };
 
@@ -52,10 +52,10 @@ static void *work(void *arg)
 	for (;; read++) {
 		while (atomic_load_explicit(&worker->written, memory_order_acquire) == read)
 			sched_yield();
-		hold = worker->ring[read % RING];
+		hold = worker->fifo[read % FIFO];
 		if (!hold.bits)
 			return NULL;
-		ret = zcreq_drop_remote(context, hold, 0);
+		ret = zcreq_post_drop(context, hold, 0);
 		CLAIM(ret == 0 || ret == -ESTALE);
 		worker->dropped += ret == 0;
 		worker->stale += ret != 0;
@@ -65,7 +65,7 @@ static void *work(void *arg)
 
 static bool has_room(const struct worker *worker)
 {
-	return worker->written - atomic_load_explicit(&worker->read, memory_order_acquire) < RING;
+	return worker->written - atomic_load_explicit(&worker->read, memory_order_acquire) < FIFO;
 }
 
 static void hand(struct worker *worker, zcreq_hold hold)
@@ -74,7 +74,7 @@ static void hand(struct worker *worker, zcreq_hold hold)
 
 	while (!has_room(worker))
 		sched_yield();
-	worker->ring[written % RING] = hold;
+	worker->fifo[written % FIFO] = hold;
 	atomic_store_explicit(&worker->written, written + 1, memory_order_release);
 }
 
@@ -147,7 +147,7 @@ static void play(unsigned worker, unsigned number, bool race)
 static void open_all(unsigned flags)
 {
 	ck_assert_int_eq(zcreq_context_new(NULL, &context), 0);
-	ck_assert_int_eq(zcreq_remote_open(context, flags), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, flags), 0);
 	ck_assert_int_eq(zcreq_conn_open(context, NULL, &conn), 0);
 }
 
@@ -171,14 +171,14 @@ static void stop(void)
 /* Sleeps until all that began is released: a wake-up that is lost is a failure. */
 static void await_all(uint64_t begun)
 {
-	struct pollfd fd = {zcreq_remote_fd(context), POLLIN, 0};
+	struct pollfd fd = {zcreq_threads_fd(context), POLLIN, 0};
 
 	while (zcreq_dispatch(context), released < begun) {
 		if (fd.fd < 0) {
 			sched_yield();
 		} else {
 			ck_assert_msg(poll(&fd, 1, LONG_MS) == 1, "nobody woke the owner");
-			zcreq_remote_process(context);
+			zcreq_threads_process(context);
 		}
 	}
 }
@@ -194,7 +194,7 @@ static void assert_exactly_once(void)
 	}
 	ck_assert_int_eq(zcreq_context_stats(context, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(dropped + owner_dropped, taken);
-	ck_assert_uint_eq(stats.remote_drops, dropped);
+	ck_assert_uint_eq(stats.posted_drops, dropped);
 	ck_assert_uint_eq(stats.stale_handles, stale + owner_stale);
 	ck_assert_uint_eq(stats.begun, stats.released);
 	ck_assert_uint_eq(stats.holds_now, 0);
@@ -213,7 +213,7 @@ START_TEST(i1_holds_dropped_by_four_threads_are_taken_in_once_each)
 {
 	uint64_t seed = 0x5eed + _i, luck;
 
-	open_all(_i ? ZCREQ_REMOTE_POLLED : 0);
+	open_all(_i ? ZCREQ_THREADS_POLLED : 0);
 	start();
 	for (unsigned number = 1; number <= REQUESTS; number++) {
 		for (unsigned i = 0; i < THREADS; i++) {
@@ -281,15 +281,72 @@ START_TEST(a_context_is_freed_behind_the_last_drop)
 }
 END_TEST
 
+/* ---- posts ------------------------------------------------------------------ */
+
+#define POSTS 50000 /* of each thread */
+
+struct post {
+	struct zcreq_call call;
+	unsigned poster, number;
+};
+
+static unsigned last_posted[THREADS];
+static uint64_t posts_run;
+
+/* Those of one thread come in the order of its calls. */
+static void run_post(struct zcreq_call *call)
+{
+	struct post *post = (struct post *)call;
+
+	CLAIM(post->number == last_posted[post->poster] + 1);
+	last_posted[post->poster] = post->number;
+	posts_run++;
+	free(post);
+}
+
+static void *post_all(void *arg)
+{
+	const unsigned poster = (unsigned)((struct worker *)arg - workers);
+
+	for (unsigned number = 1; number <= POSTS; number++) {
+		struct post *post = malloc(sizeof(*post));
+
+		*post = (struct post){{run_post, NULL}, poster, number};
+		CLAIM(zcreq_post(context, &post->call) == 0);
+	}
+	return NULL;
+}
+
+START_TEST(posts_of_four_threads_run_once_each_and_in_order)
+{
+	struct pollfd fd;
+
+	open_all(0);
+	fd = (struct pollfd){zcreq_threads_fd(context), POLLIN, 0};
+	for (unsigned i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, post_all, &workers[i]),
+				 0);
+	while (posts_run < (uint64_t)THREADS * POSTS) {
+		ck_assert_msg(poll(&fd, 1, LONG_MS) == 1, "nobody woke the owner");
+		CLAIM(zcreq_threads_process(context) >= 0);
+	}
+	/* as soon as the last has run: a thread may still be on its way out of its call */
+	free_all();
+	for (unsigned i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_join(workers[i].thread, NULL), 0);
+}
+END_TEST
+
 int main(void)
 {
-	Suite *s = suite_create("remote_threads");
+	Suite *s = suite_create("threads_real");
 	TCase *threads = tcase_create("threads");
 
 	tcase_set_timeout(threads, 300);
 	tcase_add_loop_test(threads, i1_holds_dropped_by_four_threads_are_taken_in_once_each, 0, 2);
 	tcase_add_test(threads, i3_of_claims_that_race_one_wins);
 	tcase_add_test(threads, a_context_is_freed_behind_the_last_drop);
+	tcase_add_test(threads, posts_of_four_threads_run_once_each_and_in_order);
 	suite_add_tcase(s, threads);
 	return suite_run(s);
 }

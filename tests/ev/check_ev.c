@@ -344,7 +344,7 @@ END_TEST
 static void *drop_late(void *hold)
 {
 	usleep(50000);
-	ck_assert_int_eq(zcreq_drop_remote(context, *(zcreq_hold *)hold, 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, *(zcreq_hold *)hold, 0), 0);
 	return NULL;
 }
 
@@ -363,7 +363,7 @@ START_TEST(drop_of_another_thread_wakes_the_loop)
 
 	open_end(&ends[0]);
 	ck_assert(!run_for(10));
-	ck_assert_int_eq(zcreq_remote_open(context, 0), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 	ends[0].on_released = break_loop;
 	for (unsigned i = 0; i < 2; i++) {
 		ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);

@@ -126,7 +126,7 @@ static void *swap_back(void *arg)
 	ck_assert_int_eq(dup2(swap->saved, swap->fd), swap->fd);
 	usleep(50000);
 	if (swap->hold.bits)
-		ck_assert_int_eq(zcreq_drop_remote(context, swap->hold, 0), 0);
+		ck_assert_int_eq(zcreq_post_drop(context, swap->hold, 0), 0);
 	return NULL;
 }
 
@@ -185,14 +185,14 @@ START_TEST(the_drops_of_others_that_epoll_refuses_are_tried_again_without_spinni
 
 	open_end(&ends[0]); /* keeps the loop */
 	ends[0].on_released = break_loop;
-	ck_assert_int_eq(zcreq_remote_open(context, 0), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 	ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);
 	ck_assert_int_eq(zcreq_take(context, id, &swap.hold), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 	open_end(&ends[1]); /* whose deadline comes before the next try */
 	send_from(&ends[1], BIG);
 	ck_assert_int_eq(zcreq_conn_drain(ends[1].conn, zcreq_now_ns() + 5000000), 0);
-	swap_out(&swap, zcreq_remote_fd(context));
+	swap_out(&swap, zcreq_threads_fd(context));
 	ck_assert(run_for(5000));
 	ck_assert_uint_eq(ends[0].released, 1);
 	ck_assert_int_eq(ends[1].status, -ETIMEDOUT);

@@ -1,0 +1,145 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# layers.sh - an arrow points down: guard, explain -> stream -> core -> base
+#
+# By includes: a file of a room includes its own room's headers and those of the rooms
+# below it. By symbols: an object of a room uses no zcreq_ symbol that is defined in a
+# room above. And what the rooms below promise: base and core make no system call but
+# those that are named here, and nothing that can be written to is global.
+#
+# At the end an upward include and an upward call are planted, and have to be found.
+#
+# Run by make check from the build tree. Uses: srcdir CC
+set -u
+export LC_ALL=C
+srcdir=${srcdir:-.}
+top=$(cd "$srcdir" && pwd)
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+
+fail() {
+	echo "FAIL: $*"
+	failed=1
+}
+
+# below ROOM: the rooms that it may know, itself included
+below() {
+	case $1 in
+	base) echo "base" ;;
+	core) echo "base core" ;;
+	stream) echo "base core stream" ;;
+	explain) echo "base core stream explain" ;;
+	guard) echo "base core stream guard" ;;
+	# through public headers, and base
+	uring | ev) echo "base $1" ;;
+	esac
+}
+
+# includes LIB ROOM: every quoted include names a room that it may know
+includes() {
+	allowed=$(below "$2" | tr ' ' '|')
+	grep -HnE '^#include "' "$1/$2"/*.[ch] | grep -vE "#include \"($allowed)/[a-z_]+\.h\"" \
+		>"$tmp/upward" && fail "$2 includes what it may not know: $(cat "$tmp/upward")"
+}
+
+# defined ROOM, used ROOM: symbols of its objects
+archives=lib
+archive() { echo "$archives/$1/.libs/lib$1.a"; }
+defined() { nm -g --defined-only "$(archive "$1")" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u; }
+used() { nm -u "$(archive "$1")" 2>/dev/null | awk '/ U / { print $2 }' | sort -u; }
+
+# symbols ROOM: what it uses of zcreq_ is defined in a room that it may know
+symbols() {
+	for other in base core stream explain guard; do
+		case " $(below "$1") " in *" $other "*) continue ;; esac
+		[ -f "$(archive "$other")" ] || continue
+		defined "$other" >"$tmp/above"
+		for low in $(below "$1"); do
+			defined "$low"
+		done | sort -u | comm -13 - "$tmp/above" >"$tmp/only-above"
+		used "$1" | comm -12 - "$tmp/only-above" >"$tmp/upward"
+		[ -s "$tmp/upward" ] && fail "$1 uses of $other: $(xargs <"$tmp/upward")"
+	done
+}
+
+# What of libc the two lowest rooms may use: memory and strings, abort with its line, a
+# clock for the seed of handles. None of it waits, or touches a descriptor but stderr.
+libc="abort calloc clock_gettime free memcpy memset strnlen strlen fprintf stderr
+	__errno_location __fprintf_chk __memcpy_chk __stack_chk_fail _GLOBAL_OFFSET_TABLE_"
+
+no_system_calls() {
+	for room in base core; do
+		for known in base core; do defined "$known"; done | sort -u >"$tmp/known"
+		used "$room" | comm -23 - "$tmp/known" |
+			grep -vE '^__(asan|ubsan|tsan|gcov|sanitizer)_|^zcreq_' >"$tmp/foreign"
+		for name in $(cat "$tmp/foreign"); do
+			case " $(echo $libc) " in
+			*" $name "*) ;;
+			*) fail "$room uses $name" ;;
+			esac
+		done
+	done
+}
+
+# Data that can be written to, but for the semaphore of the static probes.
+no_globals() {
+	for room in base core; do
+		nm --format=sysv "$(archive "$room")" | tr -d ' ' |
+			awk -F'|' '$3 ~ /^[bBdDC]$/ && $7 !~ /rel\.ro|^\.probes/ { print $1 }' >"$tmp/globals"
+		[ -s "$tmp/globals" ] && fail "$room has globals: $(xargs <"$tmp/globals")"
+	done
+}
+
+look() {
+	for room in base core stream explain guard uring ev; do
+		includes "$1" "$room"
+	done
+}
+
+look "$top/lib"
+if [ -f "$(archive core)" ]; then
+	for room in base core stream explain guard; do
+		symbols "$room"
+	done
+	# instruments have data and calls of their own
+	if [ -z "${SANITIZE_CFLAGS:-}" ] && ! nm "$(archive base)" | grep -q ' __gcov_'; then
+		no_system_calls
+		no_globals
+	fi
+else
+	echo "no archives of the rooms here: symbols not checked"
+fi
+
+# ---- planted ----
+
+real=$failed
+planted() {
+	[ "$failed" = 1 ] && grep -q "^FAIL: $2" "$tmp/said" && return
+	echo "FAIL: $1 that was planted is not found"
+	real=1
+}
+
+failed=0
+cp -r "$top/lib" "$tmp/lib"
+chmod -R u+w "$tmp/lib"
+echo '#include "stream/stream.h"' >>"$tmp/lib/core/slot.c"
+look "$tmp/lib" >"$tmp/said"
+planted "an upward include" "core includes"
+
+if [ -f "$(archive core)" ]; then
+	failed=0
+	mkdir "$tmp/objects"
+	for room in base core stream explain guard; do
+		mkdir -p "$tmp/objects/$room/.libs"
+		[ -f "$(archive $room)" ] && cp "$(archive $room)" "$tmp/objects/$room/.libs"
+	done
+	archives=$tmp/objects
+	echo 'extern int zcreq_flush(void *); int planted(void *p) { return zcreq_flush(p); }' >"$tmp/planted.c"
+	# shellcheck disable=SC2086  # words
+	${CC:-cc} -c -o "$tmp/planted.o" "$tmp/planted.c" && ar q "$(archive core)" "$tmp/planted.o"
+	symbols core >"$tmp/said"
+	planted "an upward call" "core uses of stream"
+fi
+exit $real
