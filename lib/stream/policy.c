@@ -15,12 +15,12 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 	};
 }
 
-/* Begins a new window in a state. */
+/* Begins a new sample in a state. */
 static void enter(struct zcreq_policy *policy, enum zcreq_policy_state state)
 {
 	policy->state = (uint8_t)state;
-	policy->window_ids = 0;
-	policy->window_copied = 0;
+	policy->sample_ids = 0;
+	policy->sample_copied = 0;
 	policy->asked_batches = 0;
 }
 
@@ -34,11 +34,11 @@ static void pause_longer(struct zcreq_policy *policy)
 
 void zcreq_policy_decide(struct zcreq_policy *policy)
 {
-	uint32_t many = policy->window_ids - policy->window_ids / 8;
+	uint32_t many = policy->sample_ids - policy->sample_ids / 8;
 
 	if (policy->state == ZCREQ_POLICY_PAUSED) {
 		enter(policy, ZCREQ_POLICY_PROBING);
-	} else if (policy->window_copied >= many) {
+	} else if (policy->sample_copied >= many) {
 		pause_longer(policy);
 	} else {
 		if (policy->state == ZCREQ_POLICY_USING)

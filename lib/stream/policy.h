@@ -8,24 +8,24 @@
  * and says so in the notification; then the pinning was for nothing.
  *
  * One such word proves little (kernels merge notifications, a path changes), so
- * the share of copied ones is taken over a window, zero-copy is paused when it is
+ * the share of copied ones is taken over a sample, zero-copy is paused when it is
  * high, and tried again after a number of batches that doubles up to a limit. It
  * is never off for good. A batch that the kernel refused for want of locked or of option
  * memory, and that was copied for that, counts like one that it copied itself.
  *
  * A connection starts with zero-copy, and the first few ids decide: on loopback a
- * window's worth of batches is a twentieth of what it sends in a quarter of a second. A
+ * sample's worth of batches is a twentieth of what it sends in a quarter of a second. A
  * probe later on asks for no more than it needs, since what is not acknowledged yet can be
  * twice as much again.
  *
- * A good probe begins a window, and only a good window makes the next pause short
+ * A good probe begins a sample, and only a good sample makes the next pause short
  * again: on a path that is good for a probe and no longer the pauses go on doubling.
  * There are at least PAUSE_LEAST large batches between two pauses, and between two
  * ends of one.
  *
  *	             share of copied at least 7/8
  *	  STARTING, USING --------------------------> PAUSED
- *	    ^   <-- a window with a lower share --.     |  rest is over
+ *	    ^   <-- a sample with a lower share --.     |  rest is over
  *	    |                                     |     v
  *	    '---------------------------------- PROBING-'   (high share: PAUSED, longer)
  */
@@ -49,8 +49,8 @@ enum zcreq_policy_state {
 struct zcreq_policy {
 	uint8_t state;            /* enum zcreq_policy_state */
 	uint32_t threshold_bytes;
-	uint32_t window_ids;      /* notified in the current window */
-	uint32_t window_copied;   /* of these, copied after all */
+	uint32_t sample_ids;      /* notified in the current sample */
+	uint32_t sample_copied;   /* of these, copied after all */
 	uint32_t rest_batches;    /* until the next probe, when paused */
 	uint32_t pause_batches;   /* how long the next pause is */
 	uint32_t asked_batches;   /* since the probe began, whether or not it wanted them */
@@ -59,10 +59,10 @@ struct zcreq_policy {
 void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 		       uint32_t threshold_bytes);
 
-/* The slow part of the two below: the window is full, or the pause is over. */
+/* The slow part of the two below: the sample is full, or the pause is over. */
 void zcreq_policy_decide(struct zcreq_policy *policy);
 
-#define ZCREQ_POLICY_WINDOW 64
+#define ZCREQ_POLICY_SAMPLE 64
 #define ZCREQ_POLICY_PROBE 8
 #define ZCREQ_POLICY_PAUSE_LEAST 256
 #define ZCREQ_POLICY_PAUSE_MOST 65536
@@ -90,9 +90,9 @@ static inline void zcreq_policy_notified(struct zcreq_policy *policy, uint32_t i
 {
 	if (policy->state >= ZCREQ_POLICY_PAUSED)
 		return;
-	policy->window_ids += ids;
-	policy->window_copied += copied ? ids : 0;
-	if (policy->window_ids >= (policy->state == ZCREQ_POLICY_USING ? ZCREQ_POLICY_WINDOW
+	policy->sample_ids += ids;
+	policy->sample_copied += copied ? ids : 0;
+	if (policy->sample_ids >= (policy->state == ZCREQ_POLICY_USING ? ZCREQ_POLICY_SAMPLE
 								       : ZCREQ_POLICY_PROBE))
 		zcreq_policy_decide(policy);
 }

@@ -69,14 +69,14 @@ START_TEST(where_it_does_not_copy_it_stays_with_zerocopy)
 
 	load_connect(&load, &roomy, &automatic);
 	ck_ok(net_misdirect(&load.net, true));
-	for (int i = 0; i < 2 * ZCREQ_POLICY_WINDOW; i++)
+	for (int i = 0; i < 2 * ZCREQ_POLICY_SAMPLE; i++)
 		load_submit(&load, 1, BATCH);
 	load_for(&load, 50);
 	ck_assert_uint_eq(load.released, 0);
 	ck_ok(load_abort(&load, -ECANCELED));
 	ck_assert(load_until(&load, load_closed, 10000));
 	stats = load_stats(&load);
-	ck_assert_uint_ge(stats.zerocopy_batches, 2 * ZCREQ_POLICY_WINDOW);
+	ck_assert_uint_ge(stats.zerocopy_batches, 2 * ZCREQ_POLICY_SAMPLE);
 	ck_assert_uint_eq(stats.copied_batches, 0);
 	ck_assert_uint_eq(stats.notifications, stats.zerocopy_batches);
 	ck_assert_uint_eq(stats.notified_copied, 0);

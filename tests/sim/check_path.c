@@ -65,8 +65,8 @@ START_TEST(a_path_that_changes_is_followed_both_ways)
 {
 	for (int change = 0; change < 3; change++) {
 		set_path(_i, true);
-		/* what is left of the window of before is judged with it */
-		by_reference(2 * ZCREQ_POLICY_WINDOW);
+		/* what is left of the sample of before is judged with it */
+		by_reference(2 * ZCREQ_POLICY_SAMPLE);
 		ck_assert_uint_eq(by_reference(100), 0);
 		set_path(_i, false);
 		/* within the pause it is found out, and believed */

@@ -33,7 +33,7 @@ static bool wants(uint64_t bytes)
 	return zcreq_policy_wants(&policy, bytes);
 }
 
-/* A window of ids, so many of each hundred copied, one notification each. */
+/* A sample of ids, so many of each hundred copied, one notification each. */
 static void notify(unsigned ids, unsigned copied_percent)
 {
 	for (unsigned i = 0; i < ids; i++)
@@ -98,7 +98,7 @@ START_TEST(a_copying_path_is_paused)
 {
 	init(ZCREQ_MODE_AUTO, 0);
 	notify(ZCREQ_POLICY_PROBE, 0);
-	notify(ZCREQ_POLICY_WINDOW - 1, 100);
+	notify(ZCREQ_POLICY_SAMPLE - 1, 100);
 	ck_assert(wants(LARGE));
 	zcreq_policy_notified(&policy, 1, true);
 	ck_assert(!wants(LARGE));
@@ -108,11 +108,11 @@ END_TEST
 /* Seven of eight are enough, and one less is not. */
 START_TEST(the_share_that_pauses_is_seven_eighths)
 {
-	const unsigned copied = ZCREQ_POLICY_WINDOW / 8 * 7 - !_i;
+	const unsigned copied = ZCREQ_POLICY_SAMPLE / 8 * 7 - !_i;
 
 	init(ZCREQ_MODE_AUTO, 0);
 	notify(ZCREQ_POLICY_PROBE, 0);
-	for (unsigned i = 0; i < ZCREQ_POLICY_WINDOW; i++)
+	for (unsigned i = 0; i < ZCREQ_POLICY_SAMPLE; i++)
 		zcreq_policy_notified(&policy, 1, i < copied);
 	ck_assert(wants(LARGE) == !_i);
 }
@@ -177,7 +177,7 @@ START_TEST(field_folly_a_path_that_stops_copying_is_used_again)
 	ck_assert_uint_gt(pause_length(1000000), first);
 	notify(ZCREQ_POLICY_PROBE, 0);
 	ck_assert(wants(LARGE));
-	notify(ZCREQ_POLICY_WINDOW, 0);
+	notify(ZCREQ_POLICY_SAMPLE, 0);
 	ck_assert(wants(LARGE));
 	/* and the next pause is short again */
 	notify(1000, 100);
@@ -205,14 +205,14 @@ START_TEST(a_path_that_is_good_for_a_probe_only_is_asked_ever_less)
 	unsigned pause = 0, last;
 
 	init(ZCREQ_MODE_AUTO, 0);
-	notify(ZCREQ_POLICY_WINDOW, 100);
+	notify(ZCREQ_POLICY_SAMPLE, 100);
 	for (unsigned i = 0; i < 8; i++) {
 		last = pause;
 		pause = pause_length(1000000);
 		ck_assert_uint_ge(pause, last ? 2 * last - 1 : ZCREQ_POLICY_PAUSE_LEAST);
 		notify(ZCREQ_POLICY_PROBE, 0);
 		ck_assert_int_eq(policy.state, ZCREQ_POLICY_USING);
-		notify(ZCREQ_POLICY_WINDOW, 100);
+		notify(ZCREQ_POLICY_SAMPLE, 100);
 		ck_assert_int_eq(policy.state, ZCREQ_POLICY_PAUSED);
 	}
 }
