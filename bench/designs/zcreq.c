@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * zcreq.c - the library: window, queue of sends, requests
+ * zcreq.c - the library: ids, queue of sends, requests
  *
  * All that it does for a request, not only what the others do as well: handles and
  * states checked at each step, the queue of sends, the socket asked whether it is

@@ -26,30 +26,30 @@ const struct zcreq_allocator zcreq_libc_allocator = {
 	.free = libc_free,
 };
 
-/* the largest ring; counters then still tell full from empty */
-#define RING_MAX ((uint32_t)1 << 30)
+/* the largest fifo; counters then still tell full from empty */
+#define FIFO_MAX ((uint32_t)1 << 30)
 
-void *zcreq_ring_grow(const struct zcreq_allocator *a, void *ring, uint32_t *mask, size_t size,
+void *zcreq_fifo_grow(const struct zcreq_allocator *a, void *fifo, uint32_t *mask, size_t size,
 		      uint32_t head, uint32_t tail, uint32_t least)
 {
-	uint32_t capacity = ring ? *mask + 1 : 1;
+	uint32_t capacity = fifo ? *mask + 1 : 1;
 	char *grown;
 
-	if (least > RING_MAX)
+	if (least > FIFO_MAX)
 		return NULL;
-	if (ring && capacity <= RING_MAX / 2)
+	if (fifo && capacity <= FIFO_MAX / 2)
 		capacity *= 2;
 	while (capacity < least)
 		capacity *= 2;
-	if (ring && capacity == *mask + 1)
+	if (fifo && capacity == *mask + 1)
 		return NULL;
 	grown = zcreq_calloc(a, capacity, size);
 	if (!grown)
 		return NULL;
 	for (uint32_t i = head; i != tail; i++)
-		memcpy(grown + (i & (capacity - 1)) * size, (char *)ring + (i & *mask) * size,
+		memcpy(grown + (i & (capacity - 1)) * size, (char *)fifo + (i & *mask) * size,
 		       size);
-	zcreq_free(a, ring);
+	zcreq_free(a, fifo);
 	*mask = capacity - 1;
 	return grown;
 }

@@ -28,11 +28,11 @@ static inline void zcreq_free(const struct zcreq_allocator *a, void *memory)
 }
 
 /*
- * A ring is an array of a power of two, indexed by ever growing 32-bit counters
- * with a mask. Returns a ring of twice the size (at least @least) with the
- * entries @head..@tail at their places, or NULL; frees the old one on success.
+ * A fifo is an array that wraps: its size is a power of two, and ever growing 32-bit
+ * counters index it with a mask. Returns a fifo of twice the size (at least @least) with
+ * the entries @head..@tail at their places, or NULL; frees the old one on success.
  */
-void *zcreq_ring_grow(const struct zcreq_allocator *a, void *ring, uint32_t *mask, size_t size,
+void *zcreq_fifo_grow(const struct zcreq_allocator *a, void *fifo, uint32_t *mask, size_t size,
 		      uint32_t head, uint32_t tail, uint32_t least);
 
 #endif

@@ -150,11 +150,11 @@ void zcreq_stream_explain(const struct zcreq_conn *conn, struct zcreq_text *t)
 	if (zcreq_text_is_json(t))
 		zcreq_text_add(t, ",\"unsent_bytes\":%llu,\"kernel_bytes\":%llu,\"batches\":%u,"
 				  "\"oldest_id\":%u,\"disconnected\":%s",
-			       unsent, kernel, stream->window.pending, stream->window.oldest,
+			       unsent, kernel, stream->ids.pending, stream->ids.oldest,
 			       stream->ladder == ZCREQ_LADDER_LET_GO ? "true" : "false");
 	zcreq_text_line(t, "%llu bytes unsent, %llu in the kernel in %u batch%s (ids from %u)%s",
-			unsent, kernel, stream->window.pending,
-			stream->window.pending == 1 ? "" : "es", stream->window.oldest,
+			unsent, kernel, stream->ids.pending,
+			stream->ids.pending == 1 ? "" : "es", stream->ids.oldest,
 			ladder[stream->ladder]);
 	if (stream->retry_ns)
 		zcreq_text_line(t, "no memory to send with: tried again in a few ms");

@@ -5,24 +5,24 @@
 
 #include "base/bug.h"
 
-int zcreq_window_grow(struct zcreq_window *window, const struct zcreq_allocator *allocator)
+int zcreq_ids_grow(struct zcreq_ids *ids, const struct zcreq_allocator *allocator)
 {
 	void *grown;
 
-	if (window->next - window->oldest >= ZCREQ_WINDOW_MAX)
+	if (ids->next - ids->oldest >= ZCREQ_IDS_MAX)
 		return -ENOBUFS;
-	grown = zcreq_ring_grow(allocator, window->ring, &window->mask, sizeof(*window->ring),
-				window->oldest, window->next, ZCREQ_WINDOW_LEAST);
+	grown = zcreq_fifo_grow(allocator, ids->batches, &ids->mask, sizeof(*ids->batches),
+				ids->oldest, ids->next, ZCREQ_IDS_LEAST);
 	if (!grown)
 		return -ENOMEM;
-	window->ring = grown;
+	ids->batches = grown;
 	return 0;
 }
 
-void zcreq_window_trim(struct zcreq_window *window, const struct zcreq_allocator *allocator)
+void zcreq_ids_trim(struct zcreq_ids *ids, const struct zcreq_allocator *allocator)
 {
-	zcreq_assert(!window->pending);
-	zcreq_free(allocator, window->ring);
-	window->ring = NULL;
-	window->mask = UINT32_MAX;
+	zcreq_assert(!ids->pending);
+	zcreq_free(allocator, ids->batches);
+	ids->batches = NULL;
+	ids->mask = UINT32_MAX;
 }

@@ -89,7 +89,7 @@ static void take_turn(struct zcreq_stream *stream)
 		return;
 	context->disconnects_left--;
 	let_go(stream);
-	for (int i = 0; i < REAPS && stream->window.pending; i++) {
+	for (int i = 0; i < REAPS && stream->ids.pending; i++) {
 		if (zcreq_stream_reap(stream) <= 0)
 			break;
 	}
@@ -102,7 +102,7 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 	stream->ladder = ZCREQ_LADDER_WAITING;
 	zcreq_sendq_drop(&stream->queue, NULL);
 	if (zcreq_stream_lent(stream) && stream->sending.ops->cancel)
-		stream->sending.ops->cancel(conn, stream->window.next - 1, stream->sending.arg);
+		stream->sending.ops->cancel(conn, stream->ids.next - 1, stream->sending.arg);
 	zcreq_stream_reap(stream);
 	take_turn(stream);
 	stream->poll_gap_ns = POLL_LEAST_NS;
@@ -131,13 +131,13 @@ uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns)
 		take_turn(stream);
 		if (stream->ladder == ZCREQ_LADDER_WAITING)
 			return now_ns + 1;
-	} else if (stream->window.pending) {
+	} else if (stream->ids.pending) {
 		if (stream->ladder == ZCREQ_LADDER_REFUSED)
 			let_go(stream);
 		zcreq_stream_reap(stream);
 	}
 	zcreq_stream_check(stream);
-	if (!stream->window.pending)
+	if (!stream->ids.pending)
 		return ZCREQ_NEVER;
 	if (now_ns >= conn->deadline_ns && conn->state == ZCREQ_CONN_ABORTING)
 		zcreq_conn_deadline(conn);

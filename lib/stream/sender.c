@@ -25,11 +25,11 @@ static bool next_submission(struct zcreq_stream *stream, struct zcreq_submission
 {
 	struct iovec *iov;
 
-	if (zcreq_window_reserve(&stream->window, &stream->conn.context->allocator)) {
+	if (zcreq_ids_reserve(&stream->ids, &stream->conn.context->allocator)) {
 		zcreq_stream_failed(stream, -ENOBUFS);
 		return false;
 	}
-	next->id = stream->window.next;
+	next->id = stream->ids.next;
 	next->iovcnt = (int)zcreq_sendq_peek(&stream->queue, ZCREQ_BATCH_BYTES,
 					     ZCREQ_SUBMISSION_IOVS, &iov, &next->bytes);
 	next->iov = iov;
@@ -86,7 +86,7 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 	taken(stream, result, more);
 	if (!more) {
 		zcreq_trace_notified(&stream->conn, id, id, result > 0);
-		batch = zcreq_window_prove(&stream->window, id);
+		batch = zcreq_ids_prove(&stream->ids, id);
 		zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send,
 				  result > 0 ? ZCREQ_GONE_COPIED : ZCREQ_GONE_UNSENT);
 	}
@@ -104,7 +104,7 @@ static void submit(struct zcreq_stream *stream)
 	if (!next_submission(stream, &next))
 		return;
 	range = zcreq_sendq_lend(&stream->queue, &next.bytes, &next.iovcnt);
-	zcreq_window_push(&stream->window, range.first, range.last);
+	zcreq_ids_push(&stream->ids, range.first, range.last);
 	zcreq_trace_batch(&stream->conn, next.id, next.bytes, range.first, range.last);
 	sending->lent_bytes = next.bytes;
 	sending->by_reference = next.by_reference;
@@ -140,7 +140,7 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 
 	if (!has_sender(conn))
 		return -EINVAL;
-	if (!zcreq_stream_lent(stream) || id != stream->window.next - 1) {
+	if (!zcreq_stream_lent(stream) || id != stream->ids.next - 1) {
 		zcreq_stale(conn->context, &conn->stats, id);
 		return -ESTALE;
 	}
@@ -157,9 +157,9 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 /* Is a proof awaited for it? That of the submission under way is not, yet. */
 static bool awaited(const struct zcreq_stream *stream, uint32_t id)
 {
-	if (!zcreq_window_knows(&stream->window, id, id))
+	if (!zcreq_ids_knows(&stream->ids, id, id))
 		return false;
-	return !zcreq_stream_lent(stream) || id != stream->window.next - 1;
+	return !zcreq_stream_lent(stream) || id != stream->ids.next - 1;
 }
 
 int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs, int count)

@@ -44,7 +44,7 @@ void zcreq_sendq_trim(struct zcreq_sendq *q)
 
 static int grow_sends(struct zcreq_sendq *q)
 {
-	void *grown = zcreq_ring_grow(&q->context->allocator, q->sends, &q->send_mask, sizeof(*q->sends),
+	void *grown = zcreq_fifo_grow(&q->context->allocator, q->sends, &q->send_mask, sizeof(*q->sends),
 				      q->head, q->tail, SENDS_LEAST);
 
 	if (!grown)
@@ -60,7 +60,7 @@ static int grow_iovs(struct zcreq_sendq *q, uint32_t more)
 
 	if (need < IOVS_LEAST)
 		need = IOVS_LEAST;
-	grown = zcreq_ring_grow(&q->context->allocator, q->iovs, &q->iov_mask, sizeof(*q->iovs),
+	grown = zcreq_fifo_grow(&q->context->allocator, q->iovs, &q->iov_mask, sizeof(*q->iovs),
 				q->iov_next, q->iov_tail, need);
 	if (!grown)
 		return -ENOMEM;

@@ -2,7 +2,7 @@
 /*
  * sendq.h - the queue of sends of one stream, from the call to the proof
  *
- * Two rings. One has the sends, in the order of the calls; the other their iovecs,
+ * Two fifos. One has the sends, in the order of the calls; the other their iovecs,
  * in the same order, so that what can go next is always one run of an array that
  * sendmsg takes as it is. An iovec's place is free when the kernel has accepted
  * its bytes (the kernel pins pages, not iovecs); a send's place is free when it is
@@ -78,7 +78,7 @@ void zcreq_sendq_trim(struct zcreq_sendq *q);
 /* Makes room for one more send of so many iovecs: 0 or -ENOMEM. */
 int zcreq_sendq_grow(struct zcreq_sendq *q, uint32_t iovcnt);
 
-/* Is there room for it? A ring that is not there yet has a capacity of 0. */
+/* Is there room for it? A fifo that is not there yet has a capacity of 0. */
 static inline bool zcreq_sendq_fits(const struct zcreq_sendq *q, uint32_t iovcnt)
 {
 	return q->tail - q->head < q->send_mask + 1 &&
@@ -98,7 +98,7 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, uintptr_t owner,
 	struct zcreq_send *send = zcreq_sendq_at(q, q->tail++);
 	uint32_t iov_tail = q->iov_tail;
 
-	/* with nothing unsent, from the start of the ring: one run is one call */
+	/* with nothing unsent, from the start of the fifo: one run is one call */
 	if (q->iov_next == iov_tail)
 		q->iov_next = iov_tail = (iov_tail + q->iov_mask) & ~q->iov_mask;
 	send->owner = owner;

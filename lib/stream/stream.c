@@ -123,7 +123,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->not_reading_ms = o.not_reading_ms;
 	stream->linger_ms = o.linger_ms ? o.linger_ms : LINGER_MS;
 	stream->limit_bytes = o.limit_bytes ? o.limit_bytes : UINT64_MAX;
-	zcreq_window_init(&stream->window, o.first_id);
+	zcreq_ids_init(&stream->ids, o.first_id);
 	stream->ladder = ZCREQ_LADDER_NONE;
 	stream->quiet_since_ns = ZCREQ_NEVER;
 	zcreq_sendq_init(&stream->queue, context);
@@ -264,7 +264,7 @@ static void stream_stats(const struct zcreq_conn *conn, struct zcreq_stats *stat
 
 	stats->unsent_bytes_now = queue->unsent_bytes;
 	stats->kernel_bytes_now = queue->held_bytes - queue->unsent_bytes;
-	stats->batches_now = stream->window.pending;
+	stats->batches_now = stream->ids.pending;
 	stats->proved_notified = queue->gone[ZCREQ_GONE_NOTIFIED];
 	stats->proved_copied = queue->gone[ZCREQ_GONE_COPIED];
 	stats->proved_unsent = queue->gone[ZCREQ_GONE_UNSENT];
@@ -288,7 +288,7 @@ static void stream_close(struct zcreq_conn *conn)
 	stream->ops->close(stream->fd, stream->ops_arg);
 	stream->fd = -1;
 	zcreq_sendq_deinit(&stream->queue);
-	zcreq_window_trim(&stream->window, &stream->conn.context->allocator);
+	zcreq_ids_trim(&stream->ids, &stream->conn.context->allocator);
 }
 
 const struct zcreq_transport zcreq_stream_transport = {

@@ -63,7 +63,7 @@ struct zcreq_stream {
 	uint64_t limit_bytes;
 	uint64_t room_below_bytes; /* held bytes at which the room hook is owed; 0: it is not */
 	struct zcreq_sendq queue;
-	struct zcreq_window window;
+	struct zcreq_ids ids;
 	struct zcreq_policy policy;
 	struct zcreq_sending sending;
 	uint8_t ladder;            /* enum zcreq_ladder */
@@ -101,7 +101,7 @@ static inline bool zcreq_stream_lent(const struct zcreq_stream *stream)
 /* Does anything wait, here or in the kernel? */
 static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
 {
-	return stream->queue.unsent_bytes || stream->window.pending;
+	return stream->queue.unsent_bytes || stream->ids.pending;
 }
 
 /* The bytes after which a batch takes no further iovec. A buffer is released with
@@ -122,7 +122,7 @@ static inline void zcreq_stream_events_changed(struct zcreq_stream *stream)
 /* transfer.c: reads the error queue; the number of messages, or an error. */
 int zcreq_stream_reap(struct zcreq_stream *stream);
 
-/* transfer.c: one id that the window knows is no longer referenced; false: told before. */
+/* transfer.c: one of the ids in flight is no longer referenced; false: told before. */
 bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied);
 
 /* transfer.c: the kernel moved, so the watchdog's period begins again. */

@@ -47,7 +47,7 @@ void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount)
 static inline bool prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 {
 	struct zcreq_stats *stats = &stream->conn.stats;
-	struct zcreq_batch *batch = zcreq_window_prove(&stream->window, id);
+	struct zcreq_batch *batch = zcreq_ids_prove(&stream->ids, id);
 
 	if (!batch) {
 		stats->duplicate_ids++;
@@ -75,7 +75,7 @@ static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, b
 	uint32_t id = lo, ids = hi - lo + 1;
 
 	/* a sender's ids are not the error queue's */
-	if (stream->sending.ops || !zcreq_window_knows(&stream->window, lo, hi)) {
+	if (stream->sending.ops || !zcreq_ids_knows(&stream->ids, lo, hi)) {
 		stream->conn.stats.bogus_ranges++;
 		return;
 	}
@@ -155,7 +155,7 @@ static int read_messages(struct zcreq_stream *stream, int most, struct claims *c
 
 int zcreq_stream_reap(struct zcreq_stream *stream)
 {
-	int most = (int)stream->window.pending + FOREIGN_AT_ONCE, messages = 0, ret;
+	int most = (int)stream->ids.pending + FOREIGN_AT_ONCE, messages = 0, ret;
 	struct claims claims;
 
 	if (__builtin_expect(stream->guarded != NULL, 0))
@@ -198,8 +198,8 @@ static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint
 
 void zcreq_stream_no_buffers(struct zcreq_stream *stream)
 {
-	zcreq_trace_no_buffers(&stream->conn, stream->window.pending);
-	if (stream->window.pending)
+	zcreq_trace_no_buffers(&stream->conn, stream->ids.pending);
+	if (stream->ids.pending)
 		stream->conn.stats.no_buffers_option++;
 	else
 		stream->conn.stats.no_buffers_locked++;
@@ -221,20 +221,20 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 	ssize_t ret;
 
 	/* the place first: what the kernel has accepted can no longer be refused */
-	if (zcreq_window_reserve(&stream->window, &stream->conn.context->allocator))
+	if (zcreq_ids_reserve(&stream->ids, &stream->conn.context->allocator))
 		return -ENOBUFS;
 	ret = call_zerocopy(stream, iov, iovcnt);
 	/* option memory, which proof gives back; else it is the limit on locked memory,
 	 * and waiting for it would be for ever */
-	if (ret == -ENOBUFS && stream->window.pending && zcreq_stream_reap(stream) > 0)
+	if (ret == -ENOBUFS && stream->ids.pending && zcreq_stream_reap(stream) > 0)
 		ret = zcreq_conn_sends(&stream->conn) ? call_zerocopy(stream, iov, iovcnt)
 						      : -EPIPE;
 	if (ret <= 0)
 		return ret;
 	range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);
-	zcreq_trace_batch(&stream->conn, stream->window.next, (uint64_t)ret, range.first,
+	zcreq_trace_batch(&stream->conn, stream->ids.next, (uint64_t)ret, range.first,
 			  range.last);
-	zcreq_window_push(&stream->window, range.first, range.last);
+	zcreq_ids_push(&stream->ids, range.first, range.last);
 	stream->conn.stats.zerocopy_batches++;
 	return ret;
 }
@@ -281,7 +281,7 @@ void zcreq_stream_failed(struct zcreq_stream *stream, int error)
 	}
 	/* the machine is short of memory: try again in a while */
 	stream->conn.stats.no_buffers_machine++;
-	zcreq_trace_no_buffers(&stream->conn, stream->window.pending);
+	zcreq_trace_no_buffers(&stream->conn, stream->ids.pending);
 	stream->retry_ns = ZCREQ_NEVER;
 	zcreq_conn_stir(&stream->conn);
 }

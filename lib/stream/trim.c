@@ -2,12 +2,12 @@
 /*
  * trim.c - an idle connection does not keep what a busy one needed
  *
- * Rings grow with what is in flight, and a chunk of writes has 4 KiB: of ten
+ * Fifos grow with what is in flight, and a chunk of writes has 4 KiB: of ten
  * thousand connections that were busy once that is most of the memory. It goes when
  * a connection has been idle, and nothing has moved, for one to two TRIM_NS; with the
  * next send it is made again. A connection that works at all is never trimmed, so the
  * steady state allocates nothing; and one that never had more in flight than the
- * least sizes of its rings keeps them, so most never need an alarm for this.
+ * least sizes of its fifos keeps them, so most never need an alarm for this.
  *
  * A connection that works is looked at once in TRIM_NS, however often it is idle, and
  * all of them at the same times: looking for the alarms that have gone off costs what
@@ -21,7 +21,7 @@ bool zcreq_trim_wants(const struct zcreq_stream *stream)
 {
 	return zcreq_conn_sends(&stream->conn) &&
 	       (zcreq_sendq_is_large(&stream->queue) ||
-		stream->window.mask + 1 > ZCREQ_WINDOW_LEAST);
+		stream->ids.mask + 1 > ZCREQ_IDS_LEAST);
 }
 
 uint64_t zcreq_trim_timers(struct zcreq_stream *stream, uint64_t now_ns)
@@ -37,7 +37,7 @@ uint64_t zcreq_trim_timers(struct zcreq_stream *stream, uint64_t now_ns)
 	if (now_ns < stream->trim_ns)
 		return stream->trim_ns;
 	zcreq_sendq_trim(&stream->queue);
-	zcreq_window_trim(&stream->window, &stream->conn.context->allocator);
+	zcreq_ids_trim(&stream->ids, &stream->conn.context->allocator);
 	stream->trim_ns = 0;
 	return ZCREQ_NEVER;
 }

@@ -51,12 +51,12 @@ START_TEST(a_first_ring_is_the_least_power_of_two)
 		{0, 1}, {1, 1}, {2, 2}, {3, 4}, {8, 8}, {9, 16}, {1000, 1024},
 	};
 	uint32_t mask = UINT32_MAX;
-	uint32_t *ring = zcreq_ring_grow(&memory.allocator, NULL, &mask, sizeof(*ring), 5, 5,
+	uint32_t *fifo = zcreq_fifo_grow(&memory.allocator, NULL, &mask, sizeof(*fifo), 5, 5,
 					 rows[_i][0]);
 
-	ck_assert_ptr_nonnull(ring);
+	ck_assert_ptr_nonnull(fifo);
 	ck_assert_uint_eq(mask, rows[_i][1] - 1);
-	zcreq_free(&memory.allocator, ring);
+	zcreq_free(&memory.allocator, fifo);
 }
 END_TEST
 
@@ -65,20 +65,20 @@ START_TEST(what_is_in_a_ring_stays_at_its_counter)
 {
 	const uint32_t head = _i % 2 ? UINT32_MAX - 2 : 3, least = _i < 2 ? 1 : 20;
 	uint32_t mask = UINT32_MAX;
-	uint32_t *ring = zcreq_ring_grow(&memory.allocator, NULL, &mask, sizeof(*ring), head, head,
+	uint32_t *fifo = zcreq_fifo_grow(&memory.allocator, NULL, &mask, sizeof(*fifo), head, head,
 					 8);
 
 	for (uint32_t i = head; i != head + 7; i++)
-		ring[i & mask] = i * 3;
-	ring = zcreq_ring_grow(&memory.allocator, ring, &mask, sizeof(*ring), head, head + 7,
+		fifo[i & mask] = i * 3;
+	fifo = zcreq_fifo_grow(&memory.allocator, fifo, &mask, sizeof(*fifo), head, head + 7,
 			       least);
-	ck_assert_ptr_nonnull(ring);
+	ck_assert_ptr_nonnull(fifo);
 	ck_assert_uint_eq(mask, _i < 2 ? 15 : 31);
 	for (uint32_t i = head; i != head + 7; i++)
-		ck_assert_uint_eq(ring[i & mask], i * 3);
-	ck_assert_uint_eq(ring[(head + 7) & mask], 0);
+		ck_assert_uint_eq(fifo[i & mask], i * 3);
+	ck_assert_uint_eq(fifo[(head + 7) & mask], 0);
 	ck_assert_int_eq(memory.live, 1);
-	zcreq_free(&memory.allocator, ring);
+	zcreq_free(&memory.allocator, fifo);
 }
 END_TEST
 
@@ -101,7 +101,7 @@ START_TEST(there_is_a_largest_ring)
 	uint32_t mask = rows[_i].old - 1;
 
 	asked = 0;
-	ck_assert_ptr_null(zcreq_ring_grow(&asks, rows[_i].old ? old : NULL, &mask, 1, 0, 0,
+	ck_assert_ptr_null(zcreq_fifo_grow(&asks, rows[_i].old ? old : NULL, &mask, 1, 0, 0,
 					   rows[_i].least));
 	ck_assert_uint_eq(asked, rows[_i].asked);
 	ck_assert_uint_eq(mask, rows[_i].old - 1);

@@ -320,7 +320,7 @@ static void act_reentrant(struct play *play)
 	play->stage.on_event = NULL;
 }
 
-/* Queue, chunks of writes and window all grow, more than once. */
+/* Queue, chunks of writes and ids all grow, more than once. */
 static void set_grown(struct stage *stage)
 {
 	stage->knobs.accept_bytes = 900;

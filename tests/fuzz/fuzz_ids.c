@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz_window.c - batches pushed, and ranges of ids that prove them, in any order
+ * fuzz_ids.c - batches pushed, and ranges of ids that prove them, in any order
  *
  * The model counts ids in 64 bits from the first one on and has a byte for each: no
- * wrap, no ring, no oldest. An input begins with the first id, so that the circle of
+ * wrap, no fifo, no oldest. An input begins with the first id, so that the circle of
  * 32 bits is closed wherever the fuzzer likes.
  */
 #include <errno.h>
@@ -54,18 +54,18 @@ static void model_free(void *memory, void *arg)
 	free(memory);
 }
 
-static void push(struct zcreq_window *window, struct model *model, const struct zcreq_allocator *a)
+static void push(struct zcreq_ids *ids, struct model *model, const struct zcreq_allocator *a)
 {
 	int ret;
 
 	if (model->next == MODEL_IDS)
 		return;
-	ret = zcreq_window_reserve(window, a);
+	ret = zcreq_ids_reserve(ids, a);
 	must(ret == 0 || (ret == -ENOMEM && model->no_memory), "a place, or no memory");
 	if (ret)
 		return;
-	must(window->next == model->first_id + model->next, "ids count up");
-	zcreq_window_push(window, model->next * 2, model->next * 2 + 1);
+	must(ids->next == model->first_id + model->next, "ids count up");
+	zcreq_ids_push(ids, model->next * 2, model->next * 2 + 1);
 	model->next++;
 	model->pending++;
 }
@@ -78,9 +78,9 @@ static bool model_knows(const struct model *model, uint32_t lo, uint32_t hi)
 	return at >= model->oldest && at + ids <= model->next;
 }
 
-static void prove_id(struct zcreq_window *window, struct model *model, uint32_t id)
+static void prove_id(struct zcreq_ids *ids, struct model *model, uint32_t id)
 {
-	struct zcreq_batch *batch = zcreq_window_prove(window, id);
+	struct zcreq_batch *batch = zcreq_ids_prove(ids, id);
 	uint32_t at = id - model->first_id;
 
 	must(!batch == model->proven[at], "proof counts once");
@@ -93,21 +93,21 @@ static void prove_id(struct zcreq_window *window, struct model *model, uint32_t 
 		model->oldest++;
 }
 
-static void prove(struct zcreq_window *window, struct model *model, uint32_t lo, uint32_t hi)
+static void prove(struct zcreq_ids *ids, struct model *model, uint32_t lo, uint32_t hi)
 {
-	bool known = zcreq_window_knows(window, lo, hi);
+	bool known = zcreq_ids_knows(ids, lo, hi);
 	uint32_t id = lo;
 
 	must(known == model_knows(model, lo, hi), "a range is known wholly or not at all");
 	if (!known)
 		return;
-	/* as its user does: the window may move past ids that are still to come */
+	/* as its user does: the oldest may move past ids that are still to come */
 	do {
-		prove_id(window, model, id);
+		prove_id(ids, model, id);
 	} while (id++ != hi);
 }
 
-static void step(struct zcreq_window *window, struct model *model, const struct zcreq_allocator *a,
+static void step(struct zcreq_ids *ids, struct model *model, const struct zcreq_allocator *a,
 		 struct input *input)
 {
 	uint32_t lo, pick = take(input, 1), count;
@@ -119,19 +119,19 @@ static void step(struct zcreq_window *window, struct model *model, const struct 
 	case 1:
 	case 2:
 		for (count = pick / 8 + 1; count; count--)
-			push(window, model, a);
+			push(ids, model, a);
 		break;
 	case 3: /* anything */
 		lo = take(input, 4);
-		prove(window, model, lo, take(input, 4));
+		prove(ids, model, lo, take(input, 4));
 		break;
 	default: /* about what is in flight */
 		lo = model->first_id + model->oldest + take(input, 1) - 2;
-		prove(window, model, lo, lo + take(input, 1) - 1);
+		prove(ids, model, lo, lo + take(input, 1) - 1);
 	}
-	must(window->pending == model->pending, "as many in flight");
-	must(window->oldest == model->first_id + model->oldest, "the oldest");
-	must(window->next == model->first_id + model->next, "the next");
+	must(ids->pending == model->pending, "as many in flight");
+	must(ids->oldest == model->first_id + model->oldest, "the oldest");
+	must(ids->next == model->first_id + model->next, "the next");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -139,14 +139,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	static struct model model;
 	const struct zcreq_allocator allocator = { model_calloc, model_free, &model };
 	struct input input = { bytes, len };
-	struct zcreq_window window;
+	struct zcreq_ids ids;
 
 	memset(&model, 0, sizeof(model));
 	model.first_id = take(&input, 4);
-	zcreq_window_init(&window, model.first_id);
+	zcreq_ids_init(&ids, model.first_id);
 	while (input.left)
-		step(&window, &model, &allocator, &input);
-	zcreq_free(&allocator, window.ring);
+		step(&ids, &model, &allocator, &input);
+	zcreq_free(&allocator, ids.batches);
 	must(model.blocks == 0, "nothing is leaked");
 	return 0;
 }

@@ -21,7 +21,7 @@
  *  - Bytes. A send is UNITS of them; a batch is any run of the queue's units, so
  *    every way to cut sends into batches is there.
  *  - Ids and ranges. A notification names one batch; a range is several of them
- *    at once, and one that is not in the window changes nothing (check_window).
+ *    at once, and one that is not in flight changes nothing (check_ids).
  *  - The order of the dispatch queue. Any mailbox may be next, which is more than
  *    lib/ does. The bound on rounds only lets dispatch stop earlier.
  *  - Time. A deadline that has been set passes at any moment afterwards; the

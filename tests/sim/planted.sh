@@ -112,13 +112,13 @@ plant loop-on-wrap lib/stream/transfer.c \
 # what is notified, is notified up to there
 plant trust-order lib/stream/transfer.c \
 	'uint32_t id = lo, ids = hi - lo + 1;' \
-	'uint32_t id = stream->window.oldest, ids = hi - lo + 1;' \
+	'uint32_t id = stream->ids.oldest, ids = hi - lo + 1;' \
 	"$early"
 
 # the kernel copies here, so nothing waits for it any more
 plant trust-copied lib/stream/transfer.c \
 	'range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
-	'if (stream->conn.stats.notified_copied) { zcreq_sendq_accept(&stream->queue, (uint64_t)ret, false); stream->window.oldest++; stream->window.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
+	'if (stream->conn.stats.notified_copied) { zcreq_sendq_accept(&stream->queue, (uint64_t)ret, false); stream->ids.oldest++; stream->ids.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	"$early"
 
 # an error means that the sender has nothing any more

@@ -144,9 +144,9 @@ void sim_engine_check(const struct sim_conn *conn)
 	if (stream->queue.unsent_bytes != unsent)
 		sim_fail(conn->world, "c%u: %llu bytes unsent, should be %llu", conn->number,
 			 (unsigned long long)stream->queue.unsent_bytes, (unsigned long long)unsent);
-	if (stream->window.pending != report.ids_unproven)
+	if (stream->ids.pending != report.ids_unproven)
 		sim_fail(conn->world, "I2: c%u waits for %u ids, should be for %llu", conn->number,
-			 stream->window.pending, (unsigned long long)report.ids_unproven);
+			 stream->ids.pending, (unsigned long long)report.ids_unproven);
 	if (stream->queue.held_bytes < unsent ||
 	    (!stream->queue.held_bytes != (stream->queue.head == stream->queue.tail)))
 		sim_fail(conn->world, "c%u: %llu bytes held by %u sends, %llu unsent", conn->number,

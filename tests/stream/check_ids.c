@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_window.c - ids around 2^32, in any order, and ranges that never were
+ * check_ids.c - ids around 2^32, in any order, and ranges that never were
  *
  * The oracle is a bitmap of what was given and what was proven, walked one id at
- * a time; the window answers by arithmetic.
+ * a time; ids.h answers by arithmetic.
  */
 #include "support/suite.h"
 
@@ -26,7 +26,7 @@ struct oracle {
 };
 
 static struct counting memory;
-static struct zcreq_window window;
+static struct zcreq_ids ids;
 static struct oracle oracle;
 
 static unsigned place(uint32_t id)
@@ -37,33 +37,33 @@ static unsigned place(uint32_t id)
 static void setup(void)
 {
 	counting_init(&memory);
-	zcreq_window_init(&window, 0);
+	zcreq_ids_init(&ids, 0);
 	oracle = (struct oracle){0};
 }
 
 static void teardown(void)
 {
-	if (window.ring)
-		memory.allocator.free(window.ring, &memory);
+	if (ids.batches)
+		memory.allocator.free(ids.batches, &memory);
 	ck_assert_int_eq(memory.live, 0);
 }
 
 static void start_at(uint32_t id)
 {
-	zcreq_window_init(&window, id);
+	zcreq_ids_init(&ids, id);
 }
 
 static void push(void)
 {
-	uint32_t id = window.next;
+	uint32_t id = ids.next;
 
-	ck_assert_int_eq(zcreq_window_reserve(&window, &memory.allocator), 0);
-	zcreq_window_push(&window, id * 3, id * 3 + 1);
-	ck_assert_uint_eq(window.next, (uint32_t)(id + 1));
+	ck_assert_int_eq(zcreq_ids_reserve(&ids, &memory.allocator), 0);
+	zcreq_ids_push(&ids, id * 3, id * 3 + 1);
+	ck_assert_uint_eq(ids.next, (uint32_t)(id + 1));
 	oracle.given[place(id)] = true;
 }
 
-/* The oldest id without proof, or the next: those before it are out of the window. */
+/* The oldest id without proof, or the next: those before it are out of reach. */
 static bool is_inside(uint32_t id)
 {
 	uint32_t first = id;
@@ -92,11 +92,11 @@ static void compare_all_ranges(void)
 {
 	for (int lo = -EDGE; lo <= EDGE; lo++) {
 		for (int hi = -EDGE; hi <= EDGE; hi++) {
-			bool got = zcreq_window_knows(&window, lo, hi);
+			bool got = zcreq_ids_knows(&ids, lo, hi);
 
 			if (got != knows(lo, hi))
-				ck_abort_msg("window %u..%u, range %u..%u: %d", window.oldest,
-					     window.next, (unsigned)lo, (unsigned)hi, got);
+				ck_abort_msg("ids %u..%u, range %u..%u: %d", ids.oldest,
+					     ids.next, (unsigned)lo, (unsigned)hi, got);
 		}
 	}
 }
@@ -119,7 +119,7 @@ END_TEST
 
 static void prove(uint32_t id)
 {
-	struct zcreq_batch *batch = zcreq_window_prove(&window, id);
+	struct zcreq_batch *batch = zcreq_ids_prove(&ids, id);
 
 	ck_assert(is_inside(id));
 	if (oracle.proven[place(id)]) {
@@ -140,20 +140,20 @@ START_TEST(any_order_of_proofs_gives_each_batch_once)
 
 	start_at(start);
 	for (unsigned step = 0; step < 300; step++) {
-		uint32_t given = window.next - start;
+		uint32_t given = ids.next - start;
 		uint32_t id = start + (given ? suite_random(&seed) % given : 0);
 
 		if (suite_random(&seed) % 2 && given < 2 * EDGE) {
 			push();
 			pending++;
 		} else if (is_inside(id)) {
-			ck_assert(zcreq_window_knows(&window, id, id));
+			ck_assert(zcreq_ids_knows(&ids, id, id));
 			pending -= !oracle.proven[place(id)];
 			prove(id);
 		} else {
-			ck_assert(!zcreq_window_knows(&window, id, id));
+			ck_assert(!zcreq_ids_knows(&ids, id, id));
 		}
-		ck_assert_uint_eq(window.pending, pending);
+		ck_assert_uint_eq(ids.pending, pending);
 	}
 	compare_all_ranges();
 }
@@ -166,11 +166,11 @@ START_TEST(backwards_proofs_move_the_oldest_only_at_the_end)
 		push();
 	for (int i = 15; i > 0; i--) {
 		prove(i - _i);
-		ck_assert_uint_eq(window.oldest, -(uint32_t)_i);
+		ck_assert_uint_eq(ids.oldest, -(uint32_t)_i);
 	}
 	prove(-_i);
-	ck_assert_uint_eq(window.oldest, window.next);
-	ck_assert_uint_eq(window.pending, 0);
+	ck_assert_uint_eq(ids.oldest, ids.next);
+	ck_assert_uint_eq(ids.pending, 0);
 }
 END_TEST
 
@@ -181,7 +181,7 @@ START_TEST(growth_across_the_wrap_loses_nothing)
 		push();
 	for (int i = 0; i < 2 * EDGE; i++)
 		prove(i - _i);
-	ck_assert_uint_eq(window.pending, 0);
+	ck_assert_uint_eq(ids.pending, 0);
 }
 END_TEST
 
@@ -190,7 +190,7 @@ START_TEST(a_steady_window_allocates_once)
 	start_at(-100u);
 	for (unsigned i = 0; i < 200; i++) {
 		push();
-		prove(window.next - 1);
+		prove(ids.next - 1);
 	}
 	ck_assert_uint_eq(memory.calls, 1);
 }
@@ -202,8 +202,8 @@ START_TEST(growth_that_fails_changes_nothing)
 	for (int i = 0; i < 8; i++)
 		push();
 	memory.fail_at = memory.calls + 1;
-	ck_assert_int_eq(zcreq_window_reserve(&window, &memory.allocator), -ENOMEM);
-	ck_assert_uint_eq(window.next, 4);
+	ck_assert_int_eq(zcreq_ids_reserve(&ids, &memory.allocator), -ENOMEM);
+	ck_assert_uint_eq(ids.next, 4);
 	for (int i = 0; i < 8; i++)
 		prove(-4 + i);
 }
@@ -213,8 +213,8 @@ START_TEST(the_window_has_an_end)
 {
 	start_at(-5u);
 	push();
-	window.next = window.oldest + ZCREQ_WINDOW_MAX;
-	ck_assert_int_eq(zcreq_window_grow(&window, &memory.allocator), -ENOBUFS);
+	ids.next = ids.oldest + ZCREQ_IDS_MAX;
+	ck_assert_int_eq(zcreq_ids_grow(&ids, &memory.allocator), -ENOBUFS);
 }
 END_TEST
 
@@ -344,7 +344,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("window");
+	Suite *s = suite_create("ids");
 	TCase *inside = tcase_create("inside"), *stream = tcase_create("stream");
 
 	tcase_add_checked_fixture(inside, setup, teardown);

@@ -81,22 +81,22 @@ static bool lingers(int fd)
 
 static struct sent *sent_of(const struct watched *socket, uint32_t id)
 {
-	return socket->ring[id & socket->ring_mask];
+	return socket->sent[id & socket->sent_mask];
 }
 
 /* Every id without a notification. */
 #define for_each_pending(socket, id) \
-	for (uint32_t id = (socket)->window.oldest; id != (socket)->window.next; id++) \
-		if ((socket)->window.ring[id & (socket)->window.mask].pending)
+	for (uint32_t id = (socket)->ids.oldest; id != (socket)->ids.next; id++) \
+		if ((socket)->ids.batches[id & (socket)->ids.mask].pending)
 
 void judge_lost(struct watched *socket)
 {
-	struct zcreq_window *window = &socket->window;
+	struct zcreq_ids *ids = &socket->ids;
 
 	for_each_pending(socket, id)
 		zcreq_free(&pool, sent_of(socket, id));
-	window->oldest = window->next;
-	window->pending = 0;
+	ids->oldest = ids->next;
+	ids->pending = 0;
 	socket->early_count = 0;
 	socket->trust = TRUST_LOST;
 }
@@ -132,12 +132,12 @@ static void judge_group(struct watched *socket, uint32_t group, int fd)
 	}
 }
 
-/* The notification for an id in the window. */
+/* The notification for an id in flight. */
 static void prove(struct watched *socket, uint32_t id, int fd)
 {
 	struct sent *sent;
 
-	if (!socket->window.ring[id & socket->window.mask].pending)
+	if (!socket->ids.batches[id & socket->ids.mask].pending)
 		return;
 	sent = sent_of(socket, id);
 	if (sent->group) {
@@ -147,7 +147,7 @@ static void prove(struct watched *socket, uint32_t id, int fd)
 	} else {
 		judge_memory(socket, sent, fd, "before its notification");
 	}
-	zcreq_window_prove(&socket->window, id);
+	zcreq_ids_prove(&socket->ids, id);
 	zcreq_free(&pool, sent);
 }
 
@@ -164,14 +164,14 @@ static bool prove_early(struct watched *socket, uint32_t id, int fd)
 
 static void notified(struct watched *socket, uint32_t lo, uint32_t hi, int fd)
 {
-	uint32_t oldest = socket->window.oldest, id = lo;
+	uint32_t oldest = socket->ids.oldest, id = lo;
 
-	if (hi - lo >= ZCREQ_WINDOW_MAX) {
+	if (hi - lo >= ZCREQ_IDS_MAX) {
 		judge_lost(socket);
 		return;
 	}
 	do {
-		if (zcreq_window_knows(&socket->window, id, id))
+		if (zcreq_ids_knows(&socket->ids, id, id))
 			prove(socket, id, fd);
 		else if ((int32_t)(id - oldest) >= 0 && !prove_early(socket, id, fd)) {
 			judge_lost(socket);
@@ -306,20 +306,20 @@ void watch_message(struct watch_call *call, const struct msghdr *message)
 	put(iov);
 }
 
-/* The place for one more id, in the window and in the ring beside it. */
+/* The place for one more id, among the ids and in the fifo beside them. */
 static bool reserve(struct watched *socket)
 {
-	struct zcreq_window *window = &socket->window;
+	struct zcreq_ids *ids = &socket->ids;
 	void *grown;
 
-	if (zcreq_window_reserve(window, &pool))
+	if (zcreq_ids_reserve(ids, &pool))
 		return false;
-	if (socket->ring && window->mask == socket->ring_mask)
+	if (socket->sent && ids->mask == socket->sent_mask)
 		return true;
-	grown = zcreq_ring_grow(&pool, socket->ring, &socket->ring_mask, sizeof(*socket->ring),
-				window->oldest, window->next, window->mask + 1);
+	grown = zcreq_fifo_grow(&pool, socket->sent, &socket->sent_mask, sizeof(*socket->sent),
+				ids->oldest, ids->next, ids->mask + 1);
 	if (grown)
-		socket->ring = grown;
+		socket->sent = grown;
 	return grown;
 }
 
@@ -338,7 +338,7 @@ static bool was_early(struct watched *socket, uint32_t id)
 /* The send has the next id. */
 static void push(struct watched *socket, struct sent *sent)
 {
-	uint32_t id = socket->window.next;
+	uint32_t id = socket->ids.next;
 
 	if (!reserve(socket)) {
 		judge_lost(socket);
@@ -349,10 +349,10 @@ static void push(struct watched *socket, struct sent *sent)
 	sent->group = socket->overlap == OVERLAP_NONE ? 0 : socket->group;
 	if (socket->overlap == OVERLAP_JUDGED)
 		sent->judge = false;
-	socket->ring[id & socket->ring_mask] = sent;
-	zcreq_window_push(&socket->window, 0, 0);
+	socket->sent[id & socket->sent_mask] = sent;
+	zcreq_ids_push(&socket->ids, 0, 0);
 	if (was_early(socket, id)) {
-		zcreq_window_prove(&socket->window, id);
+		zcreq_ids_prove(&socket->ids, id);
 		zcreq_free(&pool, sent);
 	}
 	if (socket->sends == 1)
@@ -415,7 +415,7 @@ void watch_disconnected(int fd)
 		return;
 	socket = watch_find(fd);
 	/* nothing is in flight, and the next connection counts from 0 */
-	if (socket && socket->window.pending) {
+	if (socket && socket->ids.pending) {
 		for_each_pending(socket, id)
 			sent_of(socket, id)->end_bytes = 0;
 	}

@@ -80,8 +80,8 @@ void watch_put(struct watched *socket)
 		return;
 	judge_lost(socket);
 	polls_forget(socket);
-	zcreq_free(&pool, socket->window.ring);
-	zcreq_free(&pool, socket->ring);
+	zcreq_free(&pool, socket->ids.batches);
+	zcreq_free(&pool, socket->sent);
 	zcreq_free(&pool, socket);
 }
 
@@ -178,9 +178,9 @@ void watch_born(int fd)
 		socket->trust = TRUST_ALL;
 		socket->overlap = OVERLAP_NONE;
 		socket->slot = next_slot++ % SLOTS;
-		socket->ring_mask = UINT32_MAX;
+		socket->sent_mask = UINT32_MAX;
 		used_by_child[socket->slot] = 0;
-		zcreq_window_init(&socket->window, 0);
+		zcreq_ids_init(&socket->ids, 0);
 		bind_to(fd, socket);
 		watch_put(socket);
 	}

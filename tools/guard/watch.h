@@ -3,7 +3,7 @@
  * watch.h - what is known of a program's sockets, and judged when it is time
  *
  * A socket is an open file description: its descriptors are counted, its MSG_ZEROCOPY
- * sends stand in the library's window under the ids that the kernel gave them, each
+ * sends stand in the library's fifo of ids, under those that the kernel gave them, each
  * with the sums of its memory. Nothing is read from the program's error queues: what
  * the program reads is watched go by, and judged before the program sees it.
  *
@@ -85,9 +85,9 @@ struct watched {
 	uint32_t unread_sends;   /* since the program last looked at the error queue */
 	uint32_t looks;          /* of the program, at the error queue */
 	uint32_t said;           /* enum said, what was reported once */
-	struct zcreq_window window;
-	struct sent **ring;      /* of ids, as the window's */
-	uint32_t ring_mask;
+	struct zcreq_ids ids;
+	struct sent **sent;      /* a fifo by id, beside that of ids */
+	uint32_t sent_mask;
 	uint32_t early_count;
 	uint32_t early[EARLY_MOST];
 	struct registration *registrations;
