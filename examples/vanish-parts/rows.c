@@ -248,9 +248,9 @@ static int sender_open_ring(struct sender *sender)
 	return r;
 }
 
-enum engine { ENGINE_SOCKET = 1, ENGINE_URING };
+enum through { THROUGH_SOCKET = 1, THROUGH_RING };
 
-static int sender_open(struct sender *sender, struct row *row, enum engine engine,
+static int sender_open(struct sender *sender, struct row *row, enum through through,
 		       uint32_t stall_ms)
 {
 	struct zcreq_stream_options options = {
@@ -267,7 +267,7 @@ static int sender_open(struct sender *sender, struct row *row, enum engine engin
 	sender->ring = NULL;
 	sender->trace = NULL;
 	sender->state = SENDER_RUNNING;
-	if (!r && engine == ENGINE_URING)
+	if (!r && through == THROUGH_RING)
 		r = sender_open_ring(sender);
 	if (!r)
 		r = sender_trace(sender);
@@ -369,10 +369,10 @@ static int sender_close(struct sender *sender)
 }
 
 /* 5. The program knows that the host is gone, and says so. */
-static int abort_with(struct row *row, enum engine engine)
+static int abort_with(struct row *row, enum through through)
 {
 	struct sender sender;
-	int r = sender_open(&sender, row, engine, 0);
+	int r = sender_open(&sender, row, through, 0);
 
 	if (!r)
 		r = sender_transfer(&sender);
@@ -383,14 +383,14 @@ static int abort_with(struct row *row, enum engine engine)
 
 static int way_abort(struct row *row)
 {
-	return abort_with(row, ENGINE_SOCKET);
+	return abort_with(row, THROUGH_SOCKET);
 }
 
 /* 6. Nobody knows. The library notices by itself. */
 static int way_watchdog(struct row *row)
 {
 	struct sender sender;
-	int r = sender_open(&sender, row, ENGINE_SOCKET, STALL_MS);
+	int r = sender_open(&sender, row, THROUGH_SOCKET, STALL_MS);
 
 	if (!r)
 		r = sender_transfer(&sender);
@@ -400,7 +400,7 @@ static int way_watchdog(struct row *row)
 /* 7. As 5, sent with SENDMSG_ZC through an io_uring. */
 static int way_uring(struct row *row)
 {
-	return abort_with(row, ENGINE_URING);
+	return abort_with(row, THROUGH_RING);
 }
 
 const struct way ways[WAYS] = {

@@ -6,7 +6,7 @@
  * hangs on struct zcreq_transport, so that nothing here looks upwards.
  *
  * Who waits for what is in three places only: a request's two counters (sends of
- * the engine, holds of the caller), its state, and its mailbox of callbacks that
+ * the stream, holds of the caller), its state, and its mailbox of callbacks that
  * are due. All three change through the functions named here.
  */
 #ifndef ZCREQ_LIB_CORE_H
@@ -77,7 +77,7 @@ struct zcreq_hold_slot {
 	int32_t status;
 };
 
-/* What an engine adds to a connection. */
+/* What a stream adds to a connection. */
 struct zcreq_transport {
 	/* One request with sends, of which nothing was accepted, is withdrawn. */
 	void (*withdraw)(struct zcreq_conn *conn, struct zcreq_request *request);
@@ -251,7 +251,7 @@ static inline void zcreq_request_check_last(struct zcreq_request *request)
 __attribute__((cold)) void zcreq_request_late_proof(struct zcreq_request *request,
 						    uint64_t bytes);
 
-/* A send of the engine has gone, with proof. */
+/* A send of the stream has gone, with proof. */
 static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes)
 {
 	zcreq_assert(request->sends);

@@ -3,7 +3,7 @@
  * request.c - the life of a request: one table of states, and who may move it
  *
  * The boolean that programs keep beside a request ("PDU in use") is replaced by
- * two counters, sends of the engine and holds of the caller, and by a state that
+ * two counters, sends of the stream and holds of the caller, and by a state that
  * only one function writes. A request ends when both counters are zero and its
  * owner has finished; nothing else ends it.
  *

@@ -39,9 +39,9 @@ class Zcreq:
 
     logs = True
 
-    def __init__(self, network, program, engine, stall_ms, log_path):
+    def __init__(self, network, program, sender, stall_ms, log_path):
         self.network, self.program, self.stall_ms, self.log_path = network, program, stall_ms, log_path
-        self.engine = engine
+        self.sender = sender
         self.address = network.address
         self.process = None
         self.events = []
@@ -50,7 +50,7 @@ class Zcreq:
     def start(self):
         argv = self.network.argv(
             self.program, "--listen", f"{self.address}:{PORT}", "--nqn", NQN, "--namespace", "mem:256M",
-            "--namespace", "mem:64M", "--engine", self.engine, "--stall-ms", str(self.stall_ms))
+            "--namespace", "mem:64M", "--sender", self.sender, "--stall-ms", str(self.stall_ms))
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace")
         threading.Thread(target=self._read, daemon=True).start()
@@ -137,5 +137,5 @@ def make(options, network, image):
     """The target that the command line asks for."""
     if options.kernel_target:
         return Kernel(network, image, options.directory)
-    return Zcreq(network, options.target, options.engine, options.stall_ms,
+    return Zcreq(network, options.target, options.sender, options.stall_ms,
                  os.path.join(options.directory, "target.log"))

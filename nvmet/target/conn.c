@@ -323,7 +323,7 @@ static int open_stream(struct conn *conn, int fd)
 	int err;
 
 	set_socket(fd, (int)options->send_buffer);
-	err = engine_open(conn->target->engine, conn->target->context, &stream, &conn->stream);
+	err = sender_open(conn->target->sender, conn->target->context, &stream, &conn->stream);
 	if (err < 0) {
 		close(fd);
 		return err;

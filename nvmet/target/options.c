@@ -74,7 +74,7 @@ static void help(void)
 	       "                           /sys/kernel/mm/transparent_hugepage/enabled\n"
 	       "  --nqn NQN                the subsystem's name\n"
 	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
-	       "  --engine ENGINE          socket, uring, or auto: a ring if there is one (socket)\n"
+	       "  --sender SENDER          socket, uring, or auto: a ring if there is one (socket)\n"
 	       "  --mode MODE              auto, always or never without copying (auto)\n"
 	       "  --no-digests             refuse header and data digests\n"
 	       "  --poll                   never sleep: each thread takes a core of its own\n");
@@ -105,22 +105,22 @@ static int set_number(struct options *options, const struct number *number, cons
 	return bad(number->name, value, why);
 }
 
-static int set_engine(struct options *options, const char *value)
+static int set_sender(struct options *options, const char *value)
 {
-	static const char *const engines[] = {
-		[ENGINE_SOCKET] = "socket",
-		[ENGINE_URING] = "uring",
-		[ENGINE_AUTO] = "auto",
+	static const char *const senders[] = {
+		[SENDER_SOCKET] = "socket",
+		[SENDER_URING] = "uring",
+		[SENDER_AUTO] = "auto",
 	};
 	unsigned i;
 
-	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
-		if (!strcmp(value, engines[i])) {
-			options->engine = i;
+	for (i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+		if (!strcmp(value, senders[i])) {
+			options->sender = i;
 			return 0;
 		}
 	}
-	return bad("engine", value, "not socket, uring or auto");
+	return bad("sender", value, "not socket, uring or auto");
 }
 
 static int set_mode(struct options *options, const char *value)
@@ -159,7 +159,7 @@ static int add(const char **list, unsigned *count, unsigned most, const char *wh
 	return 0;
 }
 
-enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NQN, WORD_ENGINE, WORD_MODE, WORD_NO_DIGESTS,
+enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NQN, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
 	    WORD_POLL, WORD_HELP, WORD_VERSION };
 
 /* 1 if the program has said what it was asked to and may end. */
@@ -173,8 +173,8 @@ static int set(struct options *options, int word, const char *value)
 			   "namespace", value);
 	case WORD_NQN:
 		return set_nqn(options, value);
-	case WORD_ENGINE:
-		return set_engine(options, value);
+	case WORD_SENDER:
+		return set_sender(options, value);
 	case WORD_MODE:
 		return set_mode(options, value);
 	case WORD_NO_DIGESTS:
@@ -200,7 +200,7 @@ static const struct option words[] = {
 	{ "listen", required_argument, NULL, WORD_LISTEN },
 	{ "namespace", required_argument, NULL, WORD_NAMESPACE },
 	{ "nqn", required_argument, NULL, WORD_NQN },
-	{ "engine", required_argument, NULL, WORD_ENGINE },
+	{ "sender", required_argument, NULL, WORD_SENDER },
 	{ "mode", required_argument, NULL, WORD_MODE },
 	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },
 	{ "poll", no_argument, NULL, WORD_POLL },

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * engine_socket.c - without liburing: sockets only
+ * sender_socket.c - without liburing: sockets only
  */
 #include "sender.h"
 
 #include <errno.h>
 
-int engine_new(enum engine_kind kind, struct zcreq_context *context, struct zcreq_ev *ev,
-	       struct engine **engine)
+int sender_new(enum sender_kind kind, struct zcreq_context *context, struct zcreq_ev *ev,
+	       struct sender **sender)
 {
 	(void)context;
 	(void)ev;
-	*engine = NULL;
-	return kind == ENGINE_URING ? -ENOSYS : 0;
+	*sender = NULL;
+	return kind == SENDER_URING ? -ENOSYS : 0;
 }
 
-void engine_free(struct engine *engine)
+void sender_free(struct sender *sender)
 {
-	(void)engine;
+	(void)sender;
 }
 
-int engine_open(struct engine *engine, struct zcreq_context *context,
+int sender_open(struct sender *sender, struct zcreq_context *context,
 		const struct zcreq_stream_options *options, struct zcreq_conn **conn)
 {
-	(void)engine;
+	(void)sender;
 	return zcreq_stream_open(context, options, conn);
 }

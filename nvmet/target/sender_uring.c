@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * engine_uring.c - sockets, or one ring for all connections of the loop
+ * sender_uring.c - sockets, or one ring for all connections of the loop
  *
  * Owns: the ring and its place in the loop.
  */
@@ -11,7 +11,7 @@
 
 #include <zcreq/uring.h>
 
-struct engine {
+struct sender {
 	struct zcreq_uring *uring;
 	struct zcreq_ev_engine *tie;
 };
@@ -21,49 +21,49 @@ static int flush(void *arg)
 	return zcreq_uring_flush(arg);
 }
 
-static int make_ring(struct engine *engine, struct zcreq_context *context, struct zcreq_ev *ev)
+static int make_ring(struct sender *sender, struct zcreq_context *context, struct zcreq_ev *ev)
 {
-	int ret = zcreq_uring_new(context, NULL, &engine->uring);
+	int ret = zcreq_uring_new(context, NULL, &sender->uring);
 
 	if (ret)
 		return ret;
-	ret = zcreq_uring_fd(engine->uring);
-	return ret < 0 ? ret : zcreq_ev_engine_new(ev, ret, flush, engine->uring, &engine->tie);
+	ret = zcreq_uring_fd(sender->uring);
+	return ret < 0 ? ret : zcreq_ev_engine_new(ev, ret, flush, sender->uring, &sender->tie);
 }
 
-int engine_new(enum engine_kind kind, struct zcreq_context *context, struct zcreq_ev *ev,
-	       struct engine **out)
+int sender_new(enum sender_kind kind, struct zcreq_context *context, struct zcreq_ev *ev,
+	       struct sender **out)
 {
-	struct engine *engine;
+	struct sender *sender;
 	int ret;
 
 	*out = NULL;
-	if (kind == ENGINE_SOCKET)
+	if (kind == SENDER_SOCKET)
 		return 0;
-	engine = calloc(1, sizeof(*engine));
-	if (!engine)
+	sender = calloc(1, sizeof(*sender));
+	if (!sender)
 		return -ENOMEM;
-	ret = make_ring(engine, context, ev);
+	ret = make_ring(sender, context, ev);
 	if (ret) {
-		engine_free(engine);
-		return kind == ENGINE_AUTO ? 0 : ret;
+		sender_free(sender);
+		return kind == SENDER_AUTO ? 0 : ret;
 	}
-	*out = engine;
+	*out = sender;
 	return 0;
 }
 
-void engine_free(struct engine *engine)
+void sender_free(struct sender *sender)
 {
-	if (!engine)
+	if (!sender)
 		return;
-	zcreq_ev_engine_free(engine->tie);
+	zcreq_ev_engine_free(sender->tie);
 	/* a ring that still holds pages outlives the program's last word */
-	if (zcreq_uring_free(engine->uring) == 0)
-		free(engine);
+	if (zcreq_uring_free(sender->uring) == 0)
+		free(sender);
 }
 
-int engine_open(struct engine *engine, struct zcreq_context *context,
+int sender_open(struct sender *sender, struct zcreq_context *context,
 		const struct zcreq_stream_options *options, struct zcreq_conn **conn)
 {
-	return zcreq_uring_stream_open(engine ? engine->uring : NULL, context, options, conn);
+	return zcreq_uring_stream_open(sender ? sender->uring : NULL, context, options, conn);
 }

@@ -256,8 +256,8 @@ static int open_loop(struct target *target, bool first)
 	if (err == 0)
 		err = zcreq_ev_new(target->loop, target->context, &target->ev);
 	if (err == 0)
-		err = engine_new(target->options.engine, target->context, target->ev,
-				 &target->engine);
+		err = sender_new(target->options.sender, target->context, target->ev,
+				 &target->sender);
 	if (err < 0)
 		return err;
 	ev_async_init(&target->wake, on_wake);
@@ -319,8 +319,8 @@ void target_serve(struct target *target)
 		address_format(&target->listeners[i].address, address);
 		printf("%s%s", i ? "," : "", address);
 	}
-	say(" nqn=%s namespaces=%u engine=%s threads=%u", target->options.nqn,
-	    target->store_count, target->engine ? "uring" : "socket",
+	say(" nqn=%s namespaces=%u sender=%s threads=%u", target->options.nqn,
+	    target->store_count, target->sender ? "uring" : "socket",
 	    target->subsystem->thread_count);
 	target_run(target);
 }
@@ -337,7 +337,7 @@ bool target_end(struct target *target)
 		ev_timer_stop(target->loop, &target->give_up);
 		ev_async_stop(target->loop, &target->wake);
 	}
-	engine_free(target->engine);
+	sender_free(target->sender);
 	zcreq_ev_free(target->ev);
 	if (zcreq_context_free(target->context) < 0)
 		return false; /* a connection that was refused still waits for the kernel */

@@ -49,7 +49,7 @@ struct options {
 	const char *namespaces[NAMESPACES_MAX];
 	unsigned namespace_count;
 	const char *nqn;
-	enum engine_kind engine;
+	enum sender_kind sender;
 	enum zcreq_mode mode;
 	uint32_t threshold_bytes;
 	uint32_t stall_ms;
@@ -104,7 +104,7 @@ struct target {
 	struct ev_loop *loop;
 	struct zcreq_context *context;
 	struct zcreq_ev *ev;
-	struct engine *engine;
+	struct sender *sender;
 	struct pool pool;
 	struct store *stores[NAMESPACES_MAX]; /* namespace id - 1 */
 	unsigned store_count;

@@ -68,12 +68,12 @@ static void run_child(const struct target *target, int netns, pid_t parent,
 		      const char *const *arguments)
 {
 	const char *argv[MAX_ARGUMENTS + 8] = { getenv("ZCREQ_NVMET"), "--nqn", TARGET_NQN };
-	const char *engine = getenv("ZCREQ_TEST_ENGINE"), *threads = getenv("ZCREQ_TEST_THREADS");
+	const char *sender = getenv("ZCREQ_TEST_SENDER"), *threads = getenv("ZCREQ_TEST_THREADS");
 	int count = 3;
 
-	if (engine) {
-		argv[count++] = "--engine";
-		argv[count++] = engine;
+	if (sender) {
+		argv[count++] = "--sender";
+		argv[count++] = sender;
 	}
 	if (threads) {
 		argv[count++] = "--threads";

@@ -7,14 +7,14 @@
 # Run by make check from the build tree; ZCREQ_NVMET names the program.
 set -u
 failed=0
-"$ZCREQ_NVMET" --engine uring --listen 127.0.0.1:0 --namespace mem:1M >uring-probe.log 2>&1 &
+"$ZCREQ_NVMET" --sender uring --listen 127.0.0.1:0 --namespace mem:1M >uring-probe.log 2>&1 &
 probe=$!
 for _ in 1 2 3 4 5 6 7 8 9 10; do
 	grep -q '^ready' uring-probe.log && break
 	kill -0 $probe 2>/dev/null || break
 	sleep 0.2
 done
-if ! grep -q '^ready.* engine=uring' uring-probe.log; then
+if ! grep -q '^ready.* sender=uring' uring-probe.log; then
 	echo "skipped: $(cat uring-probe.log)"
 	rm -f uring-probe.log
 	exit 77
@@ -22,7 +22,7 @@ fi
 kill $probe
 wait $probe
 rm -f uring-probe.log
-export ZCREQ_TEST_ENGINE=uring
+export ZCREQ_TEST_SENDER=uring
 for name in check_commands check_frozen check_vanish; do
 	echo "== $name"
 	"nvmet/tests/$name"

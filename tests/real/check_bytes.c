@@ -159,9 +159,9 @@ START_TEST(an_edge_triggered_loop_misses_nothing)
 	event.events = EPOLLIN; /* the receiver's end as usual */
 	event.data.fd = load.far;
 	ck_ok(epoll_ctl(epoll, EPOLL_CTL_ADD, load.far, &event));
-	if (engine_is_uring) {
+	if (sender_is_uring) {
 		event.events = EPOLLIN | EPOLLET;
-		event.data.fd = engine_fd(&load);
+		event.data.fd = sender_fd(&load);
 		ck_ok(epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event));
 	}
 	while (load.released < 1500) {
@@ -170,7 +170,7 @@ START_TEST(an_edge_triggered_loop_misses_nothing)
 			ck_ok(load_flush(&load));
 		}
 		zcreq_tick(load.context, zcreq_now_ns());
-		engine_process(&load);
+		sender_process(&load);
 		if (epoll_wait(epoll, &event, 1, 100) <= 0) {
 			ck_assert_uint_lt(silent++, 50);
 			continue;
@@ -245,7 +245,7 @@ START_TEST(a_small_option_memory_reaps_or_copies_and_goes_on)
 	    (unsigned long long)load_stats(&load).no_buffers,
 	    (unsigned long long)load_stats(&load).copied_batches,
 	    (unsigned long long)load_stats(&load).zerocopy_batches);
-	if (!engine_is_uring) /* whose notifications take none of it */
+	if (!sender_is_uring) /* whose notifications take none of it */
 		ck_assert_uint_gt(load_stats(&load).no_buffers, 0);
 	ck_assert_uint_gt(load_stats(&load).zerocopy_batches, 0);
 	expect_whole_stream();
@@ -315,5 +315,5 @@ int main(void)
 	tcase_add_test(group, first_id_takes_over_a_socket_that_has_sent_before);
 	group = real_group(suite, "option memory", setup, teardown, net_missing_optmem());
 	tcase_add_test(group, a_small_option_memory_reaps_or_copies_and_goes_on);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

@@ -479,5 +479,5 @@ int main(void)
 	group = real_group(suite, "many", setup_many, teardown, net_missing_lock());
 	tcase_add_loop_test(group, a_hundred_thousand_sends_in_flight_are_released_with_proof, 0,
 			    2);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

@@ -171,7 +171,7 @@ static void proof_out_of_order(void)
 		front++;
 	say("%zu released at once, the first of them is number %zu\n", load.released, front);
 	ck_assert_uint_lt(load.released, load.count);
-	if (!engine_is_uring) /* which tells of none before the last of a chain */
+	if (!sender_is_uring) /* which tells of none before the last of a chain */
 		ck_assert_uint_gt(load.released, 0);
 	ck_assert_uint_gt(front, 0);
 	ck_assert(load_until(&load, load_closed, 20000));
@@ -216,8 +216,8 @@ static void connect_uncut(enum net_family family)
 
 	uncut_ops = spy_ops;
 	uncut_ops.recvmsg = expect_uncut;
-	load.spied = engine_is_uring; /* or load_open() puts its own table there */
-	load_connect(&load, &how, engine_is_uring ? NULL : &options);
+	load.spied = sender_is_uring; /* or load_open() puts its own table there */
+	load_connect(&load, &how, sender_is_uring ? NULL : &options);
 	load.spied = true;
 }
 
@@ -228,7 +228,7 @@ static void sixty_bytes(enum net_family family)
 			   SOF_TIMESTAMPING_OPT_ID;
 
 	connect_uncut(family);
-	if (!engine_is_uring)
+	if (!sender_is_uring)
 		ck_ok(setsockopt(load.near, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof(stamps)));
 	for (int i = 0; i < 20; i++) {
 		load_submit(&load, 4, 10000);
@@ -239,7 +239,7 @@ static void sixty_bytes(enum net_family family)
 	ck_assert_uint_eq(load.failed, 0);
 	ck_assert_uint_eq(load.aborts, 0);
 	ck_assert_uint_eq(load_stats(&load).foreign_lost, 0);
-	if (!engine_is_uring)
+	if (!sender_is_uring)
 		ck_assert_uint_gt(load.messages, 0);
 	load_check_ledger(&load);
 }
@@ -309,7 +309,7 @@ int main(void)
 	tcase_add_test(group, field_spdk_3760_success_is_not_what_a_death_gives_back);
 	tcase_add_test(group, field_libfabric_12197_control_messages_of_ipv6);
 	tcase_add_test(group, field_spdk_2257_control_messages_of_a_mapped_address);
-	if (!engine_is_uring) {
+	if (!sender_is_uring) {
 		tcase_add_test(group, field_monoio_errqueue_is_read);
 		tcase_add_test(group, field_glommio_errqueue_is_read);
 	}
@@ -319,5 +319,5 @@ int main(void)
 	tcase_add_test(group, field_libfabric_watermark_is_not_moved_by_a_range_behind_it);
 	tcase_add_test(group, field_netty_15599_notifications_are_not_first_in_first_out);
 	tcase_add_test(group, field_ydb_counter_is_not_what_says_which_is_proven);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

@@ -179,5 +179,5 @@ int main(void)
 	tcase_add_test(group, a_recycled_buffer_is_reported_after_an_abort);
 	tcase_add_test(group, a_write_is_reported_at_its_instruction);
 	tcase_add_loop_test(group, a_descriptor_closed_behind_the_library_is_reported, 0, 2);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

@@ -272,5 +272,5 @@ int main(void)
 	tcase_add_loop_test(group, free_is_legal_while_lingering_and_in_quarantine, 0, 2);
 	group = real_group(suite, "neighbour", setup, teardown, NULL);
 	tcase_add_test(group, packets_that_wait_for_a_neighbour_are_late_as_well);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

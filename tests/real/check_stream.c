@@ -461,5 +461,5 @@ int main(void)
 		       i9_the_descriptor_outlives_the_connection_handle_until_all_is_proven);
 	group = real_group(suite, "allocations", setup_counting, teardown, NULL);
 	tcase_add_test(group, i7_the_steady_state_allocates_nothing);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

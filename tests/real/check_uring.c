@@ -114,7 +114,7 @@ END_TEST
 START_TEST(conform_ring_exit_is_refused_while_pages_are_held)
 {
 	fill();
-	ck_assert_int_eq(zcreq_uring_free(engine_ring(&load)), -EBUSY);
+	ck_assert_int_eq(zcreq_uring_free(sender_ring(&load)), -EBUSY);
 	load_free_conn(&load);
 	load_for(&load, 20);
 	ck_assert_uint_eq(load.released, load.count);
@@ -128,7 +128,7 @@ START_TEST(conform_ring_exit_under_the_library_is_quarantine)
 	struct io_uring ring;
 
 	ck_ok(io_uring_queue_init(64, &ring, 0));
-	engine_share(&load, &ring, TAG);
+	sender_share(&load, &ring, TAG);
 	load_connect(&load, &roomy, &options);
 	ck_ok(net_misdirect(&load.net, true));
 	load_submit(&load, REQUESTS, EACH_BYTES);
@@ -143,7 +143,7 @@ START_TEST(conform_ring_exit_under_the_library_is_quarantine)
 	ck_assert_uint_gt(load.quarantined, 0);
 	ck_assert_uint_eq(load.released + load.quarantined, load.count);
 	ck_assert_int_eq(zcreq_conn_state(load.conn), ZCREQ_CONN_QUARANTINED);
-	ck_assert_int_eq(zcreq_uring_free(engine_ring(&load)), -EBUSY);
+	ck_assert_int_eq(zcreq_uring_free(sender_ring(&load)), -EBUSY);
 	load.abandoned = true;
 }
 END_TEST
@@ -187,9 +187,9 @@ START_TEST(the_descriptor_tells_of_what_completed_before_it_was_made)
 		usleep(10000);
 	}
 	ck_assert_uint_eq(load.received_bytes, EACH_BYTES);
-	ready.fd = zcreq_uring_fd(engine_ring(&load));
+	ready.fd = zcreq_uring_fd(sender_ring(&load));
 	ck_assert_int_eq(poll(&ready, 1, 0), 1);
-	ck_assert_int_gt(zcreq_uring_process(engine_ring(&load)), 0);
+	ck_assert_int_gt(zcreq_uring_process(sender_ring(&load)), 0);
 	ck_assert_uint_eq(load.released, 1);
 	load_check_ledger(&load);
 }
@@ -200,7 +200,7 @@ START_TEST(conform_completion_queue_overflow_loses_nothing)
 {
 	const struct zcreq_uring_options options = {.size = sizeof(options), .entries = 1};
 
-	engine_start(&load, &options);
+	sender_start(&load, &options);
 	load_connect(&load, &roomy, NULL);
 	ck_ok(net_misdirect(&load.net, true));
 	for (int i = 0; i < 2000; i++)
@@ -224,7 +224,7 @@ START_TEST(a_shared_ring_hands_back_what_is_not_ours)
 	struct io_uring ring;
 
 	ck_ok(io_uring_queue_init(64, &ring, 0));
-	engine_share(&load, &ring, TAG);
+	sender_share(&load, &ring, TAG);
 	load_connect(&load, &roomy, NULL);
 	for (int i = 0; i < 100; i++) {
 		sqe = io_uring_get_sqe(&ring);
@@ -237,12 +237,12 @@ START_TEST(a_shared_ring_hands_back_what_is_not_ours)
 	io_uring_submit(&ring);
 	ck_assert(load_until(&load, load_all_released, 10000));
 	ck_assert(load_until(&load, load_all_received, 5000));
-	ck_assert_uint_eq(engine_foreign(&load), 100);
-	ck_assert_int_eq(zcreq_uring_fd(engine_ring(&load)), -EINVAL);
+	ck_assert_uint_eq(sender_foreign(&load), 100);
+	ck_assert_int_eq(zcreq_uring_fd(sender_ring(&load)), -EINVAL);
 	load_check_ledger(&load);
 	load_free_conn(&load);
 	load_for(&load, 20);
-	engine_stop(&load);
+	sender_stop(&load);
 	io_uring_queue_exit(&ring);
 }
 END_TEST
@@ -270,8 +270,8 @@ START_TEST(registered_memory_arrives_as_it_is)
 
 	load.spied = true;
 	load_connect(&load, &roomy, NULL);
-	ck_ok(zcreq_uring_register(engine_ring(&load), halves, 2));
-	ck_assert_int_eq(zcreq_uring_register(engine_ring(&load), halves, 2), -EBUSY);
+	ck_ok(zcreq_uring_register(sender_ring(&load), halves, 2));
+	ck_assert_int_eq(zcreq_uring_register(sender_ring(&load), halves, 2), -EBUSY);
 	for (int i = 0; i < 40; i++) {
 		ck_ok(load_write(&load, 24));
 		load_submit(&load, 3, 100000 + i); /* across the borders of both */
@@ -281,8 +281,8 @@ START_TEST(registered_memory_arrives_as_it_is)
 	ck_assert(load_until(&load, load_all_received, 5000));
 	ck_assert_uint_gt(load.spy.count, 0);
 	load_check_ledger(&load);
-	ck_ok(zcreq_uring_unregister(engine_ring(&load)));
-	ck_assert_int_eq(zcreq_uring_unregister(engine_ring(&load)), -ENOENT);
+	ck_ok(zcreq_uring_unregister(sender_ring(&load)));
+	ck_assert_int_eq(zcreq_uring_unregister(sender_ring(&load)), -ENOENT);
 }
 END_TEST
 
@@ -290,13 +290,13 @@ START_TEST(memory_in_flight_is_not_unregistered)
 {
 	const struct iovec all = {load.arena, ARENA_BYTES};
 
-	engine_start(&load, NULL);
-	ck_ok(zcreq_uring_register(engine_ring(&load), &all, 1));
+	sender_start(&load, NULL);
+	ck_ok(zcreq_uring_register(sender_ring(&load), &all, 1));
 	fill();
-	ck_assert_int_eq(zcreq_uring_unregister(engine_ring(&load)), -EBUSY);
+	ck_assert_int_eq(zcreq_uring_unregister(sender_ring(&load)), -EBUSY);
 	ck_ok(load_abort(&load, -EIO));
 	ck_assert(load_until(&load, load_closed, 1000));
-	ck_ok(zcreq_uring_unregister(engine_ring(&load)));
+	ck_ok(zcreq_uring_unregister(sender_ring(&load)));
 	load_check_ledger(&load);
 }
 END_TEST
@@ -308,8 +308,8 @@ START_TEST(bad_registrations_are_refused)
 	const struct iovec round_the_end = {load.arena, SIZE_MAX};
 	struct zcreq_uring *ring;
 
-	engine_start(&load, NULL);
-	ring = engine_ring(&load);
+	sender_start(&load, NULL);
+	ring = sender_ring(&load);
 	ck_assert_int_eq(zcreq_uring_register(NULL, overlap, 1), -EINVAL);
 	ck_assert_int_eq(zcreq_uring_register(ring, NULL, 1), -EINVAL);
 	ck_assert_int_eq(zcreq_uring_register(ring, overlap, 0), -EINVAL);
@@ -380,8 +380,8 @@ START_TEST(bad_arguments_are_refused)
 	ck_assert_int_eq(zcreq_uring_new(load.context, &o, &uring), -EINVAL);
 	o = (struct zcreq_uring_options){.size = sizeof(o) - 1};
 	ck_assert_int_eq(zcreq_uring_new(load.context, &o, &uring), -EINVAL);
-	engine_start(&load, NULL);
-	uring = engine_ring(&load);
+	sender_start(&load, NULL);
+	uring = sender_ring(&load);
 	ck_assert_int_eq(zcreq_uring_completion(uring, &cqe), -EINVAL);
 	ck_assert_int_eq(zcreq_uring_completion(NULL, &cqe), -EINVAL);
 	ck_ok(zcreq_context_new(NULL, &other));
@@ -420,5 +420,5 @@ int main(void)
 	tcase_add_test(group, bad_registrations_are_refused);
 	tcase_add_loop_test(group, without_io_uring_it_is_said_and_sockets_go_on, 0, 2);
 	tcase_add_test(group, bad_arguments_are_refused);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

@@ -269,5 +269,5 @@ int main(void)
 	group = real_group(suite, "slow links", setup, teardown, net_missing_slow());
 	tcase_add_test(group, a_slow_link_is_congested_and_left);
 	tcase_add_test(group, a_host_that_vanishes_behind_a_slow_link_is_found);
-	return real_run(suite, engine_missing());
+	return real_run(suite, sender_missing());
 }

@@ -181,7 +181,7 @@ void load_open(struct load *load, const struct zcreq_stream_options *options)
 		o.socket_ops = &spy_ops;
 		o.socket_arg = &load->spy;
 	}
-	ck_ok(engine_open(load, &o));
+	ck_ok(sender_open(load, &o));
 }
 
 void load_connect(struct load *load, const struct net_pair *how,
@@ -200,7 +200,7 @@ void load_deinit(struct load *load)
 		return;
 	for (int i = 0; i < 2000 && load_stats(load).connections_now; i++)
 		load_turn(load, 10);
-	engine_stop(load);
+	sender_stop(load);
 	ck_ok(zcreq_context_free(load->context));
 	if (load->far >= 0)
 		close(load->far);
@@ -283,7 +283,7 @@ void load_submit(struct load *load, size_t count, size_t each)
 
 int load_flush(struct load *load)
 {
-	return QUIETLY(load, engine_flush(load));
+	return QUIETLY(load, sender_flush(load));
 }
 
 int load_abort(struct load *load, int status)
@@ -340,7 +340,7 @@ void load_turn(struct load *load, int most_ms)
 	struct pollfd p[3] = {
 		{.fd = events ? load->near : -1, .events = events},
 		{.fd = reads ? load->far : -1, .events = POLLIN},
-		{.fd = engine_fd(load), .events = POLLIN},
+		{.fd = sender_fd(load), .events = POLLIN},
 	};
 	uint64_t now_ns = zcreq_now_ns();
 	int ms = zcreq_timeout_ms(zcreq_tick(load->context, now_ns), now_ns);
@@ -356,7 +356,7 @@ void load_turn(struct load *load, int most_ms)
 		if (p[0].revents)
 			ck_ok(zcreq_process(load->conn, p[0].revents));
 	}
-	engine_process(load);
+	sender_process(load);
 }
 
 bool load_until(struct load *load, bool (*done)(const struct load *load), int ms)

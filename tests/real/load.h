@@ -31,7 +31,7 @@
 #define LOAD_VERDICTS 16
 #define LOAD_RECYCLED 0xee /* no byte of the stream has it */
 
-struct engine;
+struct sender;
 
 struct load_request {
 	struct load *load;
@@ -48,7 +48,7 @@ struct load {
 	struct zcreq_context *context;
 	struct zcreq_conn *conn;    /* NULL when freed */
 	bool spied;                 /* on the calls of this connection */
-	struct engine *engine;      /* NULL: none is needed */
+	struct sender *sender;      /* NULL: none is needed */
 	bool abandoned;             /* no proof can come: the end leaves it as it is */
 	struct spy spy;
 

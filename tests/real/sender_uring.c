@@ -12,16 +12,16 @@
 #include "real/real.h"
 #include "real/spy_ring.h"
 
-struct engine {
+struct sender {
 	struct zcreq_uring *uring;
 	struct spy_ring spy;
 	struct io_uring *shared; /* the program's; NULL: the library's */
 	unsigned foreign;
 };
 
-const bool engine_is_uring = true;
+const bool sender_is_uring = true;
 
-const char *engine_missing(void)
+const char *sender_missing(void)
 {
 	static char reason[80];
 	struct zcreq_context *context;
@@ -37,101 +37,101 @@ const char *engine_missing(void)
 	return ret ? reason : NULL;
 }
 
-void engine_start(struct load *load, const struct zcreq_uring_options *options)
+void sender_start(struct load *load, const struct zcreq_uring_options *options)
 {
 	struct zcreq_uring_options o = {.size = sizeof(o)};
-	struct engine *engine = calloc(1, sizeof(*engine));
+	struct sender *sender = calloc(1, sizeof(*sender));
 
-	ck_assert_ptr_nonnull(engine);
+	ck_assert_ptr_nonnull(sender);
 	if (options)
 		o = *options;
 	if (load->spied) {
-		spy_ring_init(&engine->spy, &load->spy);
+		spy_ring_init(&sender->spy, &load->spy);
 		o.ops = &spy_ring_ops;
-		o.ops_arg = &engine->spy;
+		o.ops_arg = &sender->spy;
 	}
-	engine->shared = o.ring;
-	ck_ok(zcreq_uring_new(load->context, &o, &engine->uring));
-	load->engine = engine;
+	sender->shared = o.ring;
+	ck_ok(zcreq_uring_new(load->context, &o, &sender->uring));
+	load->sender = sender;
 }
 
-void engine_share(struct load *load, struct io_uring *ring, uint8_t tag)
+void sender_share(struct load *load, struct io_uring *ring, uint8_t tag)
 {
 	const struct zcreq_uring_options options = {
 		.size = sizeof(options), .ring = ring, .tag = tag,
 	};
 
-	engine_start(load, &options);
+	sender_start(load, &options);
 }
 
-struct zcreq_uring *engine_ring(const struct load *load)
+struct zcreq_uring *sender_ring(const struct load *load)
 {
-	return load->engine->uring;
+	return load->sender->uring;
 }
 
-unsigned engine_foreign(const struct load *load)
+unsigned sender_foreign(const struct load *load)
 {
-	return load->engine->foreign;
+	return load->sender->foreign;
 }
 
-int engine_open(struct load *load, const struct zcreq_stream_options *options)
+int sender_open(struct load *load, const struct zcreq_stream_options *options)
 {
 	/* with the first one: the load knows by then whether it is spied on */
-	if (!load->engine)
-		engine_start(load, NULL);
-	return zcreq_uring_stream_open(load->engine->uring, load->context, options, &load->conn);
+	if (!load->sender)
+		sender_start(load, NULL);
+	return zcreq_uring_stream_open(load->sender->uring, load->context, options, &load->conn);
 }
 
-int engine_flush(struct load *load)
+int sender_flush(struct load *load)
 {
 	int ret = zcreq_flush(load->conn);
 
 	if (!ret)
-		ret = zcreq_uring_flush(load->engine->uring);
+		ret = zcreq_uring_flush(load->sender->uring);
 	return ret < 0 ? ret : 0;
 }
 
-int engine_fd(const struct load *load)
+int sender_fd(const struct load *load)
 {
-	if (!load->engine)
+	if (!load->sender)
 		return -1;
-	return load->engine->shared ? load->engine->shared->ring_fd
-				    : zcreq_uring_fd(load->engine->uring);
+	return load->sender->shared ? load->sender->shared->ring_fd
+				    : zcreq_uring_fd(load->sender->uring);
 }
 
 /* As a program does that has completions of its own. */
-static void read_shared(struct engine *engine)
+static void read_shared(struct sender *sender)
 {
 	struct io_uring_cqe *cqe;
 
-	while (io_uring_peek_cqe(engine->shared, &cqe) == 0) {
-		if (zcreq_uring_completion(engine->uring, cqe) == 0)
-			engine->foreign++;
-		io_uring_cqe_seen(engine->shared, cqe);
+	while (io_uring_peek_cqe(sender->shared, &cqe) == 0) {
+		if (zcreq_uring_completion(sender->uring, cqe) == 0)
+			sender->foreign++;
+		io_uring_cqe_seen(sender->shared, cqe);
 	}
 }
 
-void engine_process(struct load *load)
+void sender_process(struct load *load)
 {
 	uint64_t count;
 
-	if (!load->engine)
+	if (!load->sender)
 		return;
-	if (load->engine->shared)
-		read_shared(load->engine);
+	if (load->sender->shared)
+		read_shared(load->sender);
 	else /* before the ring is looked at, so that nothing is missed */
-		expect(read(engine_fd(load), &count, sizeof(count)) != 0);
-	while (zcreq_uring_process(load->engine->uring) > 0)
+		expect(read(sender_fd(load), &count, sizeof(count)) != 0);
+	while (zcreq_uring_process(load->sender->uring) > 0)
 		;
 }
 
-void engine_stop(struct load *load)
+void sender_stop(struct load *load)
 {
-	if (!load->engine)
+	if (!load->sender)
 		return;
-	ck_ok(zcreq_uring_free(load->engine->uring));
+	ck_ok(zcreq_uring_free(load->sender->uring));
 	if (load->spied)
-		spy_ring_deinit(&load->engine->spy);
-	free(load->engine);
-	load->engine = NULL;
+		spy_ring_deinit(&load->sender->spy);
+	free(load->sender);
+	load->sender = NULL;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * engine_uring.h - what only tests of the ring itself ask of engine_uring.c
+ * sender_uring.h - what only tests of the ring itself ask of sender_uring.c
  */
-#ifndef ZCREQ_TESTS_ENGINE_URING_H
-#define ZCREQ_TESTS_ENGINE_URING_H
+#ifndef ZCREQ_TESTS_SENDER_URING_H
+#define ZCREQ_TESTS_SENDER_URING_H
 
 #include <liburing.h>
 
@@ -12,14 +12,14 @@
 #include "real/sender.h"
 
 /* Before the first connection: the ring is the program's own, and read by it. */
-void engine_share(struct load *load, struct io_uring *ring, uint8_t tag);
+void sender_share(struct load *load, struct io_uring *ring, uint8_t tag);
 
 /* Before the first connection: a ring of the library's with these options. */
-void engine_start(struct load *load, const struct zcreq_uring_options *options);
+void sender_start(struct load *load, const struct zcreq_uring_options *options);
 
-struct zcreq_uring *engine_ring(const struct load *load);
+struct zcreq_uring *sender_ring(const struct load *load);
 
 /* Completions of a shared ring that had another tag. */
-unsigned engine_foreign(const struct load *load);
+unsigned sender_foreign(const struct load *load);
 
 #endif

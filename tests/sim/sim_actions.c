@@ -68,7 +68,7 @@ static void do_open(struct sim_world *world)
 	conn->number = world->conn_count;
 	conn->alive_ms = world->tick_ms;
 	conn->lets_go = true;
-	ret = sim_engine_open(conn);
+	ret = sim_inside_open(conn);
 	sim_trace(world, "open c%u%s%s%s: %d", conn->number, conn->sock ? "" : " bare",
 		  conn->lets_go ? "" : " clings", conn->racy ? " racy" : "", ret);
 	if (ret) {
@@ -476,9 +476,9 @@ static void do_process(struct sim_world *world)
 	if (!conn)
 		return;
 	if (sim_chance(world, 1, 8))
-		sim_engine_mistake(conn);
+		sim_inside_mistake(conn);
 	else
-		sim_engine_turn(conn);
+		sim_inside_turn(conn);
 }
 
 static void do_flush(struct sim_world *world)

@@ -73,14 +73,14 @@ void sim_check(struct sim_world *world)
 		sim_fail(world, "%s", fake_kernel_violation(world->kernel, 0));
 	if (world->fault.bad_frees)
 		sim_fail(world, "free of what is not allocated");
-	sim_engine_listen(world);
+	sim_inside_listen(world);
 	LIST_FOREACH(conn, &world->conns, in_world) {
 		if (!conn->sock)
 			continue;
 		sim_stream_check(conn);
 		check_socket(conn);
 		if (conn->conn)
-			sim_engine_check(conn);
+			sim_inside_check(conn);
 	}
 	check_stats(world);
 	check_work(world);

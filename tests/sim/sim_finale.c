@@ -57,7 +57,7 @@ static void calm(struct sim_world *world)
 			if (!conn->sock)
 				continue;
 			fake_socket_ack(conn->sock, FAKE_NEVER);
-			sim_engine_turn(conn);
+			sim_inside_turn(conn);
 		}
 		fake_kernel_advance_ms(world->kernel, 5);
 		sim_tick(world);
@@ -194,7 +194,7 @@ static void run_out(struct sim_world *world)
 		LIST_FOREACH(conn, &world->conns, in_world) {
 			if (conn->sock)
 				fake_socket_ack(conn->sock, FAKE_NEVER);
-			sim_engine_turn(conn);
+			sim_inside_turn(conn);
 		}
 		now = sim_now_ns(world);
 		deadline = sim_tick(world);

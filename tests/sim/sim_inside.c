@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * sim_engine.c - connections without a socket, and streams by sendmsg or a sender
+ * sim_inside.c - connections without a socket, and streams by sendmsg or a sender
  */
 #include <poll.h>
 
@@ -62,7 +62,7 @@ static int open_stream(struct sim_conn *conn)
 	return ret;
 }
 
-int sim_engine_open(struct sim_conn *conn)
+int sim_inside_open(struct sim_conn *conn)
 {
 	return sim_chance(conn->world, 1, 12) ? open_bare(conn) : open_stream(conn);
 }
@@ -90,7 +90,7 @@ static void listen_to_sender(struct sim_conn *conn)
 	sim_dispatch(conn->world);
 }
 
-void sim_engine_turn(struct sim_conn *conn)
+void sim_inside_turn(struct sim_conn *conn)
 {
 	short events, bits;
 
@@ -106,7 +106,7 @@ void sim_engine_turn(struct sim_conn *conn)
 		process(conn, bits);
 }
 
-void sim_engine_mistake(struct sim_conn *conn)
+void sim_inside_mistake(struct sim_conn *conn)
 {
 	uint64_t bits = sim_choose(conn->world, 256) & ~(uint64_t)(POLLHUP | POLLNVAL);
 
@@ -114,7 +114,7 @@ void sim_engine_mistake(struct sim_conn *conn)
 		process(conn, (short)bits);
 }
 
-void sim_engine_listen(struct sim_world *world)
+void sim_inside_listen(struct sim_world *world)
 {
 	struct sim_conn *conn;
 
@@ -126,7 +126,7 @@ void sim_engine_listen(struct sim_world *world)
  * The one place that looks inside: these sums are asserted by the library when a
  * connection closes, and would be wrong long before.
  */
-void sim_engine_check(const struct sim_conn *conn)
+void sim_inside_check(const struct sim_conn *conn)
 {
 	const struct zcreq_stream *stream = zcreq_stream_of(conn->conn);
 	struct fake_socket_report report;

@@ -14,7 +14,7 @@
  *	sim_hear.c      callbacks and hooks
  *	sim_check.c     what must hold after every step
  *	sim_actions.c   what a caller does
- *	sim_engine.c    what opens a connection and lets the kernel speak
+ *	sim_inside.c    what opens a connection and lets the kernel speak
  *	sim_nature.c    what kernel, network and peer do
  *	sim_finale.c    how every life ends
  */
