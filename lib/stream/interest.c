@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * events.c - what to wait for on a stream's descriptor, and who is told of changes
+ * interest.c - what to wait for on a stream's descriptor, and who is told of changes
  *
  * A loop that asks every connection before each sleep pays for all that are idle. So
  * a watcher is told, and only when the answer differs from the one that it was given

@@ -136,7 +136,7 @@ uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns)
 			let_go(stream);
 		zcreq_stream_reap(stream);
 	}
-	zcreq_stream_check(stream);
+	zcreq_stream_follow_up(stream);
 	if (!stream->ids.pending)
 		return ZCREQ_NEVER;
 	if (now_ns >= conn->deadline_ns && conn->state == ZCREQ_CONN_ABORTING)

@@ -150,7 +150,7 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 	ended(stream, id, too_many ? -ERANGE : result, more);
 	if (!calling && (room || stream->sending.turn == ZCREQ_TURN_OURS))
 		zcreq_stream_flush(stream);
-	zcreq_stream_check(stream);
+	zcreq_stream_follow_up(stream);
 	return too_many ? -ERANGE : 0;
 }
 
@@ -178,6 +178,6 @@ int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs
 		}
 		believed += zcreq_stream_prove(stream, proofs[i].id, proofs[i].copied);
 	}
-	zcreq_stream_check(stream);
+	zcreq_stream_follow_up(stream);
 	return believed;
 }

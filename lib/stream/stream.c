@@ -232,7 +232,7 @@ int zcreq_stream_fd(const struct zcreq_conn *conn)
 static void stream_withdraw(struct zcreq_conn *conn, struct zcreq_request *request)
 {
 	zcreq_sendq_drop(&zcreq_stream_of(conn)->queue, request);
-	zcreq_stream_check(zcreq_stream_of(conn));
+	zcreq_stream_follow_up(zcreq_stream_of(conn));
 }
 
 static bool stream_idle(const struct zcreq_conn *conn)
@@ -242,19 +242,20 @@ static bool stream_idle(const struct zcreq_conn *conn)
 	return !zcreq_stream_outstanding(stream) && stream->ladder != ZCREQ_LADDER_WAITING;
 }
 
+/* One after the other, and each of the first two may end the connection. */
 static uint64_t stream_timers(struct zcreq_conn *conn, uint64_t now_ns)
 {
+	static uint64_t (*const timers[])(struct zcreq_stream *, uint64_t) = {
+		zcreq_retry_timers, zcreq_watchdog_timers, zcreq_trim_timers,
+	};
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
-	uint64_t next_ns, trim_ns;
+	uint64_t next_ns = ZCREQ_NEVER, due_ns;
 
-	if (zcreq_conn_sends(conn)) {
-		next_ns = zcreq_watchdog_timers(stream, now_ns);
-		if (zcreq_conn_sends(conn)) {
-			trim_ns = zcreq_trim_timers(stream, now_ns);
-			return trim_ns < next_ns ? trim_ns : next_ns;
-		}
+	for (size_t i = 0; i < sizeof(timers) / sizeof(*timers) && zcreq_conn_sends(conn); i++) {
+		due_ns = timers[i](stream, now_ns);
+		next_ns = due_ns < next_ns ? due_ns : next_ns;
 	}
-	return zcreq_ladder_timers(stream, now_ns);
+	return zcreq_conn_sends(conn) ? next_ns : zcreq_ladder_timers(stream, now_ns);
 }
 
 static void stream_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats)

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * engine.h - a stream from the inside: what stream, transfer, ladder and watchdog share
+ * stream.h - a stream from the inside: what the files of this room share
  *
  *	stream.c    opening, queueing, what the caller asks
- *	events.c    what to wait for
- *	transfer.c  out to the socket, proof back in
- *	sender.c    the same through a sender, which answers later
+ *	loop.c      zcreq_flush() and zcreq_process(): what to do with revents
+ *	send.c      batches out to the socket
+ *	proof.c     claims read from the error queue, judged, believed; dying
+ *	sender.c    both of these through a sender, which answers later
+ *	retry.c     memory is short: sending goes on in a while
+ *	interest.c  what to wait for
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
  *	watchdog.c  who has stopped, and why
  *	trim.c      what an idle one need not keep
+ *
+ * What each is made of has a header of its own: sendq.h (the sends, and the bytes of
+ * writebuf.h), ids.h (which batch a notification speaks of), policy.h (whether not to
+ * copy), errqueue.h (one message), socket.h (the kernel's functions).
  */
-#ifndef ZCREQ_LIB_ENGINE_H
-#define ZCREQ_LIB_ENGINE_H
+#ifndef ZCREQ_LIB_STREAM_H
+#define ZCREQ_LIB_STREAM_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -109,7 +116,7 @@ static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
  * to 512 KiB this was the fastest beside a loop written by hand (bench/raw). */
 #define ZCREQ_BATCH_BYTES (256 * 1024)
 
-/* events.c: compares them with what the watcher was told. */
+/* interest.c: compares them with what the watcher was told. */
 void zcreq_stream_compare_events(struct zcreq_stream *stream);
 
 /* Something has happened that zcreq_events() may depend on. */
@@ -119,33 +126,47 @@ static inline void zcreq_stream_events_changed(struct zcreq_stream *stream)
 		zcreq_stream_compare_events(stream);
 }
 
-/* transfer.c: reads the error queue; the number of messages, or an error. */
-int zcreq_stream_reap(struct zcreq_stream *stream);
+/* The kernel moved, so the watchdog's period begins again. */
+static inline void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount)
+{
+	stream->progress += amount;
+	if (stream->stall_ms)
+		zcreq_conn_stir(&stream->conn);
+}
 
-/* transfer.c: one of the ids in flight is no longer referenced; false: told before. */
-bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied);
+/* loop.c: something may have left: does that make room, or end the connection? */
+void zcreq_stream_follow_up(struct zcreq_stream *stream);
 
-/* transfer.c: the kernel moved, so the watchdog's period begins again. */
-void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t amount);
+/* send.c: sends what it can; an error of the socket aborts the connection. */
+void zcreq_stream_flush(struct zcreq_stream *stream);
 
-/* transfer.c: before notifications are believed; aborts what has died. */
-void zcreq_stream_die_if_dead(struct zcreq_stream *stream);
-
-/* transfer.c: ENOBUFS for a batch by reference: option memory, which what is in flight
+/* send.c: ENOBUFS for a batch by reference: option memory, which what is in flight
  * has, or with nothing in flight the limit on locked memory. */
 void zcreq_stream_no_buffers(struct zcreq_stream *stream);
 
-/* transfer.c: a send has failed: tries again in a while, or aborts. */
+/* send.c: a send has failed: tries again in a while, or aborts. */
 void zcreq_stream_failed(struct zcreq_stream *stream, int error);
+
+/* proof.c: reads the error queue; the number of messages, or an error. */
+int zcreq_stream_reap(struct zcreq_stream *stream);
+
+/* proof.c: one of the ids in flight is no longer referenced; false: told before. */
+bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied);
+
+/* proof.c: before notifications are believed; aborts what has died. */
+void zcreq_stream_die_if_dead(struct zcreq_stream *stream);
+
+/* proof.c: the socket is dead: aborts with its error, or with @otherwise if it has none. */
+void zcreq_stream_die(struct zcreq_stream *stream, int otherwise);
 
 /* sender.c: submits what is next, if nothing is under way. */
 void zcreq_sender_flush(struct zcreq_stream *stream);
 
-/* transfer.c: sends what it can; an error of the socket aborts the connection. */
-void zcreq_stream_flush(struct zcreq_stream *stream);
+/* retry.c: memory is short: nothing is sent until a while after the next tick. */
+void zcreq_retry_later(struct zcreq_stream *stream);
 
-/* transfer.c: something may have left: does that make room, or end the connection? */
-void zcreq_stream_check(struct zcreq_stream *stream);
+/* retry.c: sends again when it is time; returns when that is. */
+uint64_t zcreq_retry_timers(struct zcreq_stream *stream, uint64_t now_ns);
 
 /* ladder.c: the transport's abort, and its timers afterwards. */
 void zcreq_ladder_abort(struct zcreq_conn *conn);

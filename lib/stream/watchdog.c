@@ -30,8 +30,6 @@
 #include "core/points.h"
 #include "stream/watchdog.h"
 
-#define RETRY_NS (10 * ZCREQ_MS)
-
 /* The shortest time between two looks at the same quiet connection, and the time
  * between two while an answer to a probe is awaited. */
 #define LOOK_LEAST_MS 10
@@ -203,7 +201,7 @@ static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
 	return now_ns + look.again_ms * ZCREQ_MS;
 }
 
-static uint64_t watch(struct zcreq_stream *stream, uint64_t now_ns)
+uint64_t zcreq_watchdog_timers(struct zcreq_stream *stream, uint64_t now_ns)
 {
 	if (!stream->stall_ms)
 		return ZCREQ_NEVER;
@@ -220,29 +218,4 @@ static uint64_t watch(struct zcreq_stream *stream, uint64_t now_ns)
 	if (now_ns >= stream->look_ns)
 		stream->look_ns = examine(stream, now_ns);
 	return stream->look_ns;
-}
-
-/* Sending was put off for want of memory: when it is to go on. */
-static uint64_t retry(struct zcreq_stream *stream, uint64_t now_ns)
-{
-	if (!stream->retry_ns)
-		return ZCREQ_NEVER;
-	if (stream->retry_ns == ZCREQ_NEVER) {
-		stream->retry_ns = now_ns + RETRY_NS;
-	} else if (now_ns >= stream->retry_ns) {
-		stream->retry_ns = 0;
-		zcreq_stream_flush(stream);
-		zcreq_stream_check(stream);
-		if (stream->retry_ns)
-			stream->retry_ns = now_ns + RETRY_NS;
-	}
-	return stream->retry_ns ? stream->retry_ns : ZCREQ_NEVER;
-}
-
-uint64_t zcreq_watchdog_timers(struct zcreq_stream *stream, uint64_t now_ns)
-{
-	uint64_t retry_ns = retry(stream, now_ns);
-
-	return zcreq_conn_sends(&stream->conn) ? least(retry_ns, watch(stream, now_ns))
-					       : ZCREQ_NEVER;
 }

@@ -104,19 +104,19 @@ plant lose-one lib/stream/sendq.c \
 	'^(I1: rN of cN is lost|I5: rN of cN not released)'
 
 # the loop over a range of ids that every second project had
-plant loop-on-wrap lib/stream/transfer.c \
+plant loop-on-wrap lib/stream/proof.c \
 	'while (id++ != hi);' \
 	'while (id++ != hi || hi == UINT32_MAX);' \
 	'^it never ends$'
 
 # what is notified, is notified up to there
-plant trust-order lib/stream/transfer.c \
+plant trust-order lib/stream/proof.c \
 	'uint32_t id = lo, ids = hi - lo + 1;' \
 	'uint32_t id = stream->ids.oldest, ids = hi - lo + 1;' \
 	"$early"
 
 # the kernel copies here, so nothing waits for it any more
-plant trust-copied lib/stream/transfer.c \
+plant trust-copied lib/stream/send.c \
 	'range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	'if (stream->conn.stats.notified_copied) { zcreq_sendq_accept(&stream->queue, (uint64_t)ret, false); stream->ids.oldest++; stream->ids.next++; return ret; } range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);' \
 	"$early"
@@ -140,7 +140,7 @@ plant trust-dead lib/stream/sender.c \
 	'^rN succeeded, its bytes were lost'
 
 # a loop that waits for what was true a while ago
-plant events-untold lib/stream/transfer.c \
+plant events-untold lib/stream/loop.c \
 	'zcreq_stream_events_changed(stream);' \
 	';' \
 	'its watcher was told'
