@@ -22,47 +22,47 @@
 
 static const struct zcreq_conn_hooks no_hooks;
 
-enum conn_event {
-	CONN_EVENT_DRAIN = 1,
-	CONN_EVENT_ABORT,
-	CONN_EVENT_DEADLINE, /* no proof in time */
-	CONN_EVENT_EMPTY,    /* no request is left, and nothing on the wire */
-	CONN_EVENT_COUNT,
-};
-
-/* The caller's events are answered in every state; one of the library's own has a
- * cell where it can come, and 0 where it would be a defect. */
-static const int16_t transitions[ZCREQ_CONN_CLOSED + 1][CONN_EVENT_COUNT] = {
+/*
+ * What each event does in each state: the next state, or a negative errno that refuses
+ * it. The caller's events are answered in every state; the library's own can be a defect.
+ */
+const int16_t zcreq_conn_transitions[ZCREQ_CONN_CLOSED + 1][ZCREQ_CONN_EVENT_COUNT] = {
 	[ZCREQ_CONN_OPEN] = {
-		[CONN_EVENT_DRAIN] = ZCREQ_CONN_DRAINING,
-		[CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
+		[ZCREQ_CONN_EVENT_DRAIN] = ZCREQ_CONN_DRAINING,
+		[ZCREQ_CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
+		[ZCREQ_CONN_EVENT_DEADLINE] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_CONN_EVENT_EMPTY] = ZCREQ_IMPOSSIBLE,
 	},
 	[ZCREQ_CONN_DRAINING] = {
-		[CONN_EVENT_DRAIN] = -EALREADY,
-		[CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
-		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
+		[ZCREQ_CONN_EVENT_DRAIN] = -EALREADY,
+		[ZCREQ_CONN_EVENT_ABORT] = ZCREQ_CONN_ABORTING,
+		[ZCREQ_CONN_EVENT_DEADLINE] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
 	},
 	[ZCREQ_CONN_ABORTING] = {
-		[CONN_EVENT_DRAIN] = -EALREADY,
-		[CONN_EVENT_ABORT] = -EALREADY,
-		[CONN_EVENT_DEADLINE] = ZCREQ_CONN_QUARANTINED,
-		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
+		[ZCREQ_CONN_EVENT_DRAIN] = -EALREADY,
+		[ZCREQ_CONN_EVENT_ABORT] = -EALREADY,
+		[ZCREQ_CONN_EVENT_DEADLINE] = ZCREQ_CONN_QUARANTINED,
+		[ZCREQ_CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
 	},
 	[ZCREQ_CONN_QUARANTINED] = {
-		[CONN_EVENT_DRAIN] = -EALREADY,
-		[CONN_EVENT_ABORT] = -EALREADY,
-		[CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
+		[ZCREQ_CONN_EVENT_DRAIN] = -EALREADY,
+		[ZCREQ_CONN_EVENT_ABORT] = -EALREADY,
+		[ZCREQ_CONN_EVENT_DEADLINE] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_CONN_EVENT_EMPTY] = ZCREQ_CONN_CLOSED,
 	},
 	[ZCREQ_CONN_CLOSED] = {
-		[CONN_EVENT_DRAIN] = -EALREADY,
-		[CONN_EVENT_ABORT] = -EALREADY,
+		[ZCREQ_CONN_EVENT_DRAIN] = -EALREADY,
+		[ZCREQ_CONN_EVENT_ABORT] = -EALREADY,
+		[ZCREQ_CONN_EVENT_DEADLINE] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_CONN_EVENT_EMPTY] = ZCREQ_IMPOSSIBLE,
 	},
 };
 
 /* The only writer of conn->state. */
-static int conn_event(struct zcreq_conn *conn, enum conn_event event)
+static int conn_event(struct zcreq_conn *conn, enum zcreq_conn_event event)
 {
-	int next = transitions[conn->state][event];
+	int next = zcreq_conn_transitions[conn->state][event];
 
 	if (next < 0)
 		return next;
@@ -72,7 +72,7 @@ static int conn_event(struct zcreq_conn *conn, enum conn_event event)
 }
 
 /* For events of the library's own: to be refused would be a defect. */
-static void must(struct zcreq_conn *conn, enum conn_event event)
+static void must(struct zcreq_conn *conn, enum zcreq_conn_event event)
 {
 	int ret = conn_event(conn, event);
 
@@ -180,23 +180,6 @@ void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due)
 	conn->due = (uint8_t)(conn->due | due);
 }
 
-void zcreq_conn_changed(struct zcreq_conn *conn)
-{
-	if (conn->watch != ZCREQ_WATCH_TOLD)
-		return;
-	conn->watch = ZCREQ_WATCH_CHANGED;
-	TAILQ_INSERT_TAIL(&conn->context->changed, conn, in_changed);
-}
-
-void zcreq_conn_watch(struct zcreq_conn *conn, void *watcher)
-{
-	if (conn->watch == ZCREQ_WATCH_CHANGED)
-		TAILQ_REMOVE(&conn->context->changed, conn, in_changed);
-	conn->watcher = watcher;
-	conn->watch = watcher ? ZCREQ_WATCH_TOLD : ZCREQ_WATCH_NONE;
-	zcreq_conn_changed(conn);
-}
-
 /* Moves a connection to one of the context's two timer lists, or to none. */
 static void timers_list(struct zcreq_conn *conn, struct zcreq_conn_list *list)
 {
@@ -243,7 +226,7 @@ void zcreq_conn_close_if_over(struct zcreq_conn *conn)
 	if (conn->state == ZCREQ_CONN_CLOSED || conn->request_count ||
 	    !conn->transport->idle(conn))
 		return;
-	must(conn, CONN_EVENT_EMPTY);
+	must(conn, ZCREQ_CONN_EVENT_EMPTY);
 	zcreq_conn_due(conn, ZCREQ_CONN_DUE_CLOSED);
 }
 
@@ -254,7 +237,7 @@ int zcreq_conn_abort(struct zcreq_conn *conn, int status)
 
 	if (!conn || status >= 0)
 		return -EINVAL;
-	ret = conn_event(conn, CONN_EVENT_ABORT);
+	ret = conn_event(conn, ZCREQ_CONN_EVENT_ABORT);
 	if (ret)
 		return ret;
 	conn->status = status;
@@ -275,7 +258,7 @@ int zcreq_conn_drain(struct zcreq_conn *conn, uint64_t deadline_ns)
 
 	if (!conn)
 		return -EINVAL;
-	ret = conn_event(conn, CONN_EVENT_DRAIN);
+	ret = conn_event(conn, ZCREQ_CONN_EVENT_DRAIN);
 	if (ret)
 		return ret;
 	conn->deadline_ns = deadline_ns;
@@ -289,7 +272,7 @@ void zcreq_conn_deadline(struct zcreq_conn *conn)
 {
 	struct zcreq_request *request;
 
-	must(conn, CONN_EVENT_DEADLINE);
+	must(conn, ZCREQ_CONN_EVENT_DEADLINE);
 	TAILQ_FOREACH(request, &conn->requests, in_conn)
 		zcreq_request_deadline(request);
 }

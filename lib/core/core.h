@@ -22,6 +22,7 @@
 #include <zcreq/request.h>
 
 #include "base/bug.h"
+#include "base/states.h"
 #include "core/slot.h"
 
 struct zcreq_message;
@@ -52,6 +53,16 @@ enum zcreq_watch {
 	ZCREQ_WATCH_TOLD,    /* nothing has changed since */
 	ZCREQ_WATCH_CHANGED, /* in the context's list */
 };
+
+enum zcreq_watch_event {
+	ZCREQ_WATCH_BEGIN = 1, /* somebody, or somebody else, wants to be told */
+	ZCREQ_WATCH_END,       /* nobody wants to be told */
+	ZCREQ_WATCH_CHANGE,    /* what there is to wait for is not what it was */
+	ZCREQ_WATCH_TELL,      /* the watcher is being told */
+	ZCREQ_WATCH_EVENTS,
+};
+
+extern const int8_t zcreq_watch_table[ZCREQ_WATCH_CHANGED + 1][ZCREQ_WATCH_EVENTS];
 
 struct zcreq_request {
 	struct zcreq_slot slot; /* first: see slot.h */
@@ -108,11 +119,11 @@ struct zcreq_conn {
 	const struct zcreq_transport *transport;
 	const struct zcreq_conn_hooks *hooks;
 	void *arg;
-	uint8_t state;          /* enum zcreq_conn_state; written by conn_event() */
+	uint8_t state;          /* enum zcreq_conn_state; written by conn_event() in conn.c */
 	uint8_t due;            /* enum zcreq_conn_due */
 	uint8_t stall;          /* enum zcreq_stall, the last verdict, or 0 */
 	uint8_t owners;         /* the caller, and the library until closed */
-	uint8_t watch;          /* enum zcreq_watch */
+	uint8_t watch;          /* enum zcreq_watch; written by watch.c */
 	short told_events;      /* zcreq_events() when the watcher was told */
 	int32_t status;         /* what it was aborted with */
 	uint32_t number;        /* in its context, for those who read about it */
@@ -289,6 +300,16 @@ int zcreq_threads_free(struct zcreq_context *context);
 
 /* conn.c */
 
+enum zcreq_conn_event {
+	ZCREQ_CONN_EVENT_DRAIN = 1,
+	ZCREQ_CONN_EVENT_ABORT,
+	ZCREQ_CONN_EVENT_DEADLINE, /* no proof in time */
+	ZCREQ_CONN_EVENT_EMPTY,    /* no request is left, and nothing on the wire */
+	ZCREQ_CONN_EVENT_COUNT,
+};
+
+extern const int16_t zcreq_conn_transitions[ZCREQ_CONN_CLOSED + 1][ZCREQ_CONN_EVENT_COUNT];
+
 void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 		     const struct zcreq_transport *transport,
 		     const struct zcreq_conn_hooks *hooks, void *arg);
@@ -303,12 +324,6 @@ static inline void zcreq_conn_check_end(struct zcreq_conn *conn)
 		zcreq_conn_close_if_over(conn);
 }
 
-/* Its watcher is told from now on, once to begin with; NULL: nobody is. */
-void zcreq_conn_watch(struct zcreq_conn *conn, void *watcher);
-
-/* What its watcher waits for may not be what zcreq_events() says any more. */
-void zcreq_conn_changed(struct zcreq_conn *conn);
-
 /* The linger deadline has passed: quarantine. */
 void zcreq_conn_deadline(struct zcreq_conn *conn);
 
@@ -320,6 +335,17 @@ void zcreq_conn_stir(struct zcreq_conn *conn);
 
 /* Does what the time asks of one connection and sets its next alarm. */
 void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns);
+
+/* watch.c */
+
+/* Its watcher is told from now on, once to begin with; NULL: nobody is. */
+void zcreq_conn_watch(struct zcreq_conn *conn, void *watcher);
+
+/* What its watcher waits for may not be what zcreq_events() says any more. */
+void zcreq_conn_changed(struct zcreq_conn *conn);
+
+/* The next whose watcher has to be told, which the caller does; or NULL. */
+struct zcreq_conn *zcreq_conn_tell(struct zcreq_context *context);
 
 /* stats.c: what is counted of a connection that is about to be freed is kept. */
 void zcreq_stats_keep(const struct zcreq_conn *conn);

@@ -73,7 +73,7 @@ static void explain_watchdog(const struct zcreq_stream *stream, const struct vie
 		return;
 	}
 	/* what nobody has looked at since it was queued begins with the next tick */
-	if (stream->quiet_since_ns == ZCREQ_NEVER)
+	if (stream->look == ZCREQ_LOOK_ASLEEP)
 		in_ns = stream->stall_ms * ZCREQ_MS;
 	else
 		in_ns = stream->look_ns - now_ns;

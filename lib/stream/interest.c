@@ -17,7 +17,7 @@ short zcreq_events(const struct zcreq_conn *conn)
 
 	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn))
 		return 0;
-	if (!stream->queue.unsent_bytes || stream->retry_ns || zcreq_stream_lent(stream))
+	if (!stream->queue.unsent_bytes || zcreq_stream_put_off(stream) || zcreq_stream_lent(stream))
 		return POLLERR;
 	return POLLERR | POLLOUT;
 }
@@ -38,12 +38,10 @@ int zcreq_events_watch(struct zcreq_conn *conn, void *watcher)
 
 void *zcreq_events_next(struct zcreq_context *context)
 {
-	struct zcreq_conn *conn = context ? TAILQ_FIRST(&context->changed) : NULL;
+	struct zcreq_conn *conn = context ? zcreq_conn_tell(context) : NULL;
 
 	if (!conn)
 		return NULL;
-	TAILQ_REMOVE(&context->changed, conn, in_changed);
-	conn->watch = ZCREQ_WATCH_TOLD;
 	conn->told_events = zcreq_events(conn);
 	return conn->watcher;
 }

@@ -42,16 +42,44 @@
  * time takes a thousand messages of others that are in front of the proof. */
 #define REAPS 64
 
+const int8_t zcreq_ladder_table[ZCREQ_LADDER_LET_GO + 1][ZCREQ_LADDER_EVENTS] = {
+	[ZCREQ_LADDER_NONE] = {
+		[ZCREQ_LADDER_ABORT] = ZCREQ_LADDER_WAITING,
+		[ZCREQ_LADDER_REFUSE] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_LADDER_DISCONNECT] = ZCREQ_IMPOSSIBLE,
+	},
+	[ZCREQ_LADDER_WAITING] = {
+		[ZCREQ_LADDER_ABORT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_LADDER_REFUSE] = ZCREQ_LADDER_REFUSED,
+		[ZCREQ_LADDER_DISCONNECT] = ZCREQ_LADDER_LET_GO,
+	},
+	[ZCREQ_LADDER_REFUSED] = {
+		[ZCREQ_LADDER_ABORT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_LADDER_REFUSE] = ZCREQ_LADDER_REFUSED,
+		[ZCREQ_LADDER_DISCONNECT] = ZCREQ_LADDER_LET_GO,
+	},
+	[ZCREQ_LADDER_LET_GO] = {
+		[ZCREQ_LADDER_ABORT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_LADDER_REFUSE] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_LADDER_DISCONNECT] = ZCREQ_IMPOSSIBLE,
+	},
+};
+
+/* The only writer of stream->ladder. */
+static void ladder_event(struct zcreq_stream *stream, enum zcreq_ladder_event event)
+{
+	stream->ladder = zcreq_state_after(zcreq_ladder_table[stream->ladder][event]);
+}
+
 /*
  * A kernel refuses with EBUSY while another thread sleeps in a call on the same
  * socket. Shutting down wakes that thread; until the next try the shortest user
  * timeout makes the kernel's own timer do what it can.
  */
-static void refused(struct zcreq_stream *stream)
+static void wake_sleepers(struct zcreq_stream *stream)
 {
 	const int timeout_ms = 1;
 
-	stream->ladder = ZCREQ_LADDER_REFUSED;
 	stream->ops->shutdown(stream->fd, SHUT_RDWR, stream->ops_arg);
 	stream->ops->setsockopt(stream->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
 				sizeof(timeout_ms), stream->ops_arg);
@@ -72,12 +100,12 @@ static void let_go(struct zcreq_stream *stream)
 	int ret = disconnect(stream);
 
 	if (ret && stream->ladder == ZCREQ_LADDER_WAITING) {
-		refused(stream);
+		ladder_event(stream, ZCREQ_LADDER_REFUSE);
+		wake_sleepers(stream);
 		ret = disconnect(stream);
 	}
 	zcreq_trace_disconnect(&stream->conn, ret);
-	if (ret == 0)
-		stream->ladder = ZCREQ_LADDER_LET_GO;
+	ladder_event(stream, ret ? ZCREQ_LADDER_REFUSE : ZCREQ_LADDER_DISCONNECT);
 }
 
 /* Steps 3 and 4, unless it has to wait for its turn. */
@@ -99,7 +127,7 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 {
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
 
-	stream->ladder = ZCREQ_LADDER_WAITING;
+	ladder_event(stream, ZCREQ_LADDER_ABORT);
 	zcreq_sendq_drop(&stream->queue, NULL);
 	if (zcreq_stream_lent(stream) && stream->sending.ops->cancel)
 		stream->sending.ops->cancel(conn, stream->ids.next - 1, stream->sending.arg);

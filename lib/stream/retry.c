@@ -15,26 +15,47 @@
 
 #define RETRY_NS (10 * ZCREQ_MS)
 
+const int8_t zcreq_retry_table[ZCREQ_RETRY_LATER + 1][ZCREQ_RETRY_EVENTS] = {
+	[ZCREQ_RETRY_NONE] = {
+		[ZCREQ_RETRY_SHORT] = ZCREQ_RETRY_SOON,
+		[ZCREQ_RETRY_TICK] = ZCREQ_RETRY_NONE,
+		[ZCREQ_RETRY_DUE] = ZCREQ_IMPOSSIBLE,
+	},
+	[ZCREQ_RETRY_SOON] = {
+		[ZCREQ_RETRY_SHORT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_RETRY_TICK] = ZCREQ_RETRY_LATER,
+		[ZCREQ_RETRY_DUE] = ZCREQ_IMPOSSIBLE,
+	},
+	[ZCREQ_RETRY_LATER] = {
+		[ZCREQ_RETRY_SHORT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_RETRY_TICK] = ZCREQ_RETRY_LATER,
+		[ZCREQ_RETRY_DUE] = ZCREQ_RETRY_NONE,
+	},
+};
+
+/* The only writer of stream->retry. */
+static void retry_event(struct zcreq_stream *stream, enum zcreq_retry_event event)
+{
+	stream->retry = zcreq_state_after(zcreq_retry_table[stream->retry][event]);
+}
+
 void zcreq_retry_later(struct zcreq_stream *stream)
 {
 	stream->conn.stats.no_buffers_machine++;
 	zcreq_trace_no_buffers(&stream->conn, stream->ids.pending);
-	stream->retry_ns = ZCREQ_NEVER;
+	retry_event(stream, ZCREQ_RETRY_SHORT);
 	zcreq_conn_stir(&stream->conn);
 }
 
 uint64_t zcreq_retry_timers(struct zcreq_stream *stream, uint64_t now_ns)
 {
-	if (!stream->retry_ns)
-		return ZCREQ_NEVER;
-	if (stream->retry_ns == ZCREQ_NEVER) {
-		stream->retry_ns = now_ns + RETRY_NS;
-	} else if (now_ns >= stream->retry_ns) {
-		stream->retry_ns = 0;
+	if (stream->retry == ZCREQ_RETRY_LATER && now_ns >= stream->retry_ns) {
+		retry_event(stream, ZCREQ_RETRY_DUE);
 		zcreq_stream_flush(stream);
 		zcreq_stream_follow_up(stream);
-		if (stream->retry_ns)
-			stream->retry_ns = now_ns + RETRY_NS;
 	}
-	return stream->retry_ns ? stream->retry_ns : ZCREQ_NEVER;
+	if (stream->retry == ZCREQ_RETRY_SOON)
+		stream->retry_ns = now_ns + RETRY_NS;
+	retry_event(stream, ZCREQ_RETRY_TICK);
+	return stream->retry == ZCREQ_RETRY_LATER ? stream->retry_ns : ZCREQ_NEVER;
 }

@@ -126,7 +126,7 @@ void zcreq_stream_flush(struct zcreq_stream *stream)
 {
 	ssize_t ret = 1;
 
-	if (!zcreq_conn_sends(&stream->conn) || stream->retry_ns)
+	if (!zcreq_conn_sends(&stream->conn) || zcreq_stream_put_off(stream))
 		return;
 	if (__builtin_expect(stream->guarded != NULL, 0))
 		zcreq_guard_look(stream);

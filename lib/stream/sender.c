@@ -15,6 +15,51 @@
 #include "stream/stream.h"
 #include "core/points.h"
 
+const int8_t zcreq_sender_table[ZCREQ_SENDER_TURN_ROOM + 1][ZCREQ_SENDER_EVENTS] = {
+	[ZCREQ_SENDER_TURN_OURS] = {
+		[ZCREQ_SENDER_SUBMIT] = ZCREQ_SENDER_TURN_CALLING,
+		[ZCREQ_SENDER_RETURNED] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RESULT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_FULL] = ZCREQ_SENDER_TURN_SOCKETS,
+		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_OURS,
+	},
+	[ZCREQ_SENDER_TURN_SOCKETS] = {
+		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RETURNED] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RESULT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_OURS,
+	},
+	[ZCREQ_SENDER_TURN_CALLING] = {
+		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RETURNED] = ZCREQ_SENDER_TURN_SENDERS,
+		[ZCREQ_SENDER_RESULT] = ZCREQ_SENDER_TURN_OURS,
+		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_CALLING,
+	},
+	[ZCREQ_SENDER_TURN_SENDERS] = {
+		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RETURNED] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RESULT] = ZCREQ_SENDER_TURN_OURS,
+		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
+		/* an edge of POLLOUT is not told again if the result will be -EAGAIN */
+		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_ROOM,
+	},
+	[ZCREQ_SENDER_TURN_ROOM] = {
+		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RETURNED] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_RESULT] = ZCREQ_SENDER_TURN_OURS,
+		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
+		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_ROOM,
+	},
+};
+
+/* The only writer of the turn. */
+static void turn_event(struct zcreq_sending *sending, enum zcreq_sender_event event)
+{
+	sending->turn = zcreq_state_after(zcreq_sender_table[sending->turn][event]);
+}
+
 static bool has_sender(const struct zcreq_conn *conn)
 {
 	return zcreq_is_stream(conn) && zcreq_stream_of(conn)->sending.ops;
@@ -73,7 +118,7 @@ static void failed(struct zcreq_stream *stream, int error)
 		zcreq_policy_refused(&stream->policy);
 		return;
 	}
-	stream->sending.turn = ZCREQ_TURN_SOCKETS;
+	turn_event(&stream->sending, ZCREQ_SENDER_FULL);
 	zcreq_stream_failed(stream, error);
 }
 
@@ -82,7 +127,7 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 {
 	struct zcreq_batch *batch;
 
-	stream->sending.turn = ZCREQ_TURN_OURS;
+	turn_event(&stream->sending, ZCREQ_SENDER_RESULT);
 	taken(stream, result, more);
 	if (!more) {
 		zcreq_trace_notified(&stream->conn, id, id, result > 0);
@@ -108,28 +153,26 @@ static void submit(struct zcreq_stream *stream)
 	zcreq_trace_batch(&stream->conn, next.id, next.bytes, range.first, range.last);
 	sending->lent_bytes = next.bytes;
 	sending->by_reference = next.by_reference;
-	sending->turn = ZCREQ_TURN_CALLING;
+	turn_event(sending, ZCREQ_SENDER_SUBMIT);
 	stream->conn.stats.send_calls++;
 	ret = sending->ops->submit(&stream->conn, &next, sending->arg);
-	if (sending->turn != ZCREQ_TURN_CALLING)
+	if (sending->turn != ZCREQ_SENDER_TURN_CALLING)
 		return;
-	sending->turn = ZCREQ_TURN_SENDERS;
 	if (ret < 0)
 		ended(stream, next.id, ret, false);
+	else
+		turn_event(sending, ZCREQ_SENDER_RETURNED);
 }
 
 void zcreq_sender_flush(struct zcreq_stream *stream)
 {
 	struct zcreq_sending *sending = &stream->sending;
 
-	/* an edge of POLLOUT is not told again if the result will be -EAGAIN */
-	if (sending->turn == ZCREQ_TURN_SENDERS)
-		sending->turn = ZCREQ_TURN_ROOM;
-	if (sending->turn == ZCREQ_TURN_SOCKETS)
-		sending->turn = ZCREQ_TURN_OURS;
+	turn_event(sending, ZCREQ_SENDER_FLUSH);
 	/* goes on while submissions are answered from inside, and take something; after an
 	 * abort nothing is unsent */
-	while (sending->turn == ZCREQ_TURN_OURS && stream->queue.unsent_bytes && !stream->retry_ns)
+	while (sending->turn == ZCREQ_SENDER_TURN_OURS && stream->queue.unsent_bytes &&
+	       !zcreq_stream_put_off(stream))
 		submit(stream);
 }
 
@@ -144,11 +187,11 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 		zcreq_stale(conn->context, &conn->stats, id);
 		return -ESTALE;
 	}
-	calling = stream->sending.turn == ZCREQ_TURN_CALLING;
-	room = stream->sending.turn == ZCREQ_TURN_ROOM;
+	calling = stream->sending.turn == ZCREQ_SENDER_TURN_CALLING;
+	room = stream->sending.turn == ZCREQ_SENDER_TURN_ROOM;
 	too_many = result > 0 && (uint64_t)result > stream->sending.lent_bytes;
 	ended(stream, id, too_many ? -ERANGE : result, more);
-	if (!calling && (room || stream->sending.turn == ZCREQ_TURN_OURS))
+	if (!calling && (room || stream->sending.turn == ZCREQ_SENDER_TURN_OURS))
 		zcreq_stream_flush(stream);
 	zcreq_stream_follow_up(stream);
 	return too_many ? -ERANGE : 0;

@@ -113,7 +113,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->fd = o.fd;
 	stream->sending.ops = o.sender;
 	stream->sending.arg = o.sender_arg;
-	stream->sending.turn = ZCREQ_TURN_OURS;
+	stream->sending.turn = ZCREQ_SENDER_TURN_OURS;
 	ret = set_up_socket(stream, &o);
 	if (ret) {
 		zcreq_free(&context->allocator, stream);
@@ -125,7 +125,8 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->limit_bytes = o.limit_bytes ? o.limit_bytes : UINT64_MAX;
 	zcreq_ids_init(&stream->ids, o.first_id);
 	stream->ladder = ZCREQ_LADDER_NONE;
-	stream->quiet_since_ns = ZCREQ_NEVER;
+	stream->retry = ZCREQ_RETRY_NONE;
+	stream->look = ZCREQ_LOOK_ASLEEP;
 	zcreq_sendq_init(&stream->queue, context);
 	zcreq_conn_init(&stream->conn, context, &zcreq_stream_transport, o.hooks, o.arg);
 	if (context->guard && stream->ops == &zcreq_kernel_socket)

@@ -33,7 +33,7 @@
 
 #define ZCREQ_MS ((uint64_t)1000000)
 
-/* How far down the abort ladder a stream is. */
+/* How far down the abort ladder a stream is: ladder.c. */
 enum zcreq_ladder {
 	ZCREQ_LADDER_NONE = 1, /* not aborted */
 	ZCREQ_LADDER_WAITING,  /* for its turn to be disconnected */
@@ -41,20 +41,70 @@ enum zcreq_ladder {
 	ZCREQ_LADDER_LET_GO,   /* disconnected: only packets on their way out are left */
 };
 
-/* Whose turn it is with a sender. From CALLING on a submission is under way. */
-enum zcreq_turn {
-	ZCREQ_TURN_OURS = 1, /* to submit what is next, if there is anything */
-	ZCREQ_TURN_SOCKETS,  /* it took nothing: POLLOUT, or a caller's flush, tells */
-	ZCREQ_TURN_CALLING,  /* inside submit(), and no result yet */
-	ZCREQ_TURN_SENDERS,  /* to say what has become of it */
-	ZCREQ_TURN_ROOM,     /* the same, and there was room in the socket meanwhile */
+enum zcreq_ladder_event {
+	ZCREQ_LADDER_ABORT = 1,
+	ZCREQ_LADDER_REFUSE,     /* by the kernel */
+	ZCREQ_LADDER_DISCONNECT, /* and now it has */
+	ZCREQ_LADDER_EVENTS,
 };
+
+extern const int8_t zcreq_ladder_table[ZCREQ_LADDER_LET_GO + 1][ZCREQ_LADDER_EVENTS];
+
+/* Whether memory is short: retry.c. */
+enum zcreq_retry {
+	ZCREQ_RETRY_NONE = 1, /* nothing keeps the stream from sending */
+	ZCREQ_RETRY_SOON,     /* not before a while, which begins with the next tick */
+	ZCREQ_RETRY_LATER,    /* not before retry_ns */
+};
+
+enum zcreq_retry_event {
+	ZCREQ_RETRY_SHORT = 1, /* of memory */
+	ZCREQ_RETRY_TICK,      /* the time is known */
+	ZCREQ_RETRY_DUE,       /* the while is over */
+	ZCREQ_RETRY_EVENTS,
+};
+
+extern const int8_t zcreq_retry_table[ZCREQ_RETRY_LATER + 1][ZCREQ_RETRY_EVENTS];
+
+/* Whether the watchdog counts: watchdog.c. */
+enum zcreq_look {
+	ZCREQ_LOOK_ASLEEP = 1, /* nothing is outstanding, or was when it looked last */
+	ZCREQ_LOOK_AWAKE,      /* since quiet_since_ns nothing has moved, as far as it knows */
+};
+
+enum zcreq_look_event {
+	ZCREQ_LOOK_NOTHING = 1, /* is outstanding */
+	ZCREQ_LOOK_SOMETHING,   /* is outstanding, and may have moved */
+	ZCREQ_LOOK_EVENTS,
+};
+
+extern const int8_t zcreq_look_table[ZCREQ_LOOK_AWAKE + 1][ZCREQ_LOOK_EVENTS];
+
+/* Whose turn it is with a sender: sender.c. From CALLING on a submission is under way. */
+enum zcreq_sender_turn {
+	ZCREQ_SENDER_TURN_OURS = 1, /* to submit what is next, if there is anything */
+	ZCREQ_SENDER_TURN_SOCKETS,  /* it took nothing: POLLOUT, or a caller's flush, tells */
+	ZCREQ_SENDER_TURN_CALLING,  /* inside submit(), and no result yet */
+	ZCREQ_SENDER_TURN_SENDERS,  /* to say what has become of it */
+	ZCREQ_SENDER_TURN_ROOM,     /* the same, and there was room in the socket meanwhile */
+};
+
+enum zcreq_sender_event {
+	ZCREQ_SENDER_SUBMIT = 1, /* submit() is about to be called */
+	ZCREQ_SENDER_RETURNED,   /* it has returned, and the result is still to come */
+	ZCREQ_SENDER_RESULT,     /* of the submission under way */
+	ZCREQ_SENDER_FULL,       /* the result was that the socket took nothing */
+	ZCREQ_SENDER_FLUSH,      /* there is room, or the caller thinks so */
+	ZCREQ_SENDER_EVENTS,
+};
+
+extern const int8_t zcreq_sender_table[ZCREQ_SENDER_TURN_ROOM + 1][ZCREQ_SENDER_EVENTS];
 
 /* A stream that sends through somebody's functions instead of sendmsg. */
 struct zcreq_sending {
 	const struct zcreq_sender_ops *ops; /* NULL: through sendmsg */
 	void *arg;
-	uint8_t turn;        /* enum zcreq_turn */
+	uint8_t turn;        /* enum zcreq_sender_turn; written by sender.c */
 	bool by_reference;   /* of the submission under way */
 	uint32_t copies;     /* batches to copy, because one by reference found no memory */
 	uint64_t lent_bytes; /* under way */
@@ -73,13 +123,15 @@ struct zcreq_stream {
 	struct zcreq_ids ids;
 	struct zcreq_policy policy;
 	struct zcreq_sending sending;
-	uint8_t ladder;            /* enum zcreq_ladder */
+	uint8_t ladder;            /* enum zcreq_ladder; written by ladder.c */
+	uint8_t retry;             /* enum zcreq_retry; written by retry.c */
+	uint8_t look;              /* enum zcreq_look; written by watchdog.c */
 	uint64_t poll_gap_ns;      /* between two looks while lingering */
-	uint64_t retry_ns;         /* no sending before this; 0: at once; NEVER: from the next tick */
+	uint64_t retry_ns;         /* RETRY_LATER: no sending before this */
 	uint64_t progress;         /* bytes accepted and ids notified, ever */
 	uint64_t progress_seen;    /* at the last look */
-	uint64_t quiet_since_ns;   /* no progress since; NEVER: nothing outstanding */
-	uint64_t look_ns;          /* when to look at it next, if it stays quiet */
+	uint64_t quiet_since_ns;   /* LOOK_AWAKE: no progress since */
+	uint64_t look_ns;          /* LOOK_AWAKE: when to look next, if it stays quiet */
 	uint64_t acked_seen;       /* tcpi_bytes_acked at the last look */
 	uint64_t unread_since_ns;  /* the last look that found it changed */
 	uint64_t trim_ns;          /* when its memory goes, if it stays as idle; 0: never */
@@ -102,7 +154,13 @@ static inline bool zcreq_is_stream(const struct zcreq_conn *conn)
 /* Has a sender something of which it has not told the result? */
 static inline bool zcreq_stream_lent(const struct zcreq_stream *stream)
 {
-	return stream->sending.turn >= ZCREQ_TURN_CALLING;
+	return stream->sending.turn >= ZCREQ_SENDER_TURN_CALLING;
+}
+
+/* Is sending put off, for want of memory? */
+static inline bool zcreq_stream_put_off(const struct zcreq_stream *stream)
+{
+	return stream->retry != ZCREQ_RETRY_NONE;
 }
 
 /* Does anything wait, here or in the kernel? */

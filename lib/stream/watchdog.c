@@ -47,6 +47,23 @@
 /* The stall limit for those who ask for a verdict where there is no watchdog. */
 #define STALL_ASKED_MS 1000
 
+const int8_t zcreq_look_table[ZCREQ_LOOK_AWAKE + 1][ZCREQ_LOOK_EVENTS] = {
+	[ZCREQ_LOOK_ASLEEP] = {
+		[ZCREQ_LOOK_NOTHING] = ZCREQ_LOOK_ASLEEP,
+		[ZCREQ_LOOK_SOMETHING] = ZCREQ_LOOK_AWAKE,
+	},
+	[ZCREQ_LOOK_AWAKE] = {
+		[ZCREQ_LOOK_NOTHING] = ZCREQ_LOOK_ASLEEP,
+		[ZCREQ_LOOK_SOMETHING] = ZCREQ_LOOK_AWAKE,
+	},
+};
+
+/* The only writer of stream->look. */
+static void look_event(struct zcreq_stream *stream, enum zcreq_look_event event)
+{
+	stream->look = zcreq_state_after(zcreq_look_table[stream->look][event]);
+}
+
 /* What one look has found. */
 struct look {
 	enum zcreq_stall verdict;
@@ -203,13 +220,17 @@ static uint64_t examine(struct zcreq_stream *stream, uint64_t now_ns)
 
 uint64_t zcreq_watchdog_timers(struct zcreq_stream *stream, uint64_t now_ns)
 {
+	bool slept;
+
 	if (!stream->stall_ms)
 		return ZCREQ_NEVER;
 	if (!zcreq_stream_outstanding(stream)) {
-		stream->quiet_since_ns = ZCREQ_NEVER;
+		look_event(stream, ZCREQ_LOOK_NOTHING);
 		return ZCREQ_NEVER;
 	}
-	if (stream->quiet_since_ns == ZCREQ_NEVER || stream->progress != stream->progress_seen) {
+	slept = stream->look == ZCREQ_LOOK_ASLEEP;
+	look_event(stream, ZCREQ_LOOK_SOMETHING);
+	if (slept || stream->progress != stream->progress_seen) {
 		stream->progress_seen = stream->progress;
 		stream->quiet_since_ns = now_ns;
 		stream->conn.stall = 0;

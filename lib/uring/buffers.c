@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ring_buffers.c - memory that the kernel has pinned once for all
+ * buffers.c - memory that the kernel has pinned once for all
  *
  * The kernel knows a buffer by its place in the table, the program by its address;
  * the addresses are sorted here.

@@ -203,6 +203,7 @@ int zcreq_uring_new(struct zcreq_context *context, const struct zcreq_uring_opti
 	uring->context = context;
 	uring->tag = o.tag;
 	uring->eventfd = -1;
+	uring->work = RING_RESTS;
 	ret = set_up(uring, &o);
 	if (ret) {
 		free(uring);
@@ -218,7 +219,7 @@ int zcreq_uring_free(struct zcreq_uring *uring)
 
 	if (!uring)
 		return 0;
-	if (uring->count || uring->busy)
+	if (uring->count || ring_at_work(uring))
 		return -EBUSY;
 	if (uring->buffer_count)
 		zcreq_uring_unregister(uring);

@@ -2,9 +2,9 @@
 /*
  * ring.h - an io_uring from the inside: what its three files share
  *
- *	ring.c          making one, and what the kernel can do
- *	ring_send.c     submissions out, completions in: the sender of sender.h
- *	ring_buffers.c  registered memory
+ *	ring.c     making one, and what the kernel can do
+ *	send.c     submissions out, completions in: the sender of sender.h
+ *	buffers.c  registered memory
  *
  * A submission is named by its user_data: the tag, the number of its stream, the id
  * that the stream gave it. Results and notifications carry the same name, and only a
@@ -39,6 +39,24 @@ struct ring_message {
 	struct iovec iov[ZCREQ_SUBMISSION_IOVS];
 	struct ring_message *next_free;
 };
+
+/* Whether completions are worked out now: not from inside that again. */
+enum ring_work {
+	RING_RESTS = 1,
+	RING_WORKS,
+	RING_ASKED, /* works, and somebody inside wanted it to look again */
+	RING_OWES,  /* rests, and has not looked again yet */
+};
+
+enum ring_event {
+	RING_BEGIN = 1, /* to work */
+	RING_ASK,       /* to look again, from inside */
+	RING_ANSWER,    /* it is about to */
+	RING_END,       /* enough for now */
+	RING_EVENTS,
+};
+
+extern const int8_t zcreq_ring_table[RING_OWES + 1][RING_EVENTS];
 
 /* A registered buffer. */
 struct ring_buffer {
@@ -77,9 +95,8 @@ struct zcreq_uring {
 	int eventfd;                 /* -1: nobody has asked for it */
 	uint8_t tag;
 	uint8_t usage_flag;          /* RING_REPORT_USAGE where the kernel knows it */
-	bool busy;                   /* working out completions: do not go deeper */
-	bool restless;               /* somebody wanted to, meanwhile */
-	bool unsubmitted;
+	uint8_t work;                /* enum ring_work; written by send.c */
+	uint32_t prepared;           /* entries that the kernel has not been told of */
 	uint32_t in_flight;          /* submissions without a last word */
 	struct ring_stream **streams; /* by number; NULL is free */
 	uint32_t capacity, count, next_number;
@@ -90,16 +107,22 @@ struct zcreq_uring {
 	struct ring_completion round[RING_ROUND];
 };
 
+/* Is it inside zcreq_uring_flush()? */
+static inline bool ring_at_work(const struct zcreq_uring *uring)
+{
+	return uring->work == RING_WORKS || uring->work == RING_ASKED;
+}
+
 /* The user_data of a submission. */
 static inline uint64_t ring_name(const struct zcreq_uring *uring, uint32_t number, uint32_t id)
 {
 	return (uint64_t)uring->tag << 56 | (uint64_t)number << 32 | id;
 }
 
-/* ring_send.c */
+/* send.c */
 extern const struct zcreq_sender_ops ring_sender;
 
-/* ring_buffers.c: the number of the registered buffer that has all of it, or -1. */
+/* buffers.c: the number of the registered buffer that has all of it, or -1. */
 int ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ring_send.c - a stream's batches as submissions, and what their completions say
+ * send.c - a stream's batches as submissions, and what their completions say
  *
  * A completion is a result or, with IORING_CQE_F_NOTIF, a notification; a notification
  * follows if and only if the result had IORING_CQE_F_MORE, whatever its value. They
@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/states.h"
 
 /* A registered buffer of fewer bytes is not worth a submission of its own. */
 #define FIXED_LEAST 16384
@@ -35,6 +37,39 @@
 
 /* Completions after which a call returns, to be called again. */
 #define DRAIN_MOST 4096
+
+const int8_t zcreq_ring_table[RING_OWES + 1][RING_EVENTS] = {
+	[RING_RESTS] = {
+		[RING_BEGIN] = RING_WORKS,
+		[RING_ASK] = ZCREQ_IMPOSSIBLE,
+		[RING_ANSWER] = ZCREQ_IMPOSSIBLE,
+		[RING_END] = ZCREQ_IMPOSSIBLE,
+	},
+	[RING_WORKS] = {
+		[RING_BEGIN] = ZCREQ_IMPOSSIBLE,
+		[RING_ASK] = RING_ASKED,
+		[RING_ANSWER] = ZCREQ_IMPOSSIBLE,
+		[RING_END] = RING_RESTS,
+	},
+	[RING_ASKED] = {
+		[RING_BEGIN] = ZCREQ_IMPOSSIBLE,
+		[RING_ASK] = RING_ASKED,
+		[RING_ANSWER] = RING_WORKS,
+		[RING_END] = RING_OWES,
+	},
+	[RING_OWES] = {
+		[RING_BEGIN] = RING_ASKED,
+		[RING_ASK] = ZCREQ_IMPOSSIBLE,
+		[RING_ANSWER] = ZCREQ_IMPOSSIBLE,
+		[RING_END] = ZCREQ_IMPOSSIBLE,
+	},
+};
+
+/* The only writer of uring->work. */
+static void work_event(struct zcreq_uring *uring, enum ring_event event)
+{
+	uring->work = zcreq_state_after(zcreq_ring_table[uring->work][event]);
+}
 
 static struct ring_message *take_message(struct zcreq_uring *uring)
 {
@@ -130,7 +165,7 @@ static int ring_submit(struct zcreq_conn *conn, const struct zcreq_submission *s
 	else
 		prepare_fixed(stream, sqe, &s->iov[0], ring_buffer_of(uring, &s->iov[0]));
 	sqe->user_data = ring_name(uring, stream->number, s->id);
-	uring->unsubmitted = true;
+	uring->prepared++;
 	uring->in_flight++;
 	stream->pending++;
 	return 0;
@@ -147,7 +182,7 @@ static void ring_cancel(struct zcreq_conn *conn, uint32_t id, void *arg)
 		return;
 	io_uring_prep_cancel64(sqe, ring_name(uring, stream->number, id), 0);
 	sqe->user_data = ring_name(uring, RING_NOBODY, 0);
-	uring->unsubmitted = true;
+	uring->prepared++;
 }
 
 static void ring_reap(struct zcreq_conn *conn, void *arg)
@@ -157,8 +192,8 @@ static void ring_reap(struct zcreq_conn *conn, void *arg)
 	uint32_t most;
 
 	(void)conn;
-	if (uring->busy) {
-		uring->restless = true;
+	if (ring_at_work(uring)) {
+		work_event(uring, RING_ASK);
 		return;
 	}
 	/* as often as it takes to read all that is in flight now, and no longer */
@@ -298,32 +333,34 @@ static int submit(struct zcreq_uring *uring)
 {
 	int ret;
 
-	if (!uring->unsubmitted)
+	if (!uring->prepared)
 		return 0;
 	ret = uring->ops->submit(uring->ops_arg);
 	/* -EBUSY: completions wait to be read first */
-	uring->unsubmitted = ret == -EBUSY || ret == -EAGAIN || ret == -EINTR;
-	return ret < 0 && !uring->unsubmitted ? ret : 0;
+	if (ret == -EBUSY || ret == -EAGAIN || ret == -EINTR)
+		return 0;
+	uring->prepared = 0;
+	return ret < 0 ? ret : 0;
 }
 
 int zcreq_uring_flush(struct zcreq_uring *uring)
 {
 	int all = 0, count, ret;
 
-	if (!uring || uring->busy)
+	if (!uring || ring_at_work(uring))
 		return 0;
-	uring->busy = true;
+	work_event(uring, RING_BEGIN);
 	do {
 		ret = submit(uring);
-		if (uring->restless) {
-			uring->restless = false;
+		if (uring->work == RING_ASKED) {
+			work_event(uring, RING_ANSWER);
 			uring->ops->run(uring->ops_arg);
 		}
 		count = gather_round(uring);
 		work_out(uring);
 		all += count > 0 ? count : 0;
 	} while (all < DRAIN_MOST && count > 0);
-	uring->busy = false;
+	work_event(uring, RING_END);
 	if (all)
 		return all;
 	return ret < 0 ? ret : count;

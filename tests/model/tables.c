@@ -3,12 +3,11 @@
  * tables.c - writes the state tables of lib/ in Promela, for zcreq.pml
  *
  * The model has no table of its own: it runs on what this prints, so that a change
- * of a cell in lib/ is a change of the model. conn.c is included because its table
- * is private to it.
+ * of a cell in lib/ is a change of the model.
  */
 #include <stdio.h>
 
-#include "core/conn.c"
+#include "core/core.h"
 
 /* Errors are numbers that no state has, since an initialiser cannot be negative. */
 #define REFUSED 1000
@@ -56,11 +55,11 @@ static void write_names(void)
 	NUMBER("CONN_ABORTING", ZCREQ_CONN_ABORTING);
 	NUMBER("CONN_QUARANTINED", ZCREQ_CONN_QUARANTINED);
 	NUMBER("CONN_CLOSED", ZCREQ_CONN_CLOSED);
-	NUMBER("CONN_EVENTS", CONN_EVENT_COUNT);
-	NUMBER("CONN_DRAIN", CONN_EVENT_DRAIN);
-	NUMBER("CONN_ABORT", CONN_EVENT_ABORT);
-	NUMBER("CONN_DEADLINE", CONN_EVENT_DEADLINE);
-	NUMBER("CONN_EMPTY", CONN_EVENT_EMPTY);
+	NUMBER("CONN_EVENTS", ZCREQ_CONN_EVENT_COUNT);
+	NUMBER("CONN_DRAIN", ZCREQ_CONN_EVENT_DRAIN);
+	NUMBER("CONN_ABORT", ZCREQ_CONN_EVENT_ABORT);
+	NUMBER("CONN_DEADLINE", ZCREQ_CONN_EVENT_DEADLINE);
+	NUMBER("CONN_EMPTY", ZCREQ_CONN_EVENT_EMPTY);
 }
 
 int main(void)
@@ -69,6 +68,7 @@ int main(void)
 	write_names();
 	write_table("request_table", &zcreq_request_transitions[0][0], ZCREQ_STATE_DONE + 1,
 		    ZCREQ_EVENT_COUNT);
-	write_table("conn_table", &transitions[0][0], ZCREQ_CONN_CLOSED + 1, CONN_EVENT_COUNT);
+	write_table("conn_table", &zcreq_conn_transitions[0][0], ZCREQ_CONN_CLOSED + 1,
+		    ZCREQ_CONN_EVENT_COUNT);
 	return 0;
 }

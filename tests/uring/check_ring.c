@@ -16,6 +16,7 @@
 #include "support/recorder.h"
 #include "uring/ring.h"
 #include "uring/ring_script.h"
+#include "support/states.h"
 #include "support/stub.h"
 #include "uring/wrap_alloc.h"
 
@@ -331,10 +332,16 @@ START_TEST(a_ring_at_work_is_not_freed)
 	ck_assert_uint_ge(script.runs, 1);
 	zcreq_conn_free(conn);
 	zcreq_dispatch(context);
-	uring->busy = true;
+	uring->work = RING_WORKS;
 	ck_assert_int_eq(zcreq_uring_free(uring), -EBUSY);
-	uring->busy = false;
+	uring->work = RING_RESTS;
 	ck_assert_int_eq(zcreq_uring_free(NULL), 0);
+}
+END_TEST
+
+START_TEST(every_cell_of_its_work_is_written_out)
+{
+	table_is_whole(zcreq_ring_table);
 }
 END_TEST
 
@@ -503,6 +510,7 @@ int main(void)
 	tcase_add_test(used, streams_that_are_refused_leave_nothing);
 	tcase_add_test(used, without_a_ring_it_is_a_plain_stream);
 	tcase_add_test(used, a_ring_at_work_is_not_freed);
+	tcase_add_test(used, every_cell_of_its_work_is_written_out);
 	tcase_add_test(used, buffers_out_of_range_are_refused);
 	tcase_add_test(used, the_rings_refusal_is_returned);
 	tcase_add_test(used, an_address_is_found_in_its_buffer);
