@@ -91,7 +91,7 @@ int zcreq_uring_unregister(struct zcreq_uring *uring)
 	return 0;
 }
 
-int ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov)
+int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov)
 {
 	uintptr_t start = (uintptr_t)iov->iov_base;
 	unsigned low = 0, high = uring->buffer_count;

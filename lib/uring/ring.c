@@ -304,7 +304,7 @@ int zcreq_uring_stream_open(struct zcreq_uring *uring, struct zcreq_context *con
 	stream->uring = uring;
 	stream->first = stream->last = -1;
 	ret = take_number(uring, &stream->number);
-	o.sender = &ring_sender;
+	o.sender = &zcreq_ring_sender;
 	o.sender_arg = stream;
 	o.size = sizeof(o);
 	if (!ret)

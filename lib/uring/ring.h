@@ -120,9 +120,9 @@ static inline uint64_t ring_name(const struct zcreq_uring *uring, uint32_t numbe
 }
 
 /* send.c */
-extern const struct zcreq_sender_ops ring_sender;
+extern const struct zcreq_sender_ops zcreq_ring_sender;
 
 /* buffers.c: the number of the registered buffer that has all of it, or -1. */
-int ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov);
+int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov);
 
 #endif

@@ -107,7 +107,7 @@ static int message_iovs(const struct zcreq_uring *uring, const struct zcreq_subm
 	if (!uring->buffer_count)
 		return s->iovcnt;
 	while (n < s->iovcnt &&
-	       (s->iov[n].iov_len < FIXED_LEAST || ring_buffer_of(uring, &s->iov[n]) < 0))
+	       (s->iov[n].iov_len < FIXED_LEAST || zcreq_ring_buffer_of(uring, &s->iov[n]) < 0))
 		n++;
 	return n;
 }
@@ -163,7 +163,7 @@ static int ring_submit(struct zcreq_conn *conn, const struct zcreq_submission *s
 	if (iovcnt)
 		prepare_message(stream, sqe, s, iovcnt);
 	else
-		prepare_fixed(stream, sqe, &s->iov[0], ring_buffer_of(uring, &s->iov[0]));
+		prepare_fixed(stream, sqe, &s->iov[0], zcreq_ring_buffer_of(uring, &s->iov[0]));
 	sqe->user_data = ring_name(uring, stream->number, s->id);
 	uring->prepared++;
 	uring->in_flight++;
@@ -215,7 +215,7 @@ static void ring_closed(struct zcreq_conn *conn, void *arg)
 	free(stream);
 }
 
-const struct zcreq_sender_ops ring_sender = {
+const struct zcreq_sender_ops zcreq_ring_sender = {
 	.submit = ring_submit,
 	.cancel = ring_cancel,
 	.reap = ring_reap,

@@ -419,7 +419,7 @@ START_TEST(an_address_is_found_in_its_buffer)
 				    data + at + len <= start + iov[i].iov_len)
 					expected = (int)i;
 			}
-			CLAIM(ring_buffer_of(uring, &part) == expected);
+			CLAIM(zcreq_ring_buffer_of(uring, &part) == expected);
 		}
 	}
 }
