@@ -5,7 +5,8 @@
 #
 # Headers compile alone, as C99 and as C++; the symbols of the shared library are
 # those of the version script and of the prototypes; each public function is
-# documented with every label; the library needs libc and nothing else.
+# documented, and what can fail says how; the library needs libc and nothing else. What
+# one library exports for another of ours is in a node of its own, and in no header here.
 #
 # Run by make check from the build tree. Uses: srcdir CC CXX OBJDUMP SANITIZE_CFLAGS
 set -u
@@ -75,18 +76,43 @@ prototypes() {
 		sed -E 's/^(.*[ *])(zcreq_[a-z0-9_]+)\(.*/\1 \2/'
 }
 
+# mapped NODE: what the map has in the nodes of that name
+mapped() {
+	awk -v node="^($1)[0-9.]+ \\{" '$0 ~ node { inside = 1 } /^}/ { inside = 0 }
+		inside && /^[[:space:]]*zcreq_[a-z0-9_]*;$/ { gsub(/[[:space:];]/, ""); print }' "$map" | sort
+}
+
+# exported NODE: what the library has of such nodes
+exported() {
+	$OBJDUMP -T "$so" | awk -v node=" ($1)[0-9]" \
+		'$0 ~ node && !/\*ABS\*/ && !/\*UND\*/ {print $NF}' | sort
+}
+
+nodes='ZCREQ_|ZCREQ_EV_|ZCREQ_GUARD_|ZCREQ_URING_'
+
 compare_symbols() {
 	prototypes | grep -v '^static' | sed 's/.* //' | sort >"$tmp/prototypes"
-	sed -n 's/^[[:space:]]*\(zcreq_[a-z0-9_]*\);$/\1/p' "$map" | sort >"$tmp/map"
+	mapped "$nodes" >"$tmp/map"
 	[ -s "$tmp/prototypes" ] || fail "no prototypes were found"
 	same prototypes "$tmp/prototypes" "$map" "$tmp/map"
 	[ -f "$so" ] || return
-	$OBJDUMP -T "$so" | awk '/ ZCREQ_((EV|URING)_)?[0-9]/ && !/\*ABS\*/ && !/\*UND\*/ {print $NF}' |
-		sort >"$tmp/exported"
+	exported "$nodes" >"$tmp/exported"
 	same "$map" "$tmp/map" "exported symbols" "$tmp/exported"
-	$OBJDUMP -T "$so" | awk '!/\*UND\*/ && !/\*ABS\*/ && / g / && !/ZCREQ_((EV|URING)_)?[0-9]/ {print $NF}' \
-		>"$tmp/stray"
+	$OBJDUMP -T "$so" | awk -v node=" ($nodes|ZCREQ_PRIVATE_)[0-9]" \
+		'!/\*UND\*/ && !/\*ABS\*/ && / g / && $0 !~ node {print $NF}' >"$tmp/stray"
 	[ -s "$tmp/stray" ] && fail "exported without a version: $(cat "$tmp/stray")"
+}
+
+# private HEADER: what is exported for our other libraries is what it declares visible
+private() {
+	sed -n '/visibility push(default)/,/visibility pop/p' "$srcdir/lib/$1" |
+		sed -n 's/^[a-z].*[ *]\(zcreq_[a-z0-9_]*\)(.*/\1/p' | sort >"$tmp/declared"
+	mapped ZCREQ_PRIVATE_ >"$tmp/map"
+	[ -s "$tmp/declared" ] || fail "$1 declares nothing"
+	same "$1" "$tmp/declared" "$map" "$tmp/map"
+	[ -f "$so" ] || return
+	exported ZCREQ_PRIVATE_ >"$tmp/exported"
+	same "$map" "$tmp/map" "exported symbols" "$tmp/exported"
 }
 
 # A C++ program finds the symbols: each prototype is inside extern "C".
@@ -103,7 +129,22 @@ link_cxx() {
 		"$tmp/all.cc" "$so" .libs/libzcreq.so || fail "a C++ program does not link"
 }
 
-# For each function one comment "NAME() - ..." with the labels that have an answer.
+# Labels come once, in one order, and with an answer: prints those that do not.
+malformed() {
+	awk '
+		BEGIN { n = split("Ownership Callback Thread Errors Source Since Return", names)
+			for (i = 1; i <= n; i++) order[names[i]] = i }
+		/^ \* [A-Z][a-z]+:/ {
+			name = substr($2, 1, length($2) - 1)
+			if (!(name in order)) next
+			if (order[name] <= last) print name " is out of order"
+			if (NF < 3) print name " has no answer"
+			last = order[name]
+		}' "$tmp/comment"
+}
+
+# For each function one comment "NAME() - ..." with the labels that have an answer; of
+# one whose result is not to be ignored, with its errors.
 documented() {
 	for name in $(prototypes | sed 's/.* //'); do
 		awk -v name="$name" '
@@ -116,6 +157,13 @@ documented() {
 			grep -qF "$label" "$tmp/comment" ||
 				fail "the comment of $name has no \"$label\""
 		done
+		# shellcheck disable=SC2086  # a list of files
+		if cat $files | grep -A1 '^ZCREQ_MUST_CHECK$' | grep -q "^int $name("; then
+			grep -E '^ \* Errors: +[^ ]' "$tmp/comment" | grep -qv 'none\.$' ||
+				fail "the comment of $name does not say how it fails"
+		fi
+		malformed >"$tmp/bad"
+		[ -s "$tmp/bad" ] && fail "the comment of $name: $(cat "$tmp/bad")"
 	done
 }
 
@@ -148,7 +196,11 @@ look() {
 # shellcheck disable=SC2046  # a list of names
 library libzcreq lib/libzcreq.map $(sed -n 's/^#include <zcreq\/\(.*\)>$/\1/p' "$srcdir/include/zcreq/zcreq.h")
 look
+private core/guarded.h
 needs_only libc.so.6
+library libzcreq-guard lib/guard/libzcreq-guard.map guard.h
+look
+needs_only libc.so.6 libzcreq.so.0
 library libzcreq-ev lib/ev/libzcreq-ev.map ev.h
 look
 needs_only libc.so.6 libev.so.4 libzcreq.so.0

@@ -40,7 +40,6 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 struct zcreq_context;
-struct zcreq_guard_options;
 
 /** No deadline: what zcreq_tick() returns when nothing waits for time. */
 #define ZCREQ_NEVER UINT64_MAX
@@ -68,15 +67,12 @@ struct zcreq_allocator {
  *                 which is also the default
  * @seed:          where handles start; 0 picks one, anything else makes the
  *                 values of handles repeatable, for tests
- * @guard:         copied; a debug mode, see guard.h. NULL is none, unless the
- *                 environment has ZCREQ_GUARD
  */
 struct zcreq_context_options {
 	size_t size;
 	const struct zcreq_allocator *allocator;
 	uint32_t max_requests;
 	uint64_t seed;
-	const struct zcreq_guard_options *guard;
 };
 
 /** Requests that one context can track at a time; holds have the same limit. */
@@ -180,8 +176,7 @@ struct zcreq_stats {
  * Thread:    any; the context then belongs to the thread that uses it.
  * Errors:    -EINVAL  @context is NULL, or a member is out of range;
  *            -E2BIG   options of a newer library that this one cannot honour;
- *            -ENOMEM; and, with a guard, why this process cannot have one: what
- *            process_vm_readv(2) of itself, or reading /proc/self/maps, gave.
+ *            -ENOMEM.
  * Source:    none.
  * Since:     0.1
  */

@@ -15,14 +15,20 @@
  *    the heap keeps mapped, it writes to, which is the first case;
  *  - a descriptor that was closed, or replaced by another, behind the library's back.
  *
- * For one run of a program, without a change to it:
+ * It is a library of its own, libzcreq-guard: a program that does not link it cannot be
+ * guarded, and has none of what a guard takes (a signal handler, a lock, an environment
+ * variable). One that links it and calls
+ *
+ *	zcreq_guard_attach(context, NULL);
+ *
+ * after zcreq_context_new() is guarded in those runs that ask for it:
  *
  *	ZCREQ_GUARD=checksum program...
  *	ZCREQ_GUARD=protect,continue program...
  *
- * The variable is read when a context is made without a guard of its own, and never by
- * a set-user-id program. Its words are checksum, protect (both) and continue; a word
- * that is none of them is reported, and the context is then not guarded.
+ * The words are checksum, protect (both) and continue; a word that is none of them is
+ * reported, and the context is then not guarded. The variable is never read by a
+ * set-user-id program.
  *
  * What a guard cannot see: memory behind a hold of the caller's (the library does not
  * know it), and memory that is the same again at the end, unless it is protected.
@@ -107,15 +113,39 @@ struct zcreq_guard_options {
 };
 
 /**
+ * zcreq_guard_attach() - guard a context, from now to its end
+ * @context:  that has no connections yet
+ * @options:  copied; NULL: what ZCREQ_GUARD in the environment asks for, which may be
+ *            nothing, and is then nothing
+ *
+ * On an error the context is as it was, without a guard. libzcreq and libzcreq-guard
+ * have to be of the same version.
+ *
+ * Ownership: zcreq_context_free() frees the guard as well. Its memory comes from the
+ *            context's allocator.
+ * Callback:  @options->report, where a finding is made; never from inside this call.
+ * Thread:    the context's.
+ * Errors:    -EINVAL    @context is NULL, or a member is out of range;
+ *            -E2BIG     options of a newer library that this one cannot honour;
+ *            -ENOTSUP   libzcreq is of another version;
+ *            -EALREADY  it is guarded;
+ *            -EBUSY     it has connections;
+ *            -ENOMEM; and why this process cannot have a guard: what
+ *            process_vm_readv(2) of itself, reading /proc/self/maps, or sigaction(2)
+ *            gave.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_guard_attach(struct zcreq_context *context,
+		       const struct zcreq_guard_options *options);
+
+/**
  * zcreq_guard_reports() - how many crimes a context's guard has found
  * @context:  the context
  *
- * Ownership: none.
- * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL  @context is NULL;
  *            -ENOENT  it is not guarded.
- * Source:    none.
  * Since:     0.1
  *
  * Return: the number, at most INT_MAX; or an error.

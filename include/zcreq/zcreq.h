@@ -10,7 +10,8 @@
  * request.h (a unit of work and what holds its buffers), threads.h (what
  * other threads may do), conn.h (the requests of one connection), stream.h (a TCP socket
  * and everything queued on it), sender.h (what to put in place of sendmsg); and, to
- * look inside, explain.h (why is this stuck?) and trace.h (what happened?).
+ * look inside, explain.h (why is this stuck?) and trace.h (what happened?). Not in
+ * here, because each has a library of its own: ev.h, guard.h, uring.h.
  */
 #ifndef ZCREQ_H
 #define ZCREQ_H
@@ -18,7 +19,6 @@
 #include <zcreq/conn.h>
 #include <zcreq/context.h>
 #include <zcreq/explain.h>
-#include <zcreq/guard.h>
 #include <zcreq/threads.h>
 #include <zcreq/request.h>
 #include <zcreq/sender.h>

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/core.h"
-#include "guard/guard.h"
 #include "base/options.h"
+#include "core/guarded.h"
 #include "core/points.h"
 
 /* Rounds of callbacks that one dispatch follows: see zcreq_dispatch(). */
@@ -38,11 +38,6 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	if (!context)
 		return -ENOMEM;
 	context->allocator = *allocator;
-	ret = zcreq_guard_new(&context->allocator, o.guard, &context->guard);
-	if (ret) {
-		zcreq_free(allocator, context);
-		return ret;
-	}
 	if (!o.seed)
 		o.seed = zcreq_seed(context);
 	zcreq_slots_init(&context->requests, &context->allocator, ZCREQ_SLOT_REQUEST,
@@ -71,7 +66,8 @@ int zcreq_context_free(struct zcreq_context *context)
 	    zcreq_threads_free(context))
 		return -EBUSY;
 	allocator = context->allocator;
-	zcreq_guard_free(context->guard);
+	if (context->guard_hooks)
+		context->guard_hooks->free(context->guard);
 	zcreq_slots_deinit(&context->requests);
 	zcreq_slots_deinit(&context->holds);
 	zcreq_free(&allocator, context);

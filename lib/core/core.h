@@ -25,6 +25,7 @@
 #include "base/states.h"
 #include "core/slot.h"
 
+struct zcreq_guard_hooks;
 struct zcreq_message;
 struct zcreq_threads;
 struct zcreq_text;
@@ -175,7 +176,8 @@ struct zcreq_context {
 	struct zcreq_threads *threads;  /* NULL: no other thread has a part in it */
 	struct zcreq_allocator allocator;
 	struct zcreq_stats stats;       /* of connections that are gone, and of none */
-	struct zcreq_guard *guard;      /* NULL: none */
+	const struct zcreq_guard_hooks *guard_hooks; /* NULL: no guard; see guarded.h */
+	void *guard;                    /* theirs */
 };
 
 /* How long ago something was that was given the time of the last tick, in 32 bits. */

@@ -1,38 +1,56 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * guard.h - what the guard of a context does at the events that it watches
+ * guard.h - the guard of one context, and what its files do for each other
  *
- * A context without a guard has none of this: a NULL in the context and in each stream,
- * and a 0 in each send, which whoever calls here has looked at.
+ *	attach.c       a context gets its guard: by options, or as the environment asks
+ *	sends.c        memory in flight
+ *	descriptors.c  sockets of the kernel's
+ *	report.c       what was found, in words
+ *	checksum.c     what memory looked like
+ *	pages.c        pages that are write-protected
+ *
+ * The guard knows the library by its public headers and by core/guarded.h, which is how
+ * it hears of anything. It changes nothing that the library does.
  */
 #ifndef ZCREQ_LIB_GUARD_H
 #define ZCREQ_LIB_GUARD_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 #include <zcreq/guard.h>
 
-struct zcreq_guard;
-struct zcreq_guarded_socket; /* one descriptor */
-struct zcreq_request;
-struct zcreq_stream;
+#include "core/slot.h"
 
-/* The guard that the options, or else the environment, ask for; NULL for neither. */
-int zcreq_guard_new(const struct zcreq_allocator *allocator,
-		    const struct zcreq_guard_options *options, struct zcreq_guard **guard);
-void zcreq_guard_free(struct zcreq_guard *guard);
+struct zcreq_guard {
+	const struct zcreq_allocator *allocator;
+	struct zcreq_guard_options options;
+	atomic_uint crimes; /* a signal handler of another thread may count too */
+	struct zcreq_slots sends;
+};
 
-/* The send of so many iovecs that was queued last, the @number-th. */
-void zcreq_guard_send(struct zcreq_stream *stream, struct zcreq_request *request,
-		      const struct iovec *iov, uint32_t iovcnt, uint32_t number);
+static inline bool zcreq_guard_protects(const struct zcreq_guard *guard)
+{
+	return guard->options.flags & ZCREQ_GUARD_PROTECT;
+}
 
-/* The end of a send, before its owner can hear of it; @entry is not 0. */
-void zcreq_guard_send_gone(struct zcreq_request *request, uint32_t entry);
+/* report.c: adds the words, and reports. Async-signal-safe, as far as snprintf(3) of
+ * numbers and dprintf(3) are. Returns whether the program is to end now. */
+__attribute__((format(printf, 3, 4)))
+bool zcreq_guard_tell(struct zcreq_guard *guard, struct zcreq_guard_report *report,
+		      const char *format, ...);
 
-/* A stream on a descriptor of the kernel's: from its opening, at each look, to its end. */
-void zcreq_guard_open(struct zcreq_stream *stream);
-void zcreq_guard_look(struct zcreq_stream *stream);
-void zcreq_guard_close(struct zcreq_stream *stream);
+/* report.c: before a signal handler may print a backtrace. */
+void zcreq_guard_prepare_backtrace(void);
+
+/* sends.c and descriptors.c: the hooks of core/guarded.h. */
+uint32_t zcreq_guard_send(void *of, struct zcreq_conn *conn, zcreq_id id, int fd,
+			  const struct iovec *iov, uint32_t iovcnt, uint32_t number);
+void zcreq_guard_send_gone(void *of, uint32_t entry);
+void *zcreq_guard_open(void *of, struct zcreq_conn *conn, int fd);
+void zcreq_guard_look(void *watched, uint64_t held_bytes);
+void zcreq_guard_close(void *watched);
 
 #endif

@@ -17,7 +17,6 @@
 #include <netinet/in.h>
 
 #include "core/points.h"
-#include "guard/guard.h"
 #include "stream/errqueue.h"
 #include "stream/stream.h"
 
@@ -144,8 +143,7 @@ int zcreq_stream_reap(struct zcreq_stream *stream)
 	int most = (int)stream->ids.pending + FOREIGN_AT_ONCE, messages = 0, ret;
 	struct claims claims;
 
-	if (__builtin_expect(stream->guarded != NULL, 0))
-		zcreq_guard_look(stream);
+	zcreq_stream_look(stream);
 	if (stream->sending.ops && stream->sending.ops->reap)
 		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
 	/* its last proof may have ended a drain: nobody hears of messages any more */

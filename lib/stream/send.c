@@ -15,7 +15,6 @@
 #include <limits.h>
 
 #include "core/points.h"
-#include "guard/guard.h"
 #include "stream/socket.h"
 #include "stream/stream.h"
 
@@ -128,8 +127,7 @@ void zcreq_stream_flush(struct zcreq_stream *stream)
 
 	if (!zcreq_conn_sends(&stream->conn) || zcreq_stream_put_off(stream))
 		return;
-	if (__builtin_expect(stream->guarded != NULL, 0))
-		zcreq_guard_look(stream);
+	zcreq_stream_look(stream);
 	if (stream->sending.ops) {
 		zcreq_sender_flush(stream);
 		return;

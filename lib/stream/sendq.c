@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/bug.h"
-#include "guard/guard.h"
+#include "core/guarded.h"
 
 /* A connection that has never had more than this in flight keeps it for good. */
 #define SENDS_LEAST 2
@@ -140,7 +140,7 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcr
 	}
 	request = (struct zcreq_request *)owner;
 	if (__builtin_expect(send->guarded, 0))
-		zcreq_guard_send_gone(request, send->guarded);
+		q->context->guard_hooks->send_gone(q->context->guard, send->guarded);
 	q->gone[why]++;
 	zcreq_request_send_gone(request, send->total_bytes);
 }

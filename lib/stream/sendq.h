@@ -34,7 +34,7 @@ struct zcreq_send {
 	uint32_t batches;    /* pending ones that have bytes of it */
 	uint32_t end_iov;
 	uint32_t since;      /* when it was queued, as zcreq_time() */
-	uint32_t guarded;    /* 0, or who watches its memory */
+	uint32_t guarded;    /* a guard's entry of it; 0: nobody watches its memory */
 };
 
 /* Why a request's send is gone: what there was for the last of its bytes. */

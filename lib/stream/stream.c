@@ -12,7 +12,6 @@
 
 #include "stream/stream.h"
 #include "explain/explain.h"
-#include "guard/guard.h"
 #include "base/options.h"
 #include "stream/socket.h"
 #include "core/points.h"
@@ -129,8 +128,9 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->look = ZCREQ_LOOK_ASLEEP;
 	zcreq_sendq_init(&stream->queue, context);
 	zcreq_conn_init(&stream->conn, context, &zcreq_stream_transport, o.hooks, o.arg);
-	if (context->guard && stream->ops == &zcreq_kernel_socket)
-		zcreq_guard_open(stream);
+	if (context->guard_hooks && stream->ops == &zcreq_kernel_socket)
+		stream->guarded = context->guard_hooks->open(context->guard, &stream->conn,
+							     stream->fd);
 	*conn = &stream->conn;
 	return 0;
 }
@@ -169,6 +169,18 @@ static inline int sum_iovs(const struct iovec *iov, int iovcnt, uint64_t *total)
 	return sum ? 0 : -EINVAL;
 }
 
+/* The send that was queued last is watched from here to its end. */
+static void guard_send(struct zcreq_stream *stream, const struct zcreq_request *request,
+		       const struct iovec *iov, uint32_t iovcnt)
+{
+	const struct zcreq_context *context = stream->conn.context;
+	const zcreq_id id = {request->slot.bits};
+	uint32_t number = stream->queue.tail - 1;
+
+	zcreq_sendq_at(&stream->queue, number)->guarded = context->guard_hooks->send(
+		context->guard, &stream->conn, id, stream->fd, iov, iovcnt, number);
+}
+
 int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, int iovcnt,
 	       unsigned flags)
 {
@@ -198,9 +210,8 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 		return ret;
 	queued(stream);
 	zcreq_trace_send(conn);
-	if (__builtin_expect(conn->context->guard != NULL, 0))
-		zcreq_guard_send(stream, request, iov, (uint32_t)iovcnt,
-				 stream->queue.tail - 1);
+	if (__builtin_expect(conn->context->guard_hooks != NULL, 0))
+		guard_send(stream, request, iov, (uint32_t)iovcnt);
 	return 0;
 }
 
@@ -284,8 +295,9 @@ static void stream_close(struct zcreq_conn *conn)
 	if (stream->sending.ops && stream->sending.ops->closed)
 		stream->sending.ops->closed(conn, stream->sending.arg);
 	if (stream->guarded) {
-		zcreq_guard_look(stream);
-		zcreq_guard_close(stream);
+		zcreq_stream_look(stream);
+		stream->conn.context->guard_hooks->close(stream->guarded);
+		stream->guarded = NULL;
 	}
 	stream->ops->close(stream->fd, stream->ops_arg);
 	stream->fd = -1;

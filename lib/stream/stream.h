@@ -27,6 +27,7 @@
 #include <zcreq/stream.h>
 
 #include "core/core.h"
+#include "core/guarded.h"
 #include "stream/policy.h"
 #include "stream/sendq.h"
 #include "stream/ids.h"
@@ -115,7 +116,7 @@ struct zcreq_stream {
 	const struct zcreq_socket_ops *ops;
 	void *ops_arg;
 	int fd;                    /* -1 when closed */
-	struct zcreq_guarded_socket *guarded; /* NULL: nobody watches the descriptor */
+	void *guarded;             /* a guard's; NULL: nobody watches the descriptor */
 	uint32_t stall_ms, not_reading_ms, linger_ms;
 	uint64_t limit_bytes;
 	uint64_t room_below_bytes; /* held bytes at which the room hook is owed; 0: it is not */
@@ -161,6 +162,14 @@ static inline bool zcreq_stream_lent(const struct zcreq_stream *stream)
 static inline bool zcreq_stream_put_off(const struct zcreq_stream *stream)
 {
 	return stream->retry != ZCREQ_RETRY_NONE;
+}
+
+/* The descriptor is about to be used: is it still ours? */
+static inline void zcreq_stream_look(const struct zcreq_stream *stream)
+{
+	if (__builtin_expect(stream->guarded != NULL, 0))
+		stream->conn.context->guard_hooks->look(stream->guarded,
+							stream->queue.held_bytes);
 }
 
 /* Does anything wait, here or in the kernel? */

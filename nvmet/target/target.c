@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <zcreq/guard.h>
+
 #include "conn.h"
 #include "subsystem.h"
 
@@ -253,6 +255,8 @@ static int open_loop(struct target *target, bool first)
 	if (!target->loop)
 		return -ENOMEM;
 	err = zcreq_context_new(&context, &target->context);
+	if (err == 0) /* if ZCREQ_GUARD asks for it */
+		err = zcreq_guard_attach(target->context, NULL);
 	if (err == 0)
 		err = zcreq_ev_new(target->loop, target->context, &target->ev);
 	if (err == 0)

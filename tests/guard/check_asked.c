@@ -109,6 +109,15 @@ static const struct {
 	{",protect", -ENOENT, false, false, ""},
 };
 
+/* A context that is guarded as the environment says. */
+static struct zcreq_context *environments_context(struct counting *memory)
+{
+	struct zcreq_context *context = counting_context(memory, 0);
+
+	ck_assert_int_eq(zcreq_guard_attach(context, NULL), 0);
+	return context;
+}
+
 static const struct sigaction *action_of(struct sigaction *now)
 {
 	ck_assert_int_eq(sigaction(SIGSEGV, NULL, now), 0);
@@ -125,7 +134,7 @@ START_TEST(the_environment_asks_for_a_guard)
 	action_of(&before);
 	ck_assert_int_eq(setenv("ZCREQ_GUARD", environments[_i].words, 1), 0);
 	listen_to_stderr();
-	context = counting_context(&memory, 0);
+	context = environments_context(&memory);
 	ck_assert_int_eq(zcreq_guard_reports(context), environments[_i].reports);
 	ck_assert((action_of(&now)->sa_sigaction != before.sa_sigaction) ==
 		  environments[_i].protects);
@@ -143,13 +152,13 @@ START_TEST(without_the_environment_there_is_no_guard)
 	struct zcreq_context *context;
 
 	ck_assert_int_eq(unsetenv("ZCREQ_GUARD"), 0);
-	context = counting_context(&memory, 0);
+	context = environments_context(&memory);
 	ck_assert_int_eq(zcreq_guard_reports(context), -ENOENT);
 	counting_end(&memory, context);
 }
 END_TEST
 
-/* Options come first, and a report ends the program unless it is to go on. */
+/* A report ends the program unless it is to go on. */
 START_TEST(the_environments_guard_does_what_its_words_say)
 {
 	struct heard heard = {0};
@@ -157,7 +166,7 @@ START_TEST(the_environments_guard_does_what_its_words_say)
 	open_scene(0);
 	close_scene();
 	ck_assert_int_eq(setenv("ZCREQ_GUARD", environments[_i].words, 1), 0);
-	scene.context = counting_context(&scene.memory, 0);
+	scene.context = environments_context(&scene.memory);
 	scene.conn = stub_open(&scene.stub, scene.context, NULL, NULL);
 	send_and_finish(&heard, scene.buffer + 1, 100);
 	poke(scene.buffer + 1);
@@ -173,37 +182,116 @@ END_TEST
 START_TEST(bad_options_are_refused)
 {
 	struct zcreq_guard_options guard = {.size = sizeof(guard), .flags = 4};
-	struct zcreq_context_options options = {.size = sizeof(options), .guard = &guard};
-	struct zcreq_context *context;
+	struct counting memory;
+	struct zcreq_context *context = counting_context(&memory, 0);
 
-	ck_assert_int_eq(zcreq_context_new(&options, &context), -EINVAL);
+	ck_assert_int_eq(zcreq_guard_attach(context, &guard), -EINVAL);
 	guard.flags = 0;
 	guard.size = 1;
-	ck_assert_int_eq(zcreq_context_new(&options, &context), -EINVAL);
+	ck_assert_int_eq(zcreq_guard_attach(context, &guard), -EINVAL);
+	guard.size = sizeof(guard);
+	ck_assert_int_eq(zcreq_guard_attach(NULL, &guard), -EINVAL);
+	ck_assert_int_eq(zcreq_guard_attach(NULL, NULL), -EINVAL);
 	ck_assert_int_eq(zcreq_guard_reports(NULL), -EINVAL);
+	ck_assert_int_eq(zcreq_guard_reports(context), -ENOENT);
+	counting_end(&memory, context);
+}
+END_TEST
+
+/* Of a newer library: what this one does not know has to be zero. */
+START_TEST(options_of_a_newer_library)
+{
+	struct {
+		struct zcreq_guard_options guard;
+		uint64_t later;
+	} options = {.guard.size = sizeof(options), .later = 1};
+	struct counting memory;
+	struct zcreq_context *context = counting_context(&memory, 0);
+
+	ck_assert_int_eq(zcreq_guard_attach(context, &options.guard), -E2BIG);
+	options.later = 0;
+	ck_assert_int_eq(zcreq_guard_attach(context, &options.guard), 0);
+	ck_assert_int_eq(zcreq_guard_reports(context), 0);
+	counting_end(&memory, context);
+}
+END_TEST
+
+/* What a second guard asks for is not looked at, the environment's neither. */
+START_TEST(a_context_has_one_guard)
+{
+	static const struct zcreq_guard_options second = {
+		.size = sizeof(second), .flags = ZCREQ_GUARD_PROTECT,
+	};
+	struct sigaction before, now;
+
+	open_scene(0);
+	action_of(&before);
+	ck_assert_int_eq(setenv("ZCREQ_GUARD", "protect", 1), 0);
+	ck_assert_int_eq(zcreq_guard_attach(scene.context, &second), -EALREADY);
+	ck_assert_int_eq(zcreq_guard_attach(scene.context, NULL), -EALREADY);
+	ck_assert(action_of(&now)->sa_sigaction == before.sa_sigaction);
+	ck_assert_int_eq(unsetenv("ZCREQ_GUARD"), 0);
+	ck_assert_int_eq(zcreq_guard_attach(scene.context, NULL), 0); /* nothing is asked for */
+	close_scene();
+}
+END_TEST
+
+/* It would know a part of what is in flight only. */
+START_TEST(a_context_with_connections_gets_no_guard)
+{
+	static const struct zcreq_guard_options guard = {.size = sizeof(guard)};
+	struct counting memory;
+	struct zcreq_context *context = counting_context(&memory, 0);
+	struct stub stub;
+	struct zcreq_conn *conn;
+
+	stub_init(&stub);
+	conn = stub_open(&stub, context, NULL, NULL);
+	ck_assert_int_eq(zcreq_guard_attach(context, &guard), -EBUSY);
+	ck_assert_int_eq(zcreq_guard_reports(context), -ENOENT);
+	zcreq_conn_free(conn);
+	zcreq_dispatch(context);
+	ck_assert_int_eq(zcreq_guard_attach(context, &guard), 0);
+	counting_end(&memory, context);
 }
 END_TEST
 
 /* ---- no memory ---- */
 
-START_TEST(without_memory_there_is_no_context)
+/* Makes a guarded context, of which the @n-th allocation fails: it, or an error. */
+static int make_guarded(struct counting *memory, unsigned n, struct zcreq_context **context)
 {
-	const struct zcreq_guard_options guard = {
+	static const struct zcreq_guard_options guard = {
 		.size = sizeof(guard), .flags = ZCREQ_GUARD_PROTECT,
 	};
-	struct counting memory;
 	const struct zcreq_context_options options = {
-		.size = sizeof(options), .allocator = &memory.allocator, .guard = &guard,
+		.size = sizeof(options), .allocator = &memory->allocator,
 	};
+	int ret;
+
+	counting_init(memory);
+	memory->fail_at = n;
+	ret = zcreq_context_new(&options, context);
+	if (ret)
+		return ret;
+	ret = zcreq_guard_attach(*context, &guard);
+	if (ret) {
+		ck_assert_int_eq(zcreq_guard_reports(*context), -ENOENT);
+		ck_assert_int_eq(zcreq_context_free(*context), 0);
+	}
+	return ret;
+}
+
+START_TEST(without_memory_there_is_no_context)
+{
+	struct counting memory;
 	struct zcreq_context *context = NULL;
 	struct sigaction before, now;
 	int ret = -ENOMEM;
 
 	action_of(&before);
 	for (unsigned n = 1; ret; n++) {
-		counting_init(&memory);
-		memory.fail_at = n;
-		ret = zcreq_context_new(&options, &context);
+		ret = make_guarded(&memory, n, &context);
 		if (ret) {
 			ck_assert_int_eq(ret, -ENOMEM);
 			ck_assert_int_eq(memory.live, 0);
@@ -293,6 +381,9 @@ int main(void)
 	suite_add_tcase(s, environment);
 
 	tcase_add_test(options, bad_options_are_refused);
+	tcase_add_test(options, options_of_a_newer_library);
+	tcase_add_test(options, a_context_has_one_guard);
+	tcase_add_test(options, a_context_with_connections_gets_no_guard);
 	suite_add_tcase(s, options);
 
 	tcase_add_test(memory, without_memory_there_is_no_context);

@@ -156,24 +156,26 @@ START_TEST(a_guard_that_cannot_work_is_refused)
 		.size = sizeof(guard), .flags = ZCREQ_GUARD_PROTECT | ZCREQ_GUARD_CONTINUE,
 	};
 	const struct zcreq_context_options options = {
-		.size = sizeof(options), .allocator = &scene.memory.allocator, .guard = &guard,
+		.size = sizeof(options), .allocator = &scene.memory.allocator,
 	};
 	struct zcreq_context *context = NULL;
 	struct sigaction before, now;
+	long live;
 
 	counting_init(&scene.memory);
+	ck_assert_int_eq(zcreq_context_new(&options, &context), 0);
 	ck_assert_int_eq(sigaction(SIGSEGV, NULL, &before), 0);
+	live = scene.memory.live;
 	let_fail(rows[_i].call, rows[_i].error);
 	errno = EDOM;
-	ck_assert_int_eq(zcreq_context_new(&options, &context), -rows[_i].error);
+	ck_assert_int_eq(zcreq_guard_attach(context, &guard), -rows[_i].error);
 	ck_assert_int_eq(errno, EDOM);
-	ck_assert_ptr_null(context);
-	ck_assert_int_eq(scene.memory.live, 0);
+	ck_assert_int_eq(zcreq_guard_reports(context), -ENOENT);
+	ck_assert_int_eq(scene.memory.live, live);
 	guard.flags = 0;
-	ck_assert_int_eq(zcreq_context_new(&options, &context),
+	ck_assert_int_eq(zcreq_guard_attach(context, &guard),
 			 rows[_i].protecting ? 0 : -rows[_i].error);
-	if (context)
-		ck_assert_int_eq(zcreq_context_free(context), 0);
+	counting_end(&scene.memory, context);
 	recover();
 	ck_assert_int_eq(sigaction(SIGSEGV, NULL, &now), 0);
 	ck_assert(now.sa_sigaction == before.sa_sigaction);

@@ -35,11 +35,11 @@ static struct zcreq_context *context_with(unsigned flags,
 	const struct zcreq_context_options options = {
 		.size = sizeof(options),
 		.allocator = &scene.memory.allocator,
-		.guard = &guard,
 	};
 	struct zcreq_context *context = NULL;
 
 	ck_assert_int_eq(zcreq_context_new(&options, &context), 0);
+	ck_assert_int_eq(zcreq_guard_attach(context, &guard), 0);
 	return context;
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <zcreq/guard.h>
 #include <zcreq/zcreq.h>
 
 #include "support/counting.h"

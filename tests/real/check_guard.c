@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <zcreq/guard.h>
+
 #include "real/sender.h"
 #include "real/load.h"
 #include "real/real.h"
@@ -36,9 +38,9 @@ static void open_guarded(int protect)
 		.flags = ZCREQ_GUARD_CONTINUE | (protect ? ZCREQ_GUARD_PROTECT : 0),
 		.report = note,
 	};
-	const struct zcreq_context_options options = {.size = sizeof(options), .guard = &guard};
 
-	load_init_with(&load, ARENA_BYTES, &options);
+	load_init_with(&load, ARENA_BYTES, NULL);
+	ck_ok(zcreq_guard_attach(load.context, &guard));
 	load_connect(&load, &unread, NULL);
 }
 

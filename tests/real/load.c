@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <zcreq/guard.h>
+
 #include "real/sender.h"
 #include "real/real.h"
 
@@ -163,6 +165,7 @@ void load_init_with(struct load *load, size_t arena_bytes,
 void load_init(struct load *load, size_t arena_bytes)
 {
 	load_init_with(load, arena_bytes, NULL);
+	ck_ok(zcreq_guard_attach(load->context, NULL)); /* if ZCREQ_GUARD asks for it */
 }
 
 void load_open(struct load *load, const struct zcreq_stream_options *options)

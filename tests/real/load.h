@@ -79,7 +79,8 @@ static inline uint8_t load_byte(uint64_t n)
 	return (n * 0x9e3779b97f4a7c15u >> 57) & 0x7f;
 }
 
-/* A network, a context and memory for @arena_bytes of stream. */
+/* A network, a context and memory for @arena_bytes of stream; guarded, if the run asks
+ * for it by ZCREQ_GUARD. The other takes options, and is not. */
 void load_init(struct load *load, size_t arena_bytes);
 void load_init_with(struct load *load, size_t arena_bytes,
 		    const struct zcreq_context_options *options);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * guarded.h - what a context and its streams tell a guard, if there is one
+ *
+ * A guard watches memory in flight and descriptors. It takes a signal handler, a lock
+ * and an environment variable, which no program should get that has not asked for them;
+ * so it is a library of its own, libzcreq-guard, and all that is left here is a table of
+ * functions that is NULL by default. A way without a guard is one comparison long.
+ *
+ * The table is between these two libraries only, and both have to be of one version.
+ * Its functions take plain values: neither library knows a struct of the other's.
+ * Nothing here decides what a finding is; a guard that ends the program does so itself.
+ */
+#ifndef ZCREQ_LIB_GUARDED_H
+#define ZCREQ_LIB_GUARDED_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <zcreq/conn.h>
+#include <zcreq/context.h>
+#include <zcreq/request.h>
+
+/* All are called on the context's thread, and none may call the library. */
+struct zcreq_guard_hooks {
+	/* Makes the guard of one context, as the caller of zcreq_guard_set() says in
+	 * @how: 0 and @guard written, or an error. @allocator lives as long as it. */
+	int (*make)(const struct zcreq_allocator *allocator, const void *how, void **guard);
+
+	/* The context goes, with nothing left in flight. */
+	void (*free)(void *guard);
+
+	/* A request's send was queued on a descriptor, the @number-th of its connection.
+	 * Returns its entry in the guard's own book, or 0: then nobody asks for its end. */
+	uint32_t (*send)(void *guard, struct zcreq_conn *conn, zcreq_id id, int fd,
+			 const struct iovec *iov, uint32_t iovcnt, uint32_t number);
+
+	/* The end of that send, before its owner can hear of it. */
+	void (*send_gone)(void *guard, uint32_t entry);
+
+	/* A stream was opened on a descriptor of the kernel's: what the next two are given,
+	 * or NULL, and they are not called. */
+	void *(*open)(void *guard, struct zcreq_conn *conn, int fd);
+
+	/* The descriptor is about to be used; so many bytes are queued or in flight. */
+	void (*look)(void *watched, uint64_t held_bytes);
+
+	/* The stream is about to close it. */
+	void (*close)(void *watched);
+};
+
+#pragma GCC visibility push(default)
+
+/*
+ * Gives the context a guard, from now to its end; @version is the ZCREQ_VERSION that the
+ * caller was compiled with, @hooks stays. What it does is what make() does, or
+ * -ENOTSUP   the caller is of another version,
+ * -EALREADY  the context has a guard,
+ * -EBUSY     it has connections, of which the guard would know only a part.
+ */
+int zcreq_guard_set(struct zcreq_context *context, const char *version,
+		    const struct zcreq_guard_hooks *hooks, const void *how);
+
+/* What make() wrote; NULL: there is no guard. */
+void *zcreq_guard_of(const struct zcreq_context *context);
+
+#pragma GCC visibility pop
+
+#endif
