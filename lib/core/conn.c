@@ -125,24 +125,17 @@ static void bare_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats)
 	(void)stats;
 }
 
-static void bare_explain(const struct zcreq_conn *conn, struct zcreq_text *text)
-{
-	(void)conn;
-	(void)text;
-}
-
 static void bare_close(struct zcreq_conn *conn)
 {
 	(void)conn;
 }
 
-/* It has no sends, so nobody withdraws any or asks about them. */
+/* It has no sends, so nobody withdraws any. */
 static const struct zcreq_transport bare_transport = {
 	.abort = bare_abort,
 	.idle = bare_idle,
 	.timers = bare_timers,
 	.stats = bare_stats,
-	.explain = bare_explain,
 	.close = bare_close,
 };
 

@@ -28,7 +28,6 @@
 struct zcreq_guard_hooks;
 struct zcreq_message;
 struct zcreq_threads;
-struct zcreq_text;
 struct zcreq_trace_header;
 
 /* The mailbox of a request or a connection: callbacks that are due, in the order
@@ -101,10 +100,6 @@ struct zcreq_transport {
 	uint64_t (*timers)(struct zcreq_conn *conn, uint64_t now_ns);
 	/* Adds what can be told by looking. */
 	void (*stats)(const struct zcreq_conn *conn, struct zcreq_stats *stats);
-	/* In words: the connection, a request's sends, and what these wait for. */
-	void (*explain)(const struct zcreq_conn *conn, struct zcreq_text *text);
-	void (*explain_sends)(const struct zcreq_request *request, struct zcreq_text *text);
-	void (*explain_waits)(const struct zcreq_request *request, struct zcreq_text *text);
 	/* The connection is closed: give everything back but the memory of conn. */
 	void (*close)(struct zcreq_conn *conn);
 };

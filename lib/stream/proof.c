@@ -143,7 +143,7 @@ int zcreq_stream_reap(struct zcreq_stream *stream)
 	int most = (int)stream->ids.pending + FOREIGN_AT_ONCE, messages = 0, ret;
 	struct claims claims;
 
-	zcreq_stream_look(stream);
+	zcreq_stream_guard(stream);
 	if (stream->sending.ops && stream->sending.ops->reap)
 		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
 	/* its last proof may have ended a drain: nobody hears of messages any more */

@@ -127,7 +127,7 @@ void zcreq_stream_flush(struct zcreq_stream *stream)
 
 	if (!zcreq_conn_sends(&stream->conn) || zcreq_stream_put_off(stream))
 		return;
-	zcreq_stream_look(stream);
+	zcreq_stream_guard(stream);
 	if (stream->sending.ops) {
 		zcreq_sender_flush(stream);
 		return;

@@ -11,7 +11,6 @@
 #include <netinet/in.h>
 
 #include "stream/stream.h"
-#include "explain/explain.h"
 #include "base/options.h"
 #include "stream/socket.h"
 #include "core/points.h"
@@ -295,7 +294,7 @@ static void stream_close(struct zcreq_conn *conn)
 	if (stream->sending.ops && stream->sending.ops->closed)
 		stream->sending.ops->closed(conn, stream->sending.arg);
 	if (stream->guarded) {
-		zcreq_stream_look(stream);
+		zcreq_stream_guard(stream);
 		stream->conn.context->guard_hooks->close(stream->guarded);
 		stream->guarded = NULL;
 	}
@@ -311,8 +310,5 @@ const struct zcreq_transport zcreq_stream_transport = {
 	.idle = stream_idle,
 	.timers = stream_timers,
 	.stats = stream_stats,
-	.explain = zcreq_stream_explain,
-	.explain_sends = zcreq_stream_explain_sends,
-	.explain_waits = zcreq_stream_explain_waits,
 	.close = stream_close,
 };

@@ -165,7 +165,7 @@ static inline bool zcreq_stream_put_off(const struct zcreq_stream *stream)
 }
 
 /* The descriptor is about to be used: is it still ours? */
-static inline void zcreq_stream_look(const struct zcreq_stream *stream)
+static inline void zcreq_stream_guard(const struct zcreq_stream *stream)
 {
 	if (__builtin_expect(stream->guarded != NULL, 0))
 		stream->conn.context->guard_hooks->look(stream->guarded,

@@ -2,28 +2,28 @@
 /*
  * check_text.c - strings of anybody's in JSON, and how long things take
  *
- * What else text.h writes is tested with the stories of check_explain.
+ * What else the renderers write is tested with the stories of check_explain.
  */
 #include "support/suite.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "explain/text.h"
+#include "explain/render.h"
 #include "support/wellformed.h"
 
 START_TEST(any_string_is_wellformed)
 {
 	const char string[] = {(char)(_i + 1), '\0'};
 	char said[16], expected[16] = "\"?\"";
-	struct zcreq_text t = {.text = said, .size = sizeof(said), .format = ZCREQ_JSON};
+	struct zcreq_writer w = {.text = said, .size = sizeof(said)};
 
 	if (string[0] == '"' || string[0] == '\\')
 		snprintf(expected, sizeof(expected), "\"\\%c\"", string[0]);
 	else if (string[0] >= 32 && string[0] < 127)
 		snprintf(expected, sizeof(expected), "\"%c\"", string[0]);
-	zcreq_text_string(&t, string);
-	ck_assert_int_eq(zcreq_text_end(&t), (int)strlen(expected));
+	zcreq_json_string(&w, string);
+	ck_assert_int_eq(zcreq_writer_end(&w, "{}"), (int)strlen(expected));
 	ck_assert_str_eq(said, expected);
 	ck_assert(wellformed_json(said, strlen(said)));
 }
@@ -39,14 +39,14 @@ START_TEST(durations_have_the_unit_that_people_would_use)
 		{99999, "99.9 s"}, {100000, "1 min"}, {3600000, "60 min"},
 	};
 	char said[32], number[32];
-	struct zcreq_text t = {.text = said, .size = sizeof(said), .format = ZCREQ_TEXT};
+	struct zcreq_writer w = {.text = said, .size = sizeof(said)};
 
-	zcreq_text_duration(&t, rows[_i].ms * 1000000 + 999999);
-	zcreq_text_end(&t);
+	zcreq_text_duration(&w, rows[_i].ms * 1000000 + 999999);
+	zcreq_writer_end(&w, NULL);
 	ck_assert_str_eq(said, rows[_i].words);
-	t = (struct zcreq_text){.text = said, .size = sizeof(said), .format = ZCREQ_JSON};
-	zcreq_text_duration(&t, rows[_i].ms * 1000000 + 999999);
-	zcreq_text_end(&t);
+	w.len = 0;
+	zcreq_json_ms(&w, rows[_i].ms * 1000000 + 999999);
+	zcreq_writer_end(&w, NULL);
 	snprintf(number, sizeof(number), "%u", (unsigned)rows[_i].ms);
 	ck_assert_str_eq(said, number);
 }

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * facts.c - what the core knows of requests, connections and contexts
+ *
+ * This is also the only file that asks the dynamic linker (dladdr), for the place at
+ * which a hold was taken.
+ */
+#include "explain/facts.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+	[ZCREQ_STATE_OPEN] = "open",
+	[ZCREQ_STATE_FINISHED] = "finished",
+	[ZCREQ_STATE_ABORTING] = "aborting",
+	[ZCREQ_STATE_ABORTED_FINISHED] = "aborted-finished",
+	[ZCREQ_STATE_QUARANTINED] = "quarantined",
+	[ZCREQ_STATE_DONE] = "done",
+};
+
+static const char *const conn_state_names[] = {
+	[ZCREQ_CONN_OPEN] = "open",
+	[ZCREQ_CONN_DRAINING] = "draining",
+	[ZCREQ_CONN_ABORTING] = "aborting",
+	[ZCREQ_CONN_QUARANTINED] = "quarantined",
+	[ZCREQ_CONN_CLOSED] = "closed",
+};
+
+/* ---- a request ---- */
+
+static struct zcreq_hold_facts look_at_hold(const struct zcreq_context *context,
+					    const struct zcreq_hold_slot *hold)
+{
+	struct zcreq_hold_facts facts = {
+		.handle = zcreq_slot_bits(&hold->slot),
+		.age_ns = zcreq_facts_age_ns(context, hold->slot.since),
+		.taken_at = (uintptr_t)hold->taker,
+	};
+	const char *slash;
+	Dl_info info;
+
+	if (!dladdr(hold->taker, &info))
+		return facts;
+	slash = strrchr(info.dli_fname, '/');
+	facts.taken_in = slash ? slash + 1 : info.dli_fname;
+	facts.taken_at -= (uintptr_t)info.dli_fbase;
+	facts.taken_by = info.dli_sname;
+	return facts;
+}
+
+/* The holds of a request: the table of all is gone through, since nobody keeps lists. */
+static void look_at_holds(const struct zcreq_request *request, struct zcreq_request_facts *facts)
+{
+	const struct zcreq_context *context = request->conn->context;
+	uint32_t wanted = request->holds < ZCREQ_FACTS_HOLDS ? request->holds : ZCREQ_FACTS_HOLDS;
+
+	for (uint32_t i = 0; i < context->holds.made && facts->holds_seen < wanted; i++) {
+		const struct zcreq_hold_slot *hold = (const struct zcreq_hold_slot *)zcreq_slots_at(
+			&context->holds, i, sizeof(*hold));
+
+		if (zcreq_slot_in_use(&hold->slot) && hold->request == request)
+			facts->holds[facts->holds_seen++] = look_at_hold(context, hold);
+	}
+}
+
+static void look_at_request(const struct zcreq_request *request, uint64_t unacked_bytes,
+			    struct zcreq_request_facts *facts)
+{
+	*facts = (struct zcreq_request_facts){
+		.handle = request->slot.bits,
+		.conn_number = request->conn->number,
+		.status = request->status,
+		.state = state_names[request->state],
+		.age_ns = zcreq_facts_age_ns(request->conn->context, request->slot.since),
+		.send_bytes = request->send_bytes,
+		.send_count = request->sends,
+		.hold_count = request->holds,
+		.quarantine_in_ns = ZCREQ_UNKNOWN,
+	};
+	look_at_holds(request, facts);
+	if (request->state == ZCREQ_STATE_DONE)
+		zcreq_facts_wait(facts, "zcreq_dispatch()");
+	if (request->state == ZCREQ_STATE_OPEN || request->state == ZCREQ_STATE_ABORTING)
+		zcreq_facts_wait(facts, "its owner's zcreq_finish()");
+	if (request->holds)
+		zcreq_facts_wait(facts, "the caller's zcreq_drop()");
+	if (request->sends)
+		zcreq_sends_look(request, unacked_bytes, facts);
+}
+
+void zcreq_request_look(const struct zcreq_request *request, struct zcreq_request_facts *facts)
+{
+	uint64_t unacked_bytes = ZCREQ_UNKNOWN;
+
+	if (request->sends) /* on a stream, then */
+		unacked_bytes = zcreq_peer_look(zcreq_stream_of(request->conn)).unacked_bytes;
+	look_at_request(request, unacked_bytes, facts);
+}
+
+/* ---- a connection ---- */
+
+void zcreq_conn_look(const struct zcreq_conn *conn, uint32_t most,
+		     struct zcreq_request_facts *requests, struct zcreq_conn_facts *facts)
+{
+	const struct zcreq_request *request;
+
+	*facts = (struct zcreq_conn_facts){
+		.number = conn->number,
+		.status = conn->status,
+		.state = conn_state_names[conn->state],
+		.request_count = conn->request_count,
+		.requests = requests,
+	};
+	if (zcreq_is_stream(conn))
+		facts->stream = zcreq_stream_look(zcreq_stream_of(conn));
+	TAILQ_FOREACH(request, &conn->requests, in_conn) {
+		if (facts->requests_seen == most)
+			break;
+		look_at_request(request, facts->stream.peer.unacked_bytes,
+				&requests[facts->requests_seen++]);
+	}
+}
+
+/* ---- a context ---- */
+
+/* Those with the oldest request first; without one they come last. */
+static bool is_older(const struct zcreq_conn *a, const struct zcreq_conn *b)
+{
+	const struct zcreq_request *first = TAILQ_FIRST(&a->requests);
+	const struct zcreq_request *second = TAILQ_FIRST(&b->requests);
+	uint32_t now = a->context->now;
+
+	if (!first || !second)
+		return first != NULL;
+	return now - first->slot.since > now - second->slot.since;
+}
+
+/* Puts it in its place among the oldest so far. */
+static uint32_t insert(const struct zcreq_conn *oldest[ZCREQ_FACTS_CONNS], uint32_t count,
+		       const struct zcreq_conn *conn)
+{
+	uint32_t at = count;
+
+	while (at && is_older(conn, oldest[at - 1]))
+		at--;
+	if (at == ZCREQ_FACTS_CONNS)
+		return count;
+	count += count < ZCREQ_FACTS_CONNS;
+	for (uint32_t i = count - 1; i > at; i--)
+		oldest[i] = oldest[i - 1];
+	oldest[at] = conn;
+	return count;
+}
+
+void zcreq_context_look(const struct zcreq_context *context, struct zcreq_context_facts *facts)
+{
+	const struct zcreq_conn *oldest[ZCREQ_FACTS_CONNS], *conn;
+	int ret = zcreq_context_stats(context, &facts->stats, sizeof(facts->stats));
+
+	zcreq_assert(ret == 0);
+	facts->conn_count = facts->conns_seen = 0;
+	TAILQ_FOREACH(conn, &context->conns, in_context) {
+		if (conn->state == ZCREQ_CONN_CLOSED)
+			continue;
+		facts->conns_seen = insert(oldest, facts->conns_seen, conn);
+		facts->conn_count++;
+	}
+	for (uint32_t i = 0; i < facts->conns_seen; i++)
+		zcreq_conn_look(oldest[i], ZCREQ_FACTS_REQUESTS_OF_CONTEXT, facts->requests[i],
+				&facts->conns[i]);
+}
