@@ -8,7 +8,7 @@
  *	send        send(2), which copies
  *	zerocopy    MSG_ZEROCOPY by hand: counts notifications, tracks nothing
  *	zcreq       the library, mode always: what its tracking costs
- *	traced      as zcreq, with every event in a ring and a clock for each turn
+ *	traced      as zcreq, with every event in a log and a clock for each turn
  *	auto        the library, mode auto: what a user gets
  *	send_zc     io_uring's SEND_ZC by hand
  *	uring       the library through a ring, mode always

@@ -2,9 +2,10 @@
 /**
  * trace.h - what happened, in the order in which it did
  *
- * A ring of events of one fixed size, in memory that the program gives. Off until
- * zcreq_trace_start(), and then a few nanoseconds for an event, plus what the
- * program's clock takes. The newest are kept.
+ * A log of events of one fixed size, in memory that the program gives. There is none
+ * until zcreq_trace_start(); then an event costs a few nanoseconds, plus what the
+ * program's clock takes. The newest are kept. A program that never calls it does not
+ * link the log.
  *
  * The memory begins with a header and is, at any moment, what zcreq_trace_dump()
  * writes: a program that maps a file and hands that in has its trace in the file
@@ -13,9 +14,10 @@
  *
  * With systemtap's sys/sdt.h at hand when the library was built, each event is also
  * a static probe, of provider "zcreq" and with the name in small letters (begin,
- * send, ...), with or without a ring. Its arguments are the members conn, subject,
+ * send, ...), with or without a log. Its arguments are the members conn, subject,
  * status, first and last. A probe that is attached takes effect with the next
- * zcreq_tick(). See doc/trace.md.
+ * zcreq_tick(). The probes' semaphore, which tracers raise, is the one global variable
+ * of the library. See doc/trace.md.
  */
 #ifndef ZCREQ_TRACE_H
 #define ZCREQ_TRACE_H
@@ -122,7 +124,7 @@ struct zcreq_trace_options {
 
 /**
  * zcreq_trace_start() - from now on every event is kept
- * @context:  without a ring
+ * @context:  without a log
  * @options:  required: it names the memory
  *
  * Ownership: the memory is the library's to write; anybody may read it.
@@ -131,7 +133,7 @@ struct zcreq_trace_options {
  * Errors:    -EINVAL    a NULL, memory that is not aligned or too small, or an options
  *                       size that no version had;
  *            -E2BIG     options of a newer library;
- *            -EALREADY  there is a ring.
+ *            -EALREADY  there is a log.
  * Source:    none.
  * Since:     0.1
  */
@@ -140,13 +142,13 @@ int zcreq_trace_start(struct zcreq_context *context, const struct zcreq_trace_op
 
 /**
  * zcreq_trace_stop() - no more events
- * @context:  with or without a ring
+ * @context:  with or without a log
  *
  * Ownership: the memory is the program's again, as it is.
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL  context is NULL;
- *            -ENOENT  there is no ring.
+ *            -ENOENT  there is no log.
  * Source:    none.
  * Since:     0.1
  */
@@ -154,17 +156,17 @@ int zcreq_trace_stop(struct zcreq_context *context);
 
 /**
  * zcreq_trace_dump() - write the trace out
- * @context:  with a ring
+ * @context:  with a log
  * @write:    takes @len bytes; 0, or a negative errno, which ends it
  * @arg:      handed to @write
  *
- * The header and what is in use of the ring, in a few calls. Goes on tracing.
+ * The header and the events that are kept, in a few calls. The log goes on.
  *
  * Ownership: the bytes are lent during each call.
  * Callback:  @write, from inside this call: it must not call the library.
  * Thread:    the context's.
  * Errors:    -EINVAL  a NULL;
- *            -ENOENT  there is no ring; and what write returned.
+ *            -ENOENT  there is no log; and what write returned.
  * Source:    none.
  * Since:     0.1
  */
@@ -174,7 +176,7 @@ int zcreq_trace_dump(const struct zcreq_context *context,
 
 /**
  * zcreq_trace_mark() - an event of the program's own
- * @context:  with or without a ring: without one it does nothing
+ * @context:  with or without a log: without one only probes are told
  * @text:     the first 16 bytes are kept
  *
  * "link cut", "failover": what a reader of the trace wants to see among the rest.

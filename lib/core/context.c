@@ -150,8 +150,8 @@ uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns)
 		return ZCREQ_NEVER;
 	context->now_ns = now_ns;
 	context->now = zcreq_time(now_ns);
-	context->tracing = context->ring || zcreq_trace_probed();
-	context->reading_left = 0;
+	context->tracing = context->log.put || zcreq_trace_probed();
+	context->log.reading_left = 0;
 	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
 	run_timers(context, now_ns);
 	if (zcreq_dispatch(context) > 0)

@@ -28,6 +28,7 @@
 struct zcreq_guard_hooks;
 struct zcreq_message;
 struct zcreq_threads;
+struct zcreq_trace_event;
 struct zcreq_trace_header;
 
 /* The mailbox of a request or a connection: callbacks that are due, in the order
@@ -147,6 +148,17 @@ static inline uint32_t zcreq_time(uint64_t ns)
 	return (uint32_t)(ns >> ZCREQ_TIME_SHIFT);
 }
 
+/* Where events are kept: see log.c, which alone writes this, but for the tick. */
+struct zcreq_log {
+	/* The one way from the points at which events are told to the log. NULL: there is
+	 * no log, and a program that never starts one does not link its code. */
+	void (*put)(struct zcreq_context *context, const struct zcreq_trace_event *event);
+	struct zcreq_trace_header *header; /* the program's memory; events follow it */
+	uint64_t (*clock_ns)(void);        /* of events; NULL: now_ns */
+	uint64_t read_ns;                  /* when it was last read */
+	uint32_t reading_left;             /* events that this will do for */
+};
+
 struct zcreq_context {
 	struct zcreq_slots requests;
 	struct zcreq_slots holds;
@@ -159,11 +171,8 @@ struct zcreq_context {
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
 	uint64_t now_ns;                /* at the last tick; 0: there was none */
 	uint32_t now;                   /* the same, as zcreq_time() */
-	bool tracing;                   /* into a ring, or a probe is attached: see trace.h */
-	struct zcreq_trace_header *ring; /* NULL: none */
-	uint64_t (*clock_ns)(void);     /* of events; NULL: now_ns */
-	uint64_t read_ns;               /* when it was last read */
-	uint32_t reading_left;          /* events that this will do for */
+	bool tracing;                   /* there is a log, or a probe is attached: see points.h */
+	struct zcreq_log log;
 	uint32_t dispatch_depth;
 	uint32_t conn_number;           /* of the next connection */
 	uint32_t disconnects_left;      /* before the next tick */

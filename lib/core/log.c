@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace.c - the ring of events: where they go, and how they get out
+ * log.c - the log of events: where they are kept, and how they get out
  *
- * The ring and its header are written in the form in which they are dumped, so that
- * nothing has to be translated at a bad moment, and the memory of a program that
- * crashed is as good as a dump. An event is complete before it is counted.
+ * A header and a fifo of events in the program's memory, both in the form in which they
+ * are dumped, so that nothing has to be translated at a bad moment, and the memory of a
+ * program that crashed is as good as a dump. An event is complete before it is counted.
+ *
+ * The points at which events are told (points.h) do not know this file. They look at one
+ * hook in the context, which zcreq_trace_start() sets, and so only a program that calls
+ * it links any of this.
  */
 #include "core/points.h"
 
@@ -13,9 +17,9 @@
 _Static_assert(sizeof(struct zcreq_trace_event) == 32, "the format of a dump");
 _Static_assert(sizeof(struct zcreq_trace_header) == 64, "the format of a dump");
 
-static struct zcreq_trace_event *events_of(struct zcreq_trace_header *ring)
+static struct zcreq_trace_event *events_of(struct zcreq_trace_header *header)
 {
-	return (struct zcreq_trace_event *)(ring + 1);
+	return (struct zcreq_trace_event *)(header + 1);
 }
 
 /* Events for which one reading of the clock will do. */
@@ -26,7 +30,7 @@ static struct zcreq_trace_event *events_of(struct zcreq_trace_header *ring)
  * clock, which takes longer than all the rest. What the kernel has part in has its own,
  * and so has the first after a tick, since a program sleeps after ticks.
  */
-static bool shares_reading(enum zcreq_trace_kind kind)
+static bool shares_reading(unsigned kind)
 {
 	const uint32_t many = 1u << ZCREQ_TRACE_BEGIN | 1u << ZCREQ_TRACE_SEND |
 			      1u << ZCREQ_TRACE_TAKE | 1u << ZCREQ_TRACE_DROP |
@@ -36,36 +40,31 @@ static bool shares_reading(enum zcreq_trace_kind kind)
 	return many >> kind & 1;
 }
 
-static uint64_t event_time(struct zcreq_context *context, enum zcreq_trace_kind kind)
+static uint64_t event_time(struct zcreq_context *context, unsigned kind)
 {
-	if (!context->clock_ns)
+	struct zcreq_log *log = &context->log;
+
+	if (!log->clock_ns)
 		return context->now_ns;
-	if (!context->reading_left || !shares_reading(kind)) {
-		context->read_ns = context->clock_ns();
-		context->reading_left = READING_MOST;
+	if (!log->reading_left || !shares_reading(kind)) {
+		log->read_ns = log->clock_ns();
+		log->reading_left = READING_MOST;
 	}
-	context->reading_left--;
-	return context->read_ns;
+	log->reading_left--;
+	return log->read_ns;
 }
 
-void zcreq_trace_put(struct zcreq_context *context, enum zcreq_trace_kind kind, uint32_t conn,
-		     uint64_t subject, int status, uint32_t first, uint32_t last)
+/* The hook: keeps an event, whose time is not known yet. */
+static void put(struct zcreq_context *context, const struct zcreq_trace_event *event)
 {
-	struct zcreq_trace_header *ring = context->ring;
+	struct zcreq_trace_header *header = context->log.header;
+	struct zcreq_trace_event *kept =
+		&events_of(header)[header->written & (header->capacity - 1)];
 
-	if (!ring)
-		return;
-	events_of(ring)[ring->written & (ring->capacity - 1)] = (struct zcreq_trace_event){
-		.time_ns = event_time(context, kind),
-		.subject = subject,
-		.conn = conn,
-		.kind = kind,
-		.status = (int16_t)status,
-		.first = first,
-		.last = last,
-	};
+	*kept = *event;
+	kept->time_ns = event_time(context, event->kind);
 	__atomic_signal_fence(__ATOMIC_RELEASE);
-	ring->written++;
+	header->written++;
 }
 
 int zcreq_trace_start(struct zcreq_context *context, const struct zcreq_trace_options *options)
@@ -83,14 +82,18 @@ int zcreq_trace_start(struct zcreq_context *context, const struct zcreq_trace_op
 		return ret;
 	if (!o.memory || (uintptr_t)o.memory % 8 || o.memory_bytes < least)
 		return -EINVAL;
-	if (context->ring)
+	if (context->log.put)
 		return -EALREADY;
 	room = (o.memory_bytes - sizeof(struct zcreq_trace_header)) /
 	       sizeof(struct zcreq_trace_event);
 	while (capacity <= room / 2)
 		capacity *= 2;
-	context->ring = o.memory;
-	*context->ring = (struct zcreq_trace_header){
+	context->log = (struct zcreq_log){
+		.put = put,
+		.header = o.memory,
+		.clock_ns = o.clock_ns,
+	};
+	*context->log.header = (struct zcreq_trace_header){
 		.magic = ZCREQ_TRACE_MAGIC,
 		.byte_order = ZCREQ_TRACE_BYTE_ORDER,
 		.version = ZCREQ_TRACE_VERSION,
@@ -98,8 +101,6 @@ int zcreq_trace_start(struct zcreq_context *context, const struct zcreq_trace_op
 		.event_bytes = sizeof(struct zcreq_trace_event),
 		.capacity = capacity,
 	};
-	context->clock_ns = o.clock_ns;
-	context->reading_left = 0;
 	context->tracing = true;
 	return 0;
 }
@@ -108,9 +109,9 @@ int zcreq_trace_stop(struct zcreq_context *context)
 {
 	if (!context)
 		return -EINVAL;
-	if (!context->ring)
+	if (!context->log.put)
 		return -ENOENT;
-	context->ring = NULL;
+	context->log = (struct zcreq_log){.put = NULL};
 	context->tracing = zcreq_trace_probed();
 	return 0;
 }
@@ -118,18 +119,18 @@ int zcreq_trace_stop(struct zcreq_context *context)
 int zcreq_trace_dump(const struct zcreq_context *context,
 		     int (*write)(const void *bytes, size_t len, void *arg), void *arg)
 {
-	struct zcreq_trace_header *ring;
+	struct zcreq_trace_header *header;
 	uint64_t used;
 	int ret;
 
 	if (!context || !write)
 		return -EINVAL;
-	ring = context->ring;
-	if (!ring)
+	if (!context->log.put)
 		return -ENOENT;
-	used = ring->written < ring->capacity ? ring->written : ring->capacity;
-	ret = write(ring, sizeof(*ring), arg);
+	header = context->log.header;
+	used = header->written < header->capacity ? header->written : header->capacity;
+	ret = write(header, sizeof(*header), arg);
 	if (ret >= 0 && used)
-		ret = write(events_of(ring), used * sizeof(struct zcreq_trace_event), arg);
+		ret = write(events_of(header), used * sizeof(struct zcreq_trace_event), arg);
 	return ret < 0 ? ret : 0;
 }

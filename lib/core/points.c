@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_points.c - what each event says, to the probe of its name and to the ring
+ * points.c - what each event says, to the probe of its name and to the log
  */
 #include <string.h>
 
-#include "stream/stream.h"
 #include "core/points.h"
 
 #ifdef ZCREQ_USDT
 #define _SDT_HAS_SEMAPHORES 1
 #include <sys/sdt.h>
 
-/* All probes have one semaphore, under the name that each of them has for it. */
+/* All probes have one semaphore, under the name that each of them has for it. It is for
+ * tracers to write and for the library to read, and has to be a global to be found. */
 unsigned short zcreq_open_semaphore __attribute__((section(".probes"), visibility("hidden")));
 
 #define PROBE(name, ...) \
@@ -58,11 +58,28 @@ bool zcreq_trace_probed(void)
 }
 #endif
 
+static ZCREQ_COLD void keep(struct zcreq_context *context, enum zcreq_trace_kind kind,
+			    uint32_t conn, uint64_t subject, int status, uint32_t first,
+			    uint32_t last)
+{
+	const struct zcreq_trace_event event = {
+		.subject = subject,
+		.conn = conn,
+		.kind = (uint16_t)kind,
+		.status = (int16_t)status,
+		.first = first,
+		.last = last,
+	};
+
+	if (context->log.put)
+		context->log.put(context, &event);
+}
+
 /* Somebody listens. */
 #define TOLD(context, KIND, name, conn, subject, status, first, last) \
 	do { \
 		PROBE(name, conn, subject, status, first, last); \
-		zcreq_trace_put(context, ZCREQ_TRACE_##KIND, conn, subject, status, first, last); \
+		keep(context, ZCREQ_TRACE_##KIND, conn, subject, status, first, last); \
 	} while (0)
 
 #define REQUEST_TOLD(KIND, name, request, status, first, last) \
@@ -93,13 +110,9 @@ void zcreq_traced_begin(const struct zcreq_request *request)
 	REQUEST_TOLD(BEGIN, begin, request, 0, 0, 0);
 }
 
-void zcreq_traced_send(const struct zcreq_conn *conn)
+void zcreq_traced_send(const struct zcreq_request *request, uint32_t number, uint64_t bytes)
 {
-	const struct zcreq_sendq *queue = &zcreq_stream_of(conn)->queue;
-	const struct zcreq_send *send = zcreq_sendq_at(queue, queue->tail - 1);
-
-	REQUEST_TOLD(SEND, send, zcreq_send_request(send), 0, queue->tail - 1,
-		      in_32_bits(send->total_bytes));
+	REQUEST_TOLD(SEND, send, request, 0, number, in_32_bits(bytes));
 }
 
 void zcreq_traced_take(const struct zcreq_request *request)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace.h - the points at which something is told to a ring or to a probe
+ * points.h - the points at which an event is told, to the log and to probes
  *
  * One function for each event of zcreq/trace.h, to be called where the state changes.
  * On the way of every request that is one comparison with memory at hand, and a
@@ -8,11 +8,17 @@
  * a call is best the last of its function, so that nothing is saved for it. Elsewhere
  * it is a call.
  *
- * Probes are behind the same branch: their semaphore, which a tracer raises, is looked
- * at once in a tick and not at each point, so that nobody pays for them either.
+ * The log (log.c) is reached through one hook of the context, which is NULL until a
+ * program starts one. Probes are behind the same branch: their semaphore, which a tracer
+ * raises, is looked at once in a tick and not at each point, so that nobody pays for them
+ * either. It is the library's one global variable that changes, and only a tracer from
+ * outside the program changes it: probes are for any program that runs.
+ *
+ * A point is told what it needs in its arguments; it knows requests and connections and
+ * looks at nothing above them.
  */
-#ifndef ZCREQ_LIB_TRACE_H
-#define ZCREQ_LIB_TRACE_H
+#ifndef ZCREQ_LIB_POINTS_H
+#define ZCREQ_LIB_POINTS_H
 
 #include <zcreq/trace.h>
 
@@ -23,14 +29,11 @@
 /* Is anybody attached to a probe? */
 bool zcreq_trace_probed(void);
 
-/* trace.c: puts an event into the ring, if there is one. */
-ZCREQ_COLD void zcreq_trace_put(struct zcreq_context *context, enum zcreq_trace_kind kind,
-				uint32_t conn, uint64_t subject, int status, uint32_t first,
-				uint32_t last);
-
-/* trace_points.c: these are called when somebody listens; their names say "traced". */
+/* These are called when somebody listens; their names say "traced". */
 ZCREQ_COLD void zcreq_traced_begin(const struct zcreq_request *request);
-ZCREQ_COLD void zcreq_traced_send(const struct zcreq_conn *conn);
+/* for the stream, which asks whether anybody does before it looks for the arguments */
+ZCREQ_COLD void zcreq_traced_send(const struct zcreq_request *request, uint32_t number,
+				  uint64_t bytes);
 ZCREQ_COLD void zcreq_traced_take(const struct zcreq_request *request);
 ZCREQ_COLD void zcreq_traced_drop(const struct zcreq_request *request, int status);
 ZCREQ_COLD void zcreq_traced_finish(const struct zcreq_request *request);
@@ -51,12 +54,6 @@ ZCREQ_COLD void zcreq_traced_notified(const struct zcreq_conn *conn, uint32_t lo
 static inline void zcreq_trace_begin(const struct zcreq_request *request)
 {
 	ZCREQ_IF_TRACED(request->conn->context, zcreq_traced_begin(request));
-}
-
-/* the last in the queue of a stream */
-static inline void zcreq_trace_send(const struct zcreq_conn *conn)
-{
-	ZCREQ_IF_TRACED(conn->context, zcreq_traced_send(conn));
 }
 
 static inline void zcreq_trace_take(const struct zcreq_request *request)
@@ -98,7 +95,7 @@ static inline void zcreq_trace_notified(const struct zcreq_conn *conn, uint32_t 
 	ZCREQ_IF_TRACED(conn->context, zcreq_traced_notified(conn, lo, hi, copied));
 }
 
-/* trace_points.c: what happens now and then */
+/* What happens now and then. */
 void zcreq_trace_settled(const struct zcreq_request *request);
 void zcreq_trace_aborted(const struct zcreq_request *request, int status);
 void zcreq_trace_quarantined(const struct zcreq_request *request);

@@ -180,6 +180,16 @@ static void guard_send(struct zcreq_stream *stream, const struct zcreq_request *
 		context->guard, &stream->conn, id, stream->fd, iov, iovcnt, number);
 }
 
+/* Told of the last in the queue. It is looked up there, so that the way on which nobody
+ * listens keeps nothing at hand for those who might. */
+static ZCREQ_COLD void tell_send(const struct zcreq_sendq *queue)
+{
+	const uint32_t number = queue->tail - 1;
+	const struct zcreq_send *send = zcreq_sendq_at(queue, number);
+
+	zcreq_traced_send(zcreq_send_request(send), number, send->total_bytes);
+}
+
 int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, int iovcnt,
 	       unsigned flags)
 {
@@ -208,7 +218,7 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 	if (ret)
 		return ret;
 	queued(stream);
-	zcreq_trace_send(conn);
+	ZCREQ_IF_TRACED(conn->context, tell_send(&stream->queue));
 	if (__builtin_expect(conn->context->guard_hooks != NULL, 0))
 		guard_send(stream, request, iov, (uint32_t)iovcnt);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_trace.c - the ring of events: what is in it, in which order, and how it ends
+ * check_log.c - the log of events: what is in it, in which order, and how it ends
  *
  * Time is a counter that every look winds on.
  */
@@ -20,7 +20,7 @@
 #include "support/stub.h"
 
 #define EVENTS 64
-#define RING_BYTES (sizeof(struct zcreq_trace_header) + EVENTS * sizeof(struct zcreq_trace_event))
+#define LOG_BYTES (sizeof(struct zcreq_trace_header) + EVENTS * sizeof(struct zcreq_trace_event))
 
 static struct counting memory;
 static struct zcreq_context *context;
@@ -28,7 +28,7 @@ static struct stub stub;
 static struct zcreq_conn *conn;
 static struct heard heard[2];
 static char data[65536];
-static uint64_t ring[RING_BYTES / 8 + 100];
+static uint64_t log_memory[LOG_BYTES / 8 + 100];
 static uint64_t now_ns;
 
 static uint64_t wound_clock(void)
@@ -36,10 +36,10 @@ static uint64_t wound_clock(void)
 	return now_ns += 10;
 }
 
-static int start_with(void *ring_memory, size_t bytes, uint64_t (*clock_ns)(void))
+static int start_with(void *where, size_t bytes, uint64_t (*clock_ns)(void))
 {
 	const struct zcreq_trace_options o = {
-		.size = sizeof(o), .memory = ring_memory, .memory_bytes = bytes,
+		.size = sizeof(o), .memory = where, .memory_bytes = bytes,
 		.clock_ns = clock_ns,
 	};
 
@@ -48,12 +48,12 @@ static int start_with(void *ring_memory, size_t bytes, uint64_t (*clock_ns)(void
 
 static void start(void)
 {
-	ck_assert_int_eq(start_with(ring, RING_BYTES, wound_clock), 0);
+	ck_assert_int_eq(start_with(log_memory, LOG_BYTES, wound_clock), 0);
 }
 
 static const struct zcreq_trace_header *header(void)
 {
-	return (const struct zcreq_trace_header *)ring;
+	return (const struct zcreq_trace_header *)log_memory;
 }
 
 static const struct zcreq_trace_event *event(uint64_t n)
@@ -68,7 +68,7 @@ static void setup(void)
 	context = counting_context(&memory, 0);
 	stub_init(&stub);
 	memset(heard, 0, sizeof(heard));
-	memset(ring, 0xee, sizeof(ring));
+	memset(log_memory, 0xee, sizeof(log_memory));
 	conn = NULL;
 }
 
@@ -369,8 +369,8 @@ START_TEST(the_ring_wraps_and_keeps_the_newest)
 	ck_assert_uint_eq(header()->written, 3 * EVENTS + 5);
 	for (unsigned i = 2 * EVENTS + 5; i < 3 * EVENTS + 5; i++)
 		ck_assert_uint_eq(event(i)->time_ns, now_ns - 10 * (3 * EVENTS + 4 - i));
-	for (size_t i = RING_BYTES / 8; i < COUNT(ring); i++)
-		ck_assert_uint_eq(ring[i], 0xeeeeeeeeeeeeeeee);
+	for (size_t i = LOG_BYTES / 8; i < COUNT(log_memory); i++)
+		ck_assert_uint_eq(log_memory[i], 0xeeeeeeeeeeeeeeee);
 }
 END_TEST
 
@@ -379,11 +379,11 @@ START_TEST(any_size_of_memory_is_used_as_far_as_it_goes)
 {
 	const size_t least = 64 + ZCREQ_TRACE_LEAST * 32;
 
-	for (size_t bytes = 0; bytes <= sizeof(ring) - 8; bytes++) {
+	for (size_t bytes = 0; bytes <= sizeof(log_memory) - 8; bytes++) {
 		int ret;
 
-		memset(ring, 0xee, sizeof(ring));
-		ret = start_with(ring, bytes, NULL);
+		memset(log_memory, 0xee, sizeof(log_memory));
+		ret = start_with(log_memory, bytes, NULL);
 		CLAIM(ret == (bytes < least ? -EINVAL : 0));
 		if (ret)
 			continue;
@@ -391,7 +391,7 @@ START_TEST(any_size_of_memory_is_used_as_far_as_it_goes)
 		CLAIM(header()->capacity * 64 + 64 > bytes);
 		for (unsigned i = 0; i < header()->capacity + 3; i++)
 			zcreq_trace_mark(context, "m");
-		CLAIM(((uint8_t *)ring)[64 + header()->capacity * 32] == 0xee);
+		CLAIM(((uint8_t *)log_memory)[64 + header()->capacity * 32] == 0xee);
 		CLAIM(zcreq_trace_stop(context) == 0);
 	}
 }
@@ -399,7 +399,7 @@ END_TEST
 
 START_TEST(without_a_clock_it_is_the_time_of_the_tick)
 {
-	ck_assert_int_eq(start_with(ring, RING_BYTES, NULL), 0);
+	ck_assert_int_eq(start_with(log_memory, LOG_BYTES, NULL), 0);
 	zcreq_tick(context, 12345678);
 	zcreq_trace_mark(context, "m");
 	ck_assert_uint_eq(event(0)->time_ns, 12345678);
@@ -438,7 +438,7 @@ START_TEST(nothing_is_written_before_start_and_after_stop)
 {
 	open_stream();
 	sent(0);
-	ck_assert_uint_eq(ring[0], 0xeeeeeeeeeeeeeeee);
+	ck_assert_uint_eq(log_memory[0], 0xeeeeeeeeeeeeeeee);
 	start();
 	ck_assert_int_eq(zcreq_trace_stop(context), 0);
 	proven();
@@ -450,7 +450,7 @@ START_TEST(nothing_is_written_before_start_and_after_stop)
 END_TEST
 
 struct sink {
-	char bytes[2 * RING_BYTES];
+	char bytes[2 * LOG_BYTES];
 	size_t len;
 	unsigned calls, fail_at;
 };
@@ -479,7 +479,7 @@ START_TEST(a_dump_is_the_memory_as_far_as_it_is_used)
 		sink.len = 0;
 		ck_assert_int_eq(zcreq_trace_dump(context, take, &sink), 0);
 		ck_assert_uint_eq(sink.len, 64 + 32 * (i < EVENTS ? i + 1 : EVENTS));
-		ck_assert_int_eq(memcmp(sink.bytes, ring, sink.len), 0);
+		ck_assert_int_eq(memcmp(sink.bytes, log_memory, sink.len), 0);
 	}
 }
 END_TEST
@@ -511,9 +511,9 @@ START_TEST(a_tracer_that_attaches_is_noticed_by_the_next_tick)
 	ck_assert(!context->tracing);
 	zcreq_tick(context, 1);
 	ck_assert(context->tracing);
-	proven(); /* goes past the probes, and no ring is there to be written */
+	proven(); /* goes past the probes, and no log is there to be written */
 	ck_assert_uint_eq(heard[0].released, 1);
-	ck_assert_uint_eq(ring[0], 0xeeeeeeeeeeeeeeee);
+	ck_assert_uint_eq(log_memory[0], 0xeeeeeeeeeeeeeeee);
 	zcreq_open_semaphore = 0;
 	zcreq_tick(context, 2);
 	ck_assert(!context->tracing);
@@ -522,20 +522,22 @@ END_TEST
 
 START_TEST(wrong_uses_are_errors)
 {
-	struct zcreq_trace_options o = {.size = sizeof(o), .memory = ring, .memory_bytes = RING_BYTES};
+	struct zcreq_trace_options o = {
+		.size = sizeof(o), .memory = log_memory, .memory_bytes = LOG_BYTES,
+	};
 	static struct sink sink;
 
 	ck_assert_int_eq(zcreq_trace_start(NULL, &o), -EINVAL);
 	ck_assert_int_eq(zcreq_trace_start(context, NULL), -EINVAL);
-	ck_assert_int_eq(start_with(NULL, RING_BYTES, NULL), -EINVAL);
-	ck_assert_int_eq(start_with((char *)ring + 4, RING_BYTES, NULL), -EINVAL);
+	ck_assert_int_eq(start_with(NULL, LOG_BYTES, NULL), -EINVAL);
+	ck_assert_int_eq(start_with((char *)log_memory + 4, LOG_BYTES, NULL), -EINVAL);
 	o.size = sizeof(o) - 1;
 	ck_assert_int_eq(zcreq_trace_start(context, &o), -EINVAL);
 	ck_assert_int_eq(zcreq_trace_stop(NULL), -EINVAL);
 	ck_assert_int_eq(zcreq_trace_dump(context, take, &sink), -ENOENT);
 	ck_assert_int_eq(zcreq_trace_dump(NULL, take, &sink), -EINVAL);
 	start();
-	ck_assert_int_eq(start_with(ring, RING_BYTES, NULL), -EALREADY);
+	ck_assert_int_eq(start_with(log_memory, LOG_BYTES, NULL), -EALREADY);
 	ck_assert_int_eq(zcreq_trace_dump(context, NULL, &sink), -EINVAL);
 }
 END_TEST
@@ -543,7 +545,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("trace");
-	TCase *tcase = tcase_create("ring");
+	TCase *tcase = tcase_create("log");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, a_life_is_told_in_order);

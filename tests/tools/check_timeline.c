@@ -3,7 +3,7 @@
  * check_timeline.c - from the library's events to the pictures of zcreq-trace
  *
  * A story is played on two streams, dumped, and read again. What is read must be the
- * ring, the lives must be those that were lived, and the pictures well formed.
+ * log, the lives must be those that were lived, and the pictures well formed.
  */
 #include "support/suite.h"
 
@@ -23,7 +23,7 @@
 
 #define MANY 1000
 #define EVENTS (1 << 14)
-#define RING_BYTES (sizeof(struct zcreq_trace_header) + EVENTS * sizeof(struct zcreq_trace_event))
+#define LOG_BYTES (sizeof(struct zcreq_trace_header) + EVENTS * sizeof(struct zcreq_trace_event))
 #define MS 1000000u
 
 static struct counting memory;
@@ -32,7 +32,7 @@ static struct stub stubs[2];
 static struct zcreq_conn *conns[2];
 static struct heard heard[MANY];
 static char data[4096];
-static uint64_t ring[RING_BYTES / 8];
+static uint64_t log_memory[LOG_BYTES / 8];
 static uint64_t now_ns;
 static struct trace trace;
 static struct lives lives;
@@ -49,10 +49,10 @@ static void pass_ms(unsigned ms)
 	zcreq_tick(context, now_ns);
 }
 
-static void setup(size_t ring_bytes)
+static void setup(size_t log_bytes)
 {
 	const struct zcreq_trace_options o = {
-		.size = sizeof(o), .memory = ring, .memory_bytes = ring_bytes,
+		.size = sizeof(o), .memory = log_memory, .memory_bytes = log_bytes,
 		.clock_ns = clock_of_test,
 	};
 
@@ -141,7 +141,7 @@ static void assert_phases(size_t life, const unsigned ms[PHASES])
 /* Everything that can happen to a request, and how long each part of it took. */
 static void play_story(void)
 {
-	setup(RING_BYTES);
+	setup(LOG_BYTES);
 	heard_begin(conns[0], &heard[0]);
 	pass_ms(5);
 	stubs[0].room_bytes = 0;
@@ -173,9 +173,9 @@ START_TEST(what_is_read_is_what_was_in_the_ring)
 {
 	play_story();
 	dump_and_read();
-	ck_assert_uint_eq(trace.count, ((struct zcreq_trace_header *)ring)->written);
+	ck_assert_uint_eq(trace.count, ((struct zcreq_trace_header *)log_memory)->written);
 	ck_assert_uint_eq(trace.lost, 0);
-	ck_assert_int_eq(memcmp(trace.events, ring + 8, trace.count * sizeof(*trace.events)), 0);
+	ck_assert_int_eq(memcmp(trace.events, log_memory + 8, trace.count * sizeof(*trace.events)), 0);
 	teardown();
 }
 END_TEST
@@ -277,7 +277,7 @@ START_TEST(a_thousand_requests_have_a_thousand_lanes)
 	size_t len;
 	char *text;
 
-	setup(RING_BYTES);
+	setup(LOG_BYTES);
 	for (unsigned i = 0; i < MANY; i++) {
 		sent(i, i % 2);
 		now_ns += MS;
@@ -341,13 +341,13 @@ START_TEST(a_damaged_dump_is_refused_or_drawn)
 	size_t len;
 
 	play_story();
-	len = 64 + 32 * ((struct zcreq_trace_header *)ring)->written;
+	len = 64 + 32 * ((struct zcreq_trace_header *)log_memory)->written;
 	ck_assert_uint_le(len, sizeof(damaged));
 	for (unsigned n = 0; n < 300; n++) {
 		size_t kept = n % 3 ? len : suite_random(&state) % (len + 1);
 		size_t at = suite_random(&state) % (n % 2 ? 64 : len);
 
-		memcpy(damaged, ring, len);
+		memcpy(damaged, log_memory, len);
 		((uint8_t *)damaged)[at] ^= 1 << suite_random(&state) % 8;
 		if (read_bytes(damaged, kept)) {
 			refused++;

@@ -91,16 +91,16 @@ static const char *check_header(const struct zcreq_trace_header *header, size_t 
 /* In the order of writing, without what makes no sense. */
 static const char *put_in_order(const struct zcreq_trace_header *header, struct trace *trace)
 {
-	const struct zcreq_trace_event *ring = (const struct zcreq_trace_event *)(header + 1);
+	const struct zcreq_trace_event *fifo = (const struct zcreq_trace_event *)(header + 1);
 	uint64_t used = header->written < header->capacity ? header->written : header->capacity;
 	uint64_t newest_ns = 0;
 
 	trace->lost = header->written - used;
-	trace->events = malloc((used ? used : 1) * sizeof(*ring));
+	trace->events = malloc((used ? used : 1) * sizeof(*fifo));
 	if (!trace->events)
 		return "no memory";
 	for (uint64_t n = header->written - used; n != header->written; n++) {
-		struct zcreq_trace_event event = ring[n & (header->capacity - 1)];
+		struct zcreq_trace_event event = fifo[n & (header->capacity - 1)];
 
 		if (!event.kind || event.kind >= ZCREQ_TRACE_KINDS)
 			return "an event in it makes no sense";
