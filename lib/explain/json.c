@@ -122,93 +122,85 @@ static bool is_there(const void *fact)
 
 /* ---- the table ---- */
 
-enum part { TOTALS, CONN, STREAM, PEER, REQUEST, SENDS, SEND, HOLDS, HOLD, PARTS };
+/* Which object a field is in, and where its fields are interrupted by something else. */
+enum part { TOTALS = 1, CONN, STREAM, PEER, REQUEST, SENDS, SEND, HOLDS, HOLD };
 
 struct field {
+	enum part part;
+	uint16_t at;
 	const char *name;
-	size_t at;
 	void (*write)(struct zcreq_writer *w, const void *fact);
 	bool (*told)(const void *fact); /* NULL: always */
 };
 
-#define FIELD(facts, member, name, write) \
-	{name, offsetof(struct zcreq_##facts, member), write, NULL}
-#define FIELD_IF(told, facts, member, name, write) \
-	{name, offsetof(struct zcreq_##facts, member), write, told}
+#define FIELD(part, facts, member, name, write) \
+	{part, offsetof(struct zcreq_##facts, member), name, write, NULL}
+#define FIELD_IF(told, part, facts, member, name, write) \
+	{part, offsetof(struct zcreq_##facts, member), name, write, told}
 
-/* One row more than the longest part has: it ends with an empty one. */
-static const struct field fields[PARTS][12] = {
-	[TOTALS] = {
-		FIELD(stats, connections_now, "connections", count64),
-		FIELD(stats, requests_now, "requests", count64),
-		FIELD(stats, holds_now, "holds", count64),
-		FIELD(stats, quarantined_now, "quarantined", count64),
-		FIELD(stats, stale_handles, "stale_handles", count64),
-		FIELD(stats, begun, "begun", count64),
-		FIELD(stats, released, "released", count64),
-		FIELD(stats, aborted, "aborted", count64),
-		FIELD(stats, unsent_bytes_now, "unsent_bytes", count64),
-		FIELD(stats, kernel_bytes_now, "kernel_bytes", count64),
-		FIELD(stats, oldest_age_ns, "oldest_age_ms", ms),
-	},
-	[CONN] = {
-		FIELD(conn_facts, number, "connection", count32),
-		FIELD(conn_facts, state, "state", word),
-		FIELD(conn_facts, request_count, "request_count", count32),
-		FIELD(conn_facts, status, "status", status),
-	},
-	[STREAM] = {
-		FIELD(stream_facts, unsent_bytes, "unsent_bytes", count64),
-		FIELD(stream_facts, kernel_bytes, "kernel_bytes", count64),
-		FIELD(stream_facts, batches, "batches", count32),
-		FIELD(stream_facts, oldest_id, "oldest_id", count32),
-		FIELD(stream_facts, ladder, "disconnected", let_go),
-	},
-	[PEER] = {
-		FIELD(peer_facts, verdict, "verdict", verdict),
-		FIELD(peer_facts, quiet_ns, "heard_ms", ms),
-		FIELD(peer_facts, retransmits, "retransmits", count32),
-		FIELD(peer_facts, probes, "probes", count32),
-		FIELD(peer_facts, window_closed, "window_closed", truth),
-		FIELD(peer_facts, unacked_bytes, "unacked_bytes", count_or_null),
-		FIELD(peer_facts, look_in_ns, "look_in_ms", ms_or_null),
-	},
-	[REQUEST] = {
-		FIELD(request_facts, handle, "request", handle),
-		FIELD(request_facts, conn_number, "connection", count32),
-		FIELD(request_facts, state, "state", word),
-		FIELD(request_facts, status, "status", status),
-		FIELD(request_facts, age_ns, "age_ms", ms_or_null),
-	},
-	[SENDS] = {
-		FIELD(request_facts, send_count, "send_count", count32),
-		FIELD(request_facts, send_bytes, "send_bytes", count64),
-	},
-	[SEND] = {
-		FIELD(send_facts, total_bytes, "bytes", count64),
-		FIELD(send_facts, unsent_bytes, "unsent_bytes", count64),
-		FIELD(send_facts, kernel_bytes, "kernel_bytes", count64),
-		FIELD_IF(is_known, send_facts, acked_bytes, "acked_bytes", count64),
-		FIELD(send_facts, age_ns, "age_ms", ms_or_null),
-	},
-	[HOLDS] = {
-		FIELD(request_facts, hold_count, "hold_count", count32),
-	},
-	[HOLD] = {
-		FIELD(hold_facts, handle, "hold", handle),
-		FIELD(hold_facts, age_ns, "age_ms", ms_or_null),
-		FIELD_IF(is_there, hold_facts, taken_in, "taken_in", file_name),
-		FIELD(hold_facts, taken_at, "taken_at", handle),
-	},
+static const struct field fields[] = {
+	FIELD(TOTALS, stats, connections_now, "connections", count64),
+	FIELD(TOTALS, stats, requests_now, "requests", count64),
+	FIELD(TOTALS, stats, holds_now, "holds", count64),
+	FIELD(TOTALS, stats, quarantined_now, "quarantined", count64),
+	FIELD(TOTALS, stats, stale_handles, "stale_handles", count64),
+	FIELD(TOTALS, stats, begun, "begun", count64),
+	FIELD(TOTALS, stats, released, "released", count64),
+	FIELD(TOTALS, stats, aborted, "aborted", count64),
+	FIELD(TOTALS, stats, unsent_bytes_now, "unsent_bytes", count64),
+	FIELD(TOTALS, stats, kernel_bytes_now, "kernel_bytes", count64),
+	FIELD(TOTALS, stats, oldest_age_ns, "oldest_age_ms", ms),
+
+	FIELD(CONN, conn_facts, number, "connection", count32),
+	FIELD(CONN, conn_facts, state, "state", word),
+	FIELD(CONN, conn_facts, request_count, "request_count", count32),
+	FIELD(CONN, conn_facts, status, "status", status),
+
+	FIELD(STREAM, stream_facts, unsent_bytes, "unsent_bytes", count64),
+	FIELD(STREAM, stream_facts, kernel_bytes, "kernel_bytes", count64),
+	FIELD(STREAM, stream_facts, batches, "batches", count32),
+	FIELD(STREAM, stream_facts, oldest_id, "oldest_id", count32),
+	FIELD(STREAM, stream_facts, ladder, "disconnected", let_go),
+
+	FIELD(PEER, peer_facts, verdict, "verdict", verdict),
+	FIELD(PEER, peer_facts, quiet_ns, "heard_ms", ms),
+	FIELD(PEER, peer_facts, retransmits, "retransmits", count32),
+	FIELD(PEER, peer_facts, probes, "probes", count32),
+	FIELD(PEER, peer_facts, window_closed, "window_closed", truth),
+	FIELD(PEER, peer_facts, unacked_bytes, "unacked_bytes", count_or_null),
+	FIELD(PEER, peer_facts, look_in_ns, "look_in_ms", ms_or_null),
+
+	FIELD(REQUEST, request_facts, handle, "request", handle),
+	FIELD(REQUEST, request_facts, conn_number, "connection", count32),
+	FIELD(REQUEST, request_facts, state, "state", word),
+	FIELD(REQUEST, request_facts, status, "status", status),
+	FIELD(REQUEST, request_facts, age_ns, "age_ms", ms_or_null),
+
+	FIELD(SENDS, request_facts, send_count, "send_count", count32),
+	FIELD(SENDS, request_facts, send_bytes, "send_bytes", count64),
+
+	FIELD(SEND, send_facts, total_bytes, "bytes", count64),
+	FIELD(SEND, send_facts, unsent_bytes, "unsent_bytes", count64),
+	FIELD(SEND, send_facts, kernel_bytes, "kernel_bytes", count64),
+	FIELD_IF(is_known, SEND, send_facts, acked_bytes, "acked_bytes", count64),
+	FIELD(SEND, send_facts, age_ns, "age_ms", ms_or_null),
+
+	FIELD(HOLDS, request_facts, hold_count, "hold_count", count32),
+
+	FIELD(HOLD, hold_facts, handle, "hold", handle),
+	FIELD(HOLD, hold_facts, age_ns, "age_ms", ms_or_null),
+	FIELD_IF(is_there, HOLD, hold_facts, taken_in, "taken_in", file_name),
+	FIELD(HOLD, hold_facts, taken_at, "taken_at", handle),
 };
 
 /* The fields of one part of an object; @before stands before the first of them. */
 static void add_fields(struct zcreq_writer *w, char before, enum part part, const void *facts)
 {
-	for (const struct field *field = fields[part]; field->name; field++) {
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		const struct field *field = &fields[i];
 		const void *fact = (const char *)facts + field->at;
 
-		if (field->told && !field->told(fact))
+		if (field->part != part || (field->told && !field->told(fact)))
 			continue;
 		zcreq_writer_add(w, "%c\"%s\":", before, field->name);
 		field->write(w, fact);
