@@ -35,6 +35,24 @@ if [ -f "$libdir/libzcreq.a" ]; then
 	grep -q '^released, status 0' "$tmp/said" || fail "static hello: $(cat "$tmp/said")"
 fi
 
+# a program that takes a guard, if there is a word for it, and the same from the archives
+$PKG_CONFIG --exists --print-errors zcreq-guard
+# shellcheck disable=SC2046  # words
+$CC -std=gnu11 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/attached" \
+	"$srcdir/tests/guard/attached.c" $($PKG_CONFIG --libs zcreq-guard)
+programs=$tmp/attached
+if [ -f "$libdir/libzcreq-guard.a" ]; then
+	$CC -std=gnu11 ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/attached-static" \
+		"$srcdir/tests/guard/attached.c" "$libdir/libzcreq-guard.a" "$libdir/libzcreq.a"
+	programs="$programs $tmp/attached-static"
+fi
+for program in $programs; do
+	ZCREQ_GUARD=continue LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+		"$program" >"$tmp/said" 2>&1 || fail "a guarded program said: $(cat "$tmp/said")"
+	grep -q '^zcreq guard: memory in flight was changed' "$tmp/said" ||
+		fail "a guarded program found nothing: $(cat "$tmp/said")"
+done
+
 # header, library and zcreq.pc are of one version
 cat >"$tmp/version.c" <<-END
 	#include <stdio.h>

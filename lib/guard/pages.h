@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * guard_pages.h - whole pages of memory in flight, write-protected
+ * pages.h - whole pages of memory in flight, write-protected
  *
  * Pages, the handler of SIGSEGV and fork(2) belong to the process and not to a context,
- * so this is the one file of the library with state of its own, and with a lock. Each
+ * so pages.c is the one file here with state of its own, and with a lock. Each
  * page counts the areas that have it wholly, whichever context's they are: protected
  * with the first, as it was before with the last.
  *

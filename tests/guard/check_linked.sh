@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# check_linked.sh - who does not link libzcreq-guard has nothing of it
+#
+# libzcreq uses none of the functions that a guard takes, and the environment changes
+# nothing for a program that links only libzcreq; one that links both does as it says.
+#
+# Run by make check from the build tree. Uses: SANITIZE_CFLAGS
+set -u
+export LC_ALL=C
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+ulimit -c 0
+unset ZCREQ_GUARD
+failed=0
+
+fail() {
+	echo "FAIL: $*"
+	failed=1
+}
+
+# What a guard takes: signals, threads and fork(2), backtraces, the environment, files,
+# the protection of pages, its own memory through the kernel.
+takes='sigaction|signal|raise|pthread_[a-z_]*|__register_atfork|sched_yield|__tls_get_addr'
+takes="$takes|backtrace[a-z_]*|getenv|secure_getenv|open|open64|openat|fopen|fstat"
+takes="$takes|mmap|mprotect|process_vm_readv|dprintf"
+
+# taken LIBRARY [-D]: which of these it uses
+taken() { nm ${2:-} --undefined-only "$1" 2>/dev/null | sed -E 's/.* //; s/@.*//' | grep -xE "$takes" | sort -u | xargs; }
+
+# instruments take some of this for themselves
+if [ -f .libs/libzcreq.so ] && [ -z "${SANITIZE_CFLAGS:-}" ]; then
+	found=$(taken .libs/libzcreq.so -D)
+	[ -z "$found" ] || fail "libzcreq uses $found"
+	if [ -f .libs/libzcreq.a ]; then
+		found=$(taken .libs/libzcreq.a)
+		[ -z "$found" ] || fail "libzcreq.a uses $found"
+	fi
+	for word in ZCREQ_GUARD /proc/self/maps; do
+		grep -qaF "$word" .libs/libzcreq.so && fail "libzcreq knows of $word"
+		grep -qaF "$word" .libs/libzcreq-guard.so || fail "$word would not be found"
+	done
+	# and they would be found
+	found=" $(taken .libs/libzcreq-guard.so -D) "
+	for name in backtrace fstat mprotect process_vm_readv secure_getenv sigaction; do
+		case $found in *" $name "*) ;; *) fail "$name would not be found" ;; esac
+	done
+fi
+
+# says PROGRAM WORDS STATUS: what it says is in $tmp/said, and it ends like this
+says() {
+	ZCREQ_GUARD=$2 "$1" >"$tmp/said" 2>"$tmp/err"
+	status=$?
+	[ "$status" = "$3" ] || fail "$1 with \"$2\": status $status, not $3"
+	cat "$tmp/err" >>"$tmp/said"
+}
+
+# expect LINE: one line that was said begins so
+expect() {
+	grep -q "^$1" "$tmp/said" || fail "not \"$1\", but $(cat "$tmp/said")"
+}
+
+says examples/hello "" 0
+cp "$tmp/said" "$tmp/alone"
+for words in nonsense checksum protect protect,continue; do
+	says examples/hello "$words" 0
+	cmp -s "$tmp/said" "$tmp/alone" || fail "hello with \"$words\" says $(cat "$tmp/said")"
+done
+
+changed="zcreq guard: memory in flight was changed: request "
+says tests/guard/attached "" 0
+expect '-2$' # ENOENT: it is not guarded
+says tests/guard/attached nonsense 0
+expect '-2$'
+expect 'zcreq guard: ZCREQ_GUARD: what is "nonsense"?$'
+says tests/guard/attached continue 0
+expect '1$'
+expect "$changed"
+says tests/guard/attached checksum 134 # SIGABRT
+expect "$changed"
+exit $failed
