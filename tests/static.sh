@@ -22,10 +22,9 @@ tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 failed=0
 
-# Names that hello must not have, and the files of the archive that only look. The guard's
-# names are asked for when it is a library of its own: then its files are not in the archive.
+# Names that hello must not have, and the files of the archive that only look.
 forbidden='^zcreq_(context|conn|request)_explain$ ^zcreq_trace_(start|stop|dump)$'
-# forbidden="$forbidden ^zcreq_guard"
+forbidden="$forbidden ^zcreq_guard"
 looking='^(libexplain_la-|libcore_la-log\.o)'
 only_look="$looking|^libguard_la-"
 

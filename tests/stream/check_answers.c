@@ -10,59 +10,27 @@
 #include <poll.h>
 #include <string.h>
 
-#include <zcreq/zcreq.h>
-
-#include "support/counting.h"
-#include "support/recorder.h"
-#include "support/stub.h"
+#include "support/scene.h"
 
 #define FOREIGN_AT_ONCE 1024 /* messages that one reading takes beside its proof */
-
 #define FOREIGN_KEPT 64      /* of these, that wait for dispatch */
 
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard, second;
-static struct heard_conn hooks;
-static const char data[64];
-
-static void setup(void)
-{
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
-}
-
-static void setup_open(void)
-{
-	setup();
-	conn = stub_open(&stub, context, &heard_hooks, &hooks);
-}
+static struct heard second;
 
 static void teardown(void)
 {
-	counting_end(&memory, context);
-}
-
-static void teardown_open(void)
-{
 	stub.chatter = STUB_SILENT;
 	stub.recv_error = 0;
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(stub.closes, 1);
-	ck_assert_uint_eq(stats_of(context).requests_now, 0);
-	teardown();
+	scene_teardown();
 }
 
 /* ---- opening -------------------------------------------------------------- */
 
-static void expect_refused(const struct zcreq_stream_options *options, int error)
+static void expect_refused(const struct zcreq_stream_options *with, int error)
 {
 	struct zcreq_conn *none = NULL;
 
-	ck_assert_int_eq(zcreq_stream_open(context, options, &none), error);
+	ck_assert_int_eq(zcreq_stream_open(context, with, &none), error);
 	ck_assert_ptr_null(none);
 	ck_assert_uint_eq(stub.closes, 0);
 }
@@ -70,8 +38,6 @@ static void expect_refused(const struct zcreq_stream_options *options, int error
 /* What kind of socket it is takes three questions. */
 START_TEST(each_question_that_fails_refuses_the_socket)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
 	stub.getsockopt_error[_i] = -ENOMEM;
 	expect_refused(&options, -ENOMEM);
 	ck_assert_uint_eq(stub.getsockopts, _i + 1);
@@ -80,14 +46,12 @@ END_TEST
 
 START_TEST(data_can_be_sent_in_two_states)
 {
-	const struct tcp_info info = {.tcpi_state = _i};
-	struct zcreq_stream_options options = stub_options(&stub);
+	static struct tcp_info info;
 
+	info.tcpi_state = _i;
 	stub.info = &info;
 	if (_i == 1 || _i == 8) { /* established, close-wait */
-		ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
-		zcreq_conn_free(conn);
-		zcreq_dispatch(context);
+		scene_open();
 	} else {
 		expect_refused(&options, -ENOTCONN);
 	}
@@ -96,8 +60,6 @@ END_TEST
 
 START_TEST(a_user_timeout_that_is_refused_is_an_error)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
 	stub.user_timeout_error = -ENOPROTOOPT;
 	options.user_timeout_ms = 1;
 	expect_refused(&options, -ENOPROTOOPT);
@@ -106,14 +68,10 @@ END_TEST
 
 START_TEST(the_longest_user_timeout_is_an_int)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
 	options.user_timeout_ms = (uint32_t)INT_MAX + 1;
 	expect_refused(&options, -EINVAL);
 	options.user_timeout_ms = INT_MAX;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	scene_open();
 }
 END_TEST
 
@@ -128,9 +86,7 @@ START_TEST(the_largest_options_are_64_kibibytes)
 	later.options.size = 65537;
 	expect_refused(&later.options, -EINVAL);
 	later.options.size = 65536;
-	ck_assert_int_eq(zcreq_stream_open(context, &later.options, &conn), 0);
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	conn = scene_open_another(&later.options);
 }
 END_TEST
 
@@ -146,7 +102,7 @@ START_TEST(a_send_of_nothing_waits_for_the_next_event)
 	stub.takes_nothing = false;
 	zcreq_process(conn, POLLOUT);
 	ck_assert_uint_eq(stub.zerocopy_bytes, sizeof(data));
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 }
 END_TEST
 
@@ -158,7 +114,7 @@ START_TEST(an_interrupted_send_is_made_sixteen_times)
 	ck_assert_uint_eq(stub.refused_sends, 16);
 	ck_assert_uint_eq(stats_of(context).send_calls, 16);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 }
 END_TEST
 
@@ -174,20 +130,17 @@ END_TEST
 /* To the byte. */
 START_TEST(the_limit_is_what_may_be_held)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-	const struct iovec part = {.iov_base = (void *)data, .iov_len = 40};
-	const struct iovec byte = {.iov_base = (void *)data, .iov_len = 1};
+	const struct iovec part = {.iov_base = data, .iov_len = 40};
+	const struct iovec byte = {.iov_base = data, .iov_len = 1};
 
 	options.limit_bytes = 80;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	scene_open();
 	heard_begin(conn, &heard);
 	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
 	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
 	ck_assert_int_eq(zcreq_send(conn, heard.id, &byte, 1, 0), -EAGAIN);
 	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	scene_finish(0);
 }
 END_TEST
 
@@ -224,7 +177,7 @@ START_TEST(an_error_of_the_error_queue_comes_after_its_messages)
 		ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 	zcreq_process(conn, POLLERR);
 	ck_assert_int_eq(hooks.abort_status, -EIO);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 }
 END_TEST
 
@@ -267,12 +220,12 @@ START_TEST(a_request_that_was_proven_meanwhile_is_not_quarantined)
 	heard.inside = prove_in_quarantine;
 	stub_send(conn, heard.id, data, sizeof(data));
 	stub_send(conn, second.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 	ck_assert_int_eq(zcreq_finish(context, second.id, 0), 0);
 	stub.keeps = true;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	zcreq_tick(context, 1);
-	zcreq_tick(context, 5000000001);
+	zcreq_tick(context, 5 * SECOND + 1);
 	ck_assert_uint_eq(heard.quarantined, 1);
 	ck_assert_uint_eq(second.quarantined, 0);
 	ck_assert_uint_eq(heard.released + second.released, 2);
@@ -302,11 +255,11 @@ START_TEST(a_request_needs_only_released)
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	zcreq_tick(context, 1);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	zcreq_tick(context, 5000000001);
+	zcreq_tick(context, 5 * SECOND + 1);
 	ck_assert_uint_eq(stats_of(context).quarantined_now, 1);
 	ck_assert_uint_eq(releases, 0);
 	stub_prove_all(&stub);
-	zcreq_tick(context, 6000000001);
+	zcreq_tick(context, 6 * SECOND + 1);
 	ck_assert_uint_eq(releases, 1);
 }
 END_TEST
@@ -339,21 +292,19 @@ END_TEST
 
 START_TEST(room_needs_nobody_to_listen)
 {
-	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
-	struct zcreq_stream_options options = stub_options(&stub);
+	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
 
+	options.hooks = NULL;
 	options.limit_bytes = 1;
 	options.mode = ZCREQ_MODE_NEVER;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	scene_open();
 	heard_begin(conn, &heard);
 	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
 	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), -EAGAIN);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	ck_assert_int_eq(zcreq_dispatch(context), 0);
 	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	scene_finish(0);
 }
 END_TEST
 
@@ -362,7 +313,7 @@ int main(void)
 	Suite *s = suite_create("answers");
 	TCase *opening = tcase_create("opening"), *open = tcase_create("open");
 
-	tcase_add_checked_fixture(opening, setup, teardown);
+	tcase_add_checked_fixture(opening, scene_setup, scene_teardown);
 	tcase_add_loop_test(opening, each_question_that_fails_refuses_the_socket, 0, 3);
 	tcase_add_loop_test(opening, data_can_be_sent_in_two_states, 0, 13);
 	tcase_add_test(opening, a_user_timeout_that_is_refused_is_an_error);
@@ -372,7 +323,7 @@ int main(void)
 	tcase_add_test(opening, room_needs_nobody_to_listen);
 	suite_add_tcase(s, opening);
 
-	tcase_add_checked_fixture(open, setup_open, teardown_open);
+	tcase_add_checked_fixture(open, scene_setup_open, teardown);
 	tcase_add_test(open, an_interrupted_send_is_made_sixteen_times);
 	tcase_add_test(open, a_socket_that_does_not_tell_its_error_has_that_one);
 	tcase_add_test(open, a_send_of_nothing_waits_for_the_next_event);

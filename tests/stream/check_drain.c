@@ -7,58 +7,18 @@
 #include <errno.h>
 #include <poll.h>
 
-#include <zcreq/zcreq.h>
-
-#include "support/counting.h"
-#include "support/recorder.h"
-#include "support/stub.h"
-
-#define SECOND ((uint64_t)1000000000)
-
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard;
-static struct heard_conn hooks;
-static const char data[64];
-
-static void setup(void)
-{
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
-	conn = stub_open(&stub, context, &heard_hooks, &hooks);
-}
-
-static void teardown(void)
-{
-	if (heard.id.bits && !heard.released)
-		(void)!zcreq_finish(context, heard.id, 0);
-	zcreq_conn_free(conn);
-	stub_prove_all(&stub);
-	for (uint64_t s = 100; s < 110; s++)
-		zcreq_tick(context, s * SECOND);
-	ck_assert_uint_eq(heard.released, heard.id.bits != 0);
-	counting_end(&memory, context);
-}
-
-static void begin(void)
-{
-	heard_begin(conn, &heard);
-	stub_send(conn, heard.id, data, sizeof(data));
-}
+#include "support/scene.h"
 
 START_TEST(drain_waits_for_requests_and_ends_with_status_0)
 {
-	begin();
+	scene_begin();
 	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
 	ck_assert_uint_eq(zcreq_tick(context, 100 * SECOND), ZCREQ_NEVER);
 	stub_send(conn, heard.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 	zcreq_process(conn, POLLERR);
 	ck_assert_uint_eq(hooks.closed, 0);
-	stub_prove_all(&stub);
-	zcreq_process(conn, POLLERR);
+	scene_prove();
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, 0);
 	ck_assert_uint_eq(hooks.abort, 0);
@@ -80,15 +40,14 @@ START_TEST(drain_sends_what_was_written_before_it_closes)
 	stub.room_bytes = UINT64_MAX;
 	zcreq_process(conn, POLLOUT);
 	ck_assert_uint_eq(hooks.closed, 0);
-	stub_prove_all(&stub);
-	zcreq_process(conn, POLLERR);
+	scene_prove();
 	ck_assert_uint_eq(hooks.closed, 1);
 }
 END_TEST
 
 START_TEST(drain_past_its_deadline_is_aborted)
 {
-	begin();
+	scene_begin();
 	ck_assert_int_eq(zcreq_conn_drain(conn, 3 * SECOND), 0);
 	ck_assert_uint_eq(zcreq_tick(context, SECOND), 3 * SECOND);
 	ck_assert_uint_eq(zcreq_tick(context, 3 * SECOND - 1), 3 * SECOND);
@@ -102,10 +61,10 @@ END_TEST
 
 START_TEST(abort_cuts_a_drain_short)
 {
-	begin();
+	scene_begin();
 	ck_assert_int_eq(zcreq_conn_drain(conn, 3 * SECOND), 0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 	zcreq_tick(context, 10 * SECOND);
 	ck_assert_int_eq(heard.status, -EPIPE);
 	ck_assert_int_eq(hooks.closed_status, -EPIPE);
@@ -118,8 +77,8 @@ START_TEST(abort_of_a_drain_lingers_for_its_own_time)
 {
 	static const uint64_t deadlines[] = {3 * SECOND, 1000 * SECOND, ZCREQ_NEVER};
 
-	begin();
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_begin();
+	scene_finish(0);
 	stub.keeps = true;
 	ck_assert_int_eq(zcreq_conn_drain(conn, deadlines[_i]), 0);
 	zcreq_tick(context, SECOND);
@@ -138,7 +97,7 @@ int main(void)
 	Suite *s = suite_create("drain");
 	TCase *drain = tcase_create("drain");
 
-	tcase_add_checked_fixture(drain, setup, teardown);
+	tcase_add_checked_fixture(drain, scene_setup_open, scene_teardown_late);
 	tcase_add_test(drain, drain_waits_for_requests_and_ends_with_status_0);
 	tcase_add_test(drain, drain_sends_what_was_written_before_it_closes);
 	tcase_add_test(drain, drain_past_its_deadline_is_aborted);

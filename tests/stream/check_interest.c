@@ -1,31 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_events.c - a watcher is told when there is something else to wait for
+ * check_interest.c - a watcher is told when there is something else to wait for
  */
 #include "support/suite.h"
 
 #include <errno.h>
 #include <poll.h>
 
-#include <zcreq/zcreq.h>
+#include "support/scene.h"
 
-#include "support/counting.h"
-#include "support/recorder.h"
-#include "support/stub.h"
-
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard;
-static char data[64];
 static int mine; /* its address is the watcher */
 
 static void setup(void)
 {
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
-	conn = stub_open(&stub, context, NULL, NULL);
+	scene_setup_open();
 	heard_begin(conn, &heard);
 	ck_assert_int_eq(zcreq_events_watch(conn, &mine), 0);
 }
@@ -33,18 +21,12 @@ static void setup(void)
 static void teardown(void)
 {
 	stub.room_bytes = UINT64_MAX;
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 	zcreq_conn_free(conn);
+	conn = NULL;
 	zcreq_dispatch(context);
 	ck_assert_ptr_null(zcreq_events_next(context));
-	counting_end(&memory, context);
-}
-
-static void queue(void)
-{
-	struct iovec iov = {data, sizeof(data)};
-
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+	scene_teardown();
 }
 
 /* Told of this, once; 0: not told. */
@@ -60,10 +42,10 @@ static void told(short events)
 START_TEST(a_watcher_is_told_at_once_and_then_of_changes_only)
 {
 	told(POLLERR);
-	queue();
-	queue();
+	scene_queue(&heard);
+	scene_queue(&heard);
 	told(POLLERR | POLLOUT);
-	queue();
+	scene_queue(&heard);
 	told(0);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	told(POLLERR);
@@ -77,7 +59,7 @@ END_TEST
 START_TEST(what_is_flushed_in_the_same_turn_is_told_as_it_is_in_the_end)
 {
 	told(POLLERR);
-	queue();
+	scene_queue(&heard);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	told(POLLERR);
 }
@@ -87,7 +69,7 @@ START_TEST(a_flush_of_a_full_socket_tells_nothing)
 {
 	told(POLLERR);
 	stub.room_bytes = 10;
-	queue();
+	scene_queue(&heard);
 	told(POLLERR | POLLOUT);
 	for (int i = 0; i < 10; i++) {
 		ck_assert_int_eq(zcreq_flush(conn), 0);
@@ -110,7 +92,7 @@ START_TEST(sending_that_rests_and_goes_on_is_told)
 {
 	told(POLLERR);
 	stub.send_error = -ENOMEM;
-	queue();
+	scene_queue(&heard);
 	told(POLLERR | POLLOUT);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	told(POLLERR);
@@ -126,7 +108,7 @@ START_TEST(one_that_is_no_longer_watched_is_not_told)
 {
 	if (_i)
 		told(POLLERR);
-	queue();
+	scene_queue(&heard);
 	ck_assert_int_eq(zcreq_events_watch(conn, NULL), 0);
 	told(0);
 	ck_assert_int_eq(zcreq_flush(conn), 0);

@@ -9,54 +9,17 @@
 #include <errno.h>
 #include <string.h>
 
-#include <zcreq/zcreq.h>
+#include "support/scene.h"
 
-#include "support/counting.h"
-#include "support/recorder.h"
-#include "support/stub.h"
-
-#define MS ((uint64_t)1000000)
 #define START (1000 * MS)
 #define INTERRUPTS 16 /* tries of a call that is interrupted */
 
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard;
-static struct heard_conn hooks;
-static const char data[64];
-
-static void setup(void)
-{
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
-}
-
-static void teardown(void)
-{
-	stub.disconnect_error = 0;
-	stub.keeps = false;
-	stub.chatter = STUB_SILENT;
-	zcreq_conn_free(conn);
-	stub_prove_all(&stub);
-	zcreq_tick(context, START + 100000 * MS);
-	ck_assert_uint_eq(heard.released, 1);
-	ck_assert_uint_eq(stub.closes, 1);
-	counting_end(&memory, context);
-}
-
+/* A stream with one request, which is with the kernel and finished. */
 static void open_with(uint32_t linger_ms)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
-	options.hooks = &heard_hooks;
-	options.arg = &hooks;
 	options.linger_ms = linger_ms;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
-	heard_begin(conn, &heard);
-	stub_send(conn, heard.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_open();
+	scene_sent();
 }
 
 /* Ticks at the deadlines that the last tick named: how far each is from the one before. */
@@ -164,12 +127,12 @@ int main(void)
 	Suite *s = suite_create("ladder");
 	TCase *times = tcase_create("times"), *limits = tcase_create("limits");
 
-	tcase_add_checked_fixture(times, setup, teardown);
+	tcase_add_checked_fixture(times, scene_setup, scene_teardown_late);
 	tcase_add_test(times, looks_come_at_growing_intervals);
 	tcase_add_loop_test(times, quarantine_begins_when_linger_ends, 0, 2);
 	suite_add_tcase(s, times);
 
-	tcase_add_checked_fixture(limits, setup, teardown);
+	tcase_add_checked_fixture(limits, scene_setup, scene_teardown_late);
 	tcase_add_test(limits, a_refusal_is_asked_again_at_each_look);
 	tcase_add_loop_test(limits, an_interrupted_disconnect_is_made_again_but_not_for_ever, 0,
 			    2 * INTERRUPTS + 3);

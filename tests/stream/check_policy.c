@@ -11,12 +11,8 @@
 #include <poll.h>
 #include <stdbool.h>
 
-#include <zcreq/zcreq.h>
-
-#include "support/counting.h"
 #include "stream/policy.h"
-#include "support/recorder.h"
-#include "support/stub.h"
+#include "support/scene.h"
 
 #define LARGE 65536
 #define THRESHOLD 16384
@@ -334,36 +330,20 @@ END_TEST
 
 /* ---- what it does to the calls -------------------------------------------- */
 
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard;
-static char data[LARGE];
+static char large[LARGE];
 
 static void open_stream(enum zcreq_mode mode)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
 	options.mode = mode;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	scene_open();
 	heard_begin(conn, &heard);
-}
-
-static void setup(void)
-{
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
 }
 
 static void teardown(void)
 {
 	stub.send_error = 0;
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.released, 1);
-	counting_end(&memory, context);
+	scene_finish(0);
+	scene_teardown();
 }
 
 START_TEST(each_mode_sends_as_it_says)
@@ -378,7 +358,7 @@ START_TEST(each_mode_sends_as_it_says)
 	};
 
 	open_stream(rows[_i].mode);
-	stub_send(conn, heard.id, data, rows[_i].len);
+	stub_send(conn, heard.id, large, rows[_i].len);
 	ck_assert_uint_eq(stub.zerocopy_sends, rows[_i].zerocopy);
 	ck_assert_uint_eq(stub.copied_sends, !rows[_i].zerocopy);
 	ck_assert_uint_eq(stats_of(context).zerocopy_batches, rows[_i].zerocopy);
@@ -390,7 +370,7 @@ START_TEST(a_socket_that_cannot_copies_in_mode_auto)
 {
 	stub.setsockopt_error = -EOPNOTSUPP;
 	open_stream(ZCREQ_MODE_AUTO);
-	stub_send(conn, heard.id, data, LARGE);
+	stub_send(conn, heard.id, large, LARGE);
 	ck_assert_uint_eq(stub.zerocopy_sends, 0);
 	ck_assert_uint_eq(stub.copied_bytes, LARGE);
 }
@@ -399,8 +379,8 @@ END_TEST
 START_TEST(a_copied_batch_needs_no_proof)
 {
 	open_stream(ZCREQ_MODE_NEVER);
-	stub_send(conn, heard.id, data, LARGE);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	stub_send(conn, heard.id, large, LARGE);
+	scene_finish(0);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(heard.released, 1);
 	/* teardown ends another one */
@@ -413,7 +393,7 @@ START_TEST(field_spdk_1592_no_buffers_with_nothing_in_flight_copies)
 {
 	open_stream(ZCREQ_MODE_ALWAYS);
 	stub.zerocopy_error = -ENOBUFS;
-	stub_send(conn, heard.id, data, LARGE);
+	stub_send(conn, heard.id, large, LARGE);
 	ck_assert_uint_eq(stub.copied_bytes, LARGE);
 	ck_assert_uint_eq(stub.refused_sends, 1);
 	ck_assert_uint_eq(stats_of(context).no_buffers, 1);
@@ -425,7 +405,7 @@ START_TEST(a_limit_on_locked_memory_is_not_run_into_each_time_in_mode_auto)
 	open_stream(ZCREQ_MODE_AUTO);
 	stub.zerocopy_error = -ENOBUFS;
 	for (int i = 0; i < 1000; i++)
-		stub_send(conn, heard.id, data, LARGE);
+		stub_send(conn, heard.id, large, LARGE);
 	ck_assert_uint_eq(stub.copied_bytes, 1000 * LARGE);
 	ck_assert_uint_lt(stub.refused_sends, 100);
 }
@@ -434,11 +414,11 @@ END_TEST
 START_TEST(field_grpc_no_buffers_with_proof_waiting_reaps_first)
 {
 	open_stream(ZCREQ_MODE_ALWAYS);
-	stub_send(conn, heard.id, data, LARGE);
+	stub_send(conn, heard.id, large, LARGE);
 	stub_prove_all(&stub);
 	stub.zerocopy_error = -ENOBUFS;
 	stub.reading_helps = true;
-	stub_send(conn, heard.id, data, LARGE);
+	stub_send(conn, heard.id, large, LARGE);
 	ck_assert_uint_eq(stats_of(context).notifications, 1);
 	ck_assert_uint_eq(stub.zerocopy_bytes, 2 * LARGE);
 }
@@ -447,13 +427,13 @@ END_TEST
 START_TEST(no_buffers_with_all_in_flight_copies_rather_than_waits)
 {
 	open_stream(ZCREQ_MODE_ALWAYS);
-	stub_send(conn, heard.id, data, LARGE);
+	stub_send(conn, heard.id, large, LARGE);
 	stub.zerocopy_error = -ENOBUFS;
-	stub_send(conn, heard.id, data, 100);
+	stub_send(conn, heard.id, large, 100);
 	ck_assert_uint_eq(stub.zerocopy_bytes, LARGE);
 	ck_assert_uint_eq(stub.copied_bytes, 100);
 	stub.zerocopy_error = 0;
-	stub_send(conn, heard.id, data, 100);
+	stub_send(conn, heard.id, large, 100);
 	ck_assert_uint_eq(stub.zerocopy_bytes, LARGE + 100);
 }
 END_TEST
@@ -464,24 +444,21 @@ START_TEST(no_memory_for_a_copy_either_is_tried_again_by_time)
 
 	open_stream(ZCREQ_MODE_ALWAYS);
 	stub.send_error = errors[_i];
-	stub_send(conn, heard.id, data, LARGE);
+	stub_send(conn, heard.id, large, LARGE);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR);
-	ck_assert_uint_ne(zcreq_tick(context, 1000000000), ZCREQ_NEVER);
+	ck_assert_uint_ne(zcreq_tick(context, SECOND), ZCREQ_NEVER);
 	stub.send_error = 0;
-	zcreq_tick(context, 2000000000);
+	zcreq_tick(context, 2 * SECOND);
 	ck_assert_uint_eq(stub.zerocopy_bytes, LARGE);
 }
 END_TEST
 
 START_TEST(always_on_a_socket_that_refuses_is_an_error)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
 	stub.setsockopt_error = -EOPNOTSUPP;
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), -EOPNOTSUPP);
 	ck_assert_uint_eq(stub.closes, 0);
-	counting_end(&memory, context);
 }
 END_TEST
 
@@ -509,7 +486,7 @@ int main(void)
 	tcase_add_loop_test(decides, it_changes_its_mind_at_most_once_each_way_in_a_probe_interval,
 			    0, 200);
 	tcase_add_test(decides, a_copying_path_is_asked_less_than_once_in_a_hundred_times);
-	tcase_add_checked_fixture(calls, setup, teardown);
+	tcase_add_checked_fixture(calls, scene_setup, teardown);
 	tcase_add_loop_test(calls, each_mode_sends_as_it_says, 0, 4);
 	tcase_add_test(calls, a_socket_that_cannot_copies_in_mode_auto);
 	tcase_add_test(calls, a_copied_batch_needs_no_proof);
@@ -518,7 +495,7 @@ int main(void)
 	tcase_add_test(calls, field_grpc_no_buffers_with_proof_waiting_reaps_first);
 	tcase_add_test(calls, no_buffers_with_all_in_flight_copies_rather_than_waits);
 	tcase_add_loop_test(calls, no_memory_for_a_copy_either_is_tried_again_by_time, 0, 2);
-	tcase_add_checked_fixture(refused, setup, NULL);
+	tcase_add_checked_fixture(refused, scene_setup, scene_teardown);
 	tcase_add_test(refused, always_on_a_socket_that_refuses_is_an_error);
 	suite_add_tcase(s, decides);
 	suite_add_tcase(s, calls);

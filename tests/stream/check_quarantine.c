@@ -6,51 +6,27 @@
 
 #include <errno.h>
 
-#include <zcreq/zcreq.h>
+#include "support/scene.h"
 
-#include "support/counting.h"
-#include "support/recorder.h"
-#include "support/stub.h"
-
-#define SECOND ((uint64_t)1000000000)
-
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard;
 static zcreq_hold hold;
-static const char data[64];
 
 static void setup(void)
 {
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
+	scene_setup_open();
 	stub.keeps = true;
-	conn = stub_open(&stub, context, NULL, NULL);
 	heard_begin(conn, &heard);
 }
 
 static void teardown(void)
 {
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.released, 1);
+	scene_teardown();
 	ck_assert_int_eq(heard.status, -ECONNRESET);
-	ck_assert_uint_eq(stats_of(context).quarantined_now, 0);
-	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, 0);
-	counting_end(&memory, context);
 }
 
 static void send_and_abort(void)
 {
 	stub_send(conn, heard.id, data, sizeof(data));
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-}
-
-static void finish(void)
-{
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 }
 
 /* Until the linger time is over: the kernel keeps what it has. */
@@ -76,7 +52,7 @@ static void expect_quarantined(uint64_t requests)
 START_TEST(quarantine_is_told_and_late_proof_still_releases)
 {
 	send_and_abort();
-	finish();
+	scene_finish(0);
 	linger();
 	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_QUARANTINED);
 	ck_assert_uint_eq(heard.quarantined, 1);
@@ -91,7 +67,7 @@ START_TEST(the_last_proof_ends_it_and_the_hold_is_waited_for_outside)
 {
 	hold = heard_take(context, &heard);
 	send_and_abort();
-	finish();
+	scene_finish(0);
 	linger();
 	expect_quarantined(1);
 	late_proof();
@@ -111,7 +87,7 @@ START_TEST(a_hold_of_the_caller_is_never_quarantined)
 	struct heard kept = {0};
 
 	hold = heard_take(context, &heard);
-	finish();
+	scene_finish(0);
 	heard_begin(conn, &kept);
 	stub_send(conn, kept.id, data, sizeof(data));
 	ck_assert_int_eq(zcreq_finish(context, kept.id, 0), 0);
@@ -135,7 +111,7 @@ START_TEST(finish_in_a_quarantined_connection_quarantines)
 	linger();
 	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_ABORTING);
 	ck_assert_uint_eq(heard.quarantined, 0);
-	finish();
+	scene_finish(0);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(heard.quarantined, 1);
 	expect_quarantined(1);
@@ -149,7 +125,7 @@ START_TEST(it_is_not_told_once_the_kernel_has_let_go)
 	hold = heard_take(context, &heard);
 	send_and_abort();
 	linger();
-	finish();
+	scene_finish(0);
 	late_proof();
 	expect_quarantined(0);
 	ck_assert_uint_eq(heard.quarantined, 0);

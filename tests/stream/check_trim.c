@@ -7,61 +7,34 @@
  */
 #include "support/suite.h"
 
-#include <poll.h>
+#include "support/scene.h"
 
-#include <zcreq/zcreq.h>
-
-#include "support/counting.h"
-#include "support/recorder.h"
-#include "support/stub.h"
-
-#define SECOND ((uint64_t)1000000000)
 #define MANY 100
 
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard;
 static long fresh; /* blocks with a connection that has done nothing */
-static char data[64];
 
 static void open_stream(uint32_t stall_ms)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
 	options.stall_ms = stall_ms;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	scene_open();
 	heard_begin(conn, &heard);
 	fresh = memory.live;
 }
 
-static void setup(void)
-{
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
-}
-
 static void teardown(void)
 {
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.released, 1);
-	counting_end(&memory, context);
+	scene_finish(0);
+	scene_teardown();
 }
 
 /* So many sends at once, and one write, all proven. */
 static void work(unsigned sends)
 {
-	struct iovec iov = {data, sizeof(data)};
-
 	ck_assert_int_eq(zcreq_write(conn, data, 8), 0);
 	for (unsigned i = 0; i < sends; i++)
-		ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+		scene_queue(&heard);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
-	stub_prove_all(&stub);
-	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	scene_prove();
 }
 
 /* Ticks as a loop does, until there is no deadline any more: when that was. */
@@ -109,19 +82,16 @@ END_TEST
 
 START_TEST(what_is_in_flight_is_not_trimmed)
 {
-	struct iovec iov = {data, sizeof(data)};
-
 	open_stream(0);
 	work(MANY);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+	scene_queue(&heard);
 	if (_i)
 		ck_assert_int_eq(zcreq_flush(conn), 0);
 	sleep_from(SECOND);
 	sleep_from(100 * SECOND);
 	ck_assert_int_gt(memory.live, fresh);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
-	stub_prove_all(&stub);
-	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	scene_prove();
 	sleep_from(200 * SECOND);
 	ck_assert_int_eq(memory.live, fresh);
 }
@@ -134,8 +104,7 @@ START_TEST(a_quiet_connection_is_never_looked_at)
 
 	open_stream(0);
 	stub_send(conn, heard.id, data, sizeof(data));
-	stub_prove_all(&stub);
-	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	scene_prove();
 	calls = memory.calls;
 	ck_assert_uint_eq(zcreq_tick(context, SECOND), ZCREQ_NEVER);
 	stub_send(conn, heard.id, data, sizeof(data));
@@ -148,14 +117,14 @@ START_TEST(an_alarm_does_not_outlive_its_connection)
 	open_stream(0);
 	work(MANY);
 	ck_assert_uint_ne(zcreq_tick(context, SECOND), ZCREQ_NEVER);
-	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	scene_finish(0);
 	zcreq_conn_abort(conn, -1);
 	zcreq_dispatch(context);
 	/* closed, not freed: what is still asked of it wakes nothing */
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	zcreq_conn_free(conn);
+	conn = NULL;
 	ck_assert_uint_eq(zcreq_tick(context, 100 * SECOND), ZCREQ_NEVER);
-	counting_end(&memory, context);
 }
 END_TEST
 
@@ -164,12 +133,12 @@ int main(void)
 	Suite *s = suite_create("trim");
 	TCase *lives = tcase_create("lives"), *ends = tcase_create("ends");
 
-	tcase_add_checked_fixture(lives, setup, teardown);
+	tcase_add_checked_fixture(lives, scene_setup, teardown);
 	tcase_add_loop_test(lives, an_idle_connection_keeps_nothing_but_itself, 0, 2);
 	tcase_add_loop_test(lives, i7_a_connection_that_works_now_and_then_allocates_nothing, 0, 2);
 	tcase_add_loop_test(lives, what_is_in_flight_is_not_trimmed, 0, 2);
 	tcase_add_test(lives, a_quiet_connection_is_never_looked_at);
-	tcase_add_checked_fixture(ends, setup, NULL);
+	tcase_add_checked_fixture(ends, scene_setup, scene_teardown);
 	tcase_add_test(ends, an_alarm_does_not_outlive_its_connection);
 	suite_add_tcase(s, lives);
 	suite_add_tcase(s, ends);

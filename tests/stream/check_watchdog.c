@@ -12,30 +12,17 @@
 #include <poll.h>
 #include <stddef.h>
 
-#include <zcreq/zcreq.h>
+#include "support/scene.h"
 
-#include "support/counting.h"
-#include "support/recorder.h"
-#include "support/stub.h"
-
-#define MS ((uint64_t)1000000)
 #define STALL_MS 500
 #define START (1000 * MS)
 #define MSS 1448
 
-static struct counting memory;
-static struct zcreq_context *context;
-static struct stub stub;
-static struct zcreq_conn *conn;
-static struct heard heard;
-static struct heard_conn hooks;
 static struct tcp_info info;
-static const char data[64];
 
 static void setup(void)
 {
-	context = counting_context(&memory, 0);
-	stub_init(&stub);
+	scene_setup();
 	stub.info = &info;
 	info = (struct tcp_info){.tcpi_state = 1};
 }
@@ -44,26 +31,18 @@ static void teardown(void)
 {
 	if (zcreq_request_state(context, heard.id) == ZCREQ_STATE_OPEN ||
 	    zcreq_request_state(context, heard.id) == ZCREQ_STATE_ABORTING)
-		ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
-	ck_assert_uint_eq(heard.released, 1);
-	counting_end(&memory, context);
+		scene_finish(0);
+	scene_teardown();
 }
 
 /* A stream with one batch in the kernel, and the tick at which its quiet begins. */
 static void open_quiet(uint32_t stall_ms, uint32_t not_reading_ms)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
-	options.hooks = &heard_hooks;
-	options.arg = &hooks;
 	options.stall_ms = stall_ms;
 	options.not_reading_ms = not_reading_ms;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	scene_open();
 	stub.getsockopts = COUNT(stub.getsockopt_error);
-	heard_begin(conn, &heard);
-	stub_send(conn, heard.id, data, sizeof(data));
+	scene_begin();
 	ck_assert_uint_eq(zcreq_tick(context, START),
 			  stall_ms ? START + stall_ms * MS : ZCREQ_NEVER);
 }
@@ -253,17 +232,16 @@ END_TEST
 /* Queued is enough, and each connection counts. */
 START_TEST(what_is_only_queued_is_watched_on_every_connection)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
 	struct zcreq_conn *another;
-	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
 
 	say(&(struct row){ALL, 1, 0, MSS, 500, 500, 0, 0, 200, 0, GONE, 0});
+	options.hooks = NULL; /* they are of one connection */
 	options.stall_ms = STALL_MS;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &another), 0);
+	scene_open();
+	another = scene_open_another(&options);
 	heard_begin(conn, &heard);
 	zcreq_tick(context, START);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+	scene_queue(&heard);
 	ck_assert_int_eq(zcreq_write(another, data, 1), 0);
 	ck_assert_uint_eq(zcreq_tick(context, START + MS), START + MS + STALL_MS * MS);
 	zcreq_tick(context, START + MS + STALL_MS * MS);
@@ -275,13 +253,11 @@ END_TEST
 
 START_TEST(a_stall_needs_nobody_to_listen)
 {
-	struct zcreq_stream_options options = stub_options(&stub);
-
+	options.hooks = NULL;
 	options.stall_ms = STALL_MS;
-	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
+	scene_open();
 	say(&(struct row){ALL, 1, 0, MSS, 500, 500, 0, 0, 200, 0, GONE, 0});
-	heard_begin(conn, &heard);
-	stub_send(conn, heard.id, data, sizeof(data));
+	scene_begin();
 	zcreq_tick(context, START);
 	zcreq_tick(context, START + STALL_MS * MS);
 	ck_assert_uint_eq(stats_of(context).stalled_vanished, 1);
