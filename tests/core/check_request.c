@@ -4,7 +4,7 @@
  *
  * The oracle does not know the library's table. It knows four facts about a
  * request (begun, finished by its owner, aborted, given up waiting for proof) and
- * what each event does to them, as design.md section 5 and request.h tell it; the
+ * what each event does to them, as doc/architecture.md and request.h tell it; the
  * names of the states are read off the facts.
  */
 #include "support/suite.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_ev_refused.c - the loop goes on, and does not spin, where epoll refuses
+ * check_refused.c - the loop goes on, and does not spin, where epoll refuses
  */
 #include <errno.h>
 #include <fcntl.h>

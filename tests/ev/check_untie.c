@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_ev_untie.c - what is untied, freed or closed while the loop is at work on it
+ * check_untie.c - what is untied, freed or closed while the loop is at work on it
  */
 #include <errno.h>
 #include <sys/eventfd.h>

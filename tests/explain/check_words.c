@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_explain_words.c - explanations word for word, for people and for programs
+ * check_words.c - explanations word for word, for people and for programs
  */
 #include "support/suite.h"
 

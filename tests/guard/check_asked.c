@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_guard_asked.c - how a guard is asked for, and how its reports come
+ * check_asked.c - how a guard is asked for, and how its reports come
  */
 #include "support/suite.h"
 

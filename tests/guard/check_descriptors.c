@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_guard_descriptors.c - a descriptor that is not the library's any more
+ * check_descriptors.c - a descriptor that is not the library's any more
  *
  * With sockets of the kernel's, over loopback.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_guard_faults.c - every system call of the guard fails: it sees less, and says so
+ * check_faults.c - every system call of the guard fails: it sees less, and says so
  *
  * They are replaced by the linker (--wrap). What a guard cannot protect it still
  * compares, and never does it leave a page as it was not.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_guard_pages.c - which pages are protected when, against an oracle
+ * check_pages.c - which pages are protected when, against an oracle
  */
 #include "support/suite.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_guard_signals.c - the guard among others: their faults, children and threads
+ * check_signals.c - the guard among others: their faults, children and threads
  *
  * A child ends by exit(3) and not by _exit(2), so that what it executed is counted.
  */

@@ -3,7 +3,7 @@
  * check_kernel.c - what the ladder relies on, without the library: how pages in
  * flight are given back, and how they are not
  *
- * Each test is named as the claim that it makes of the kernel (kernel-facts.md).
+ * Each test is named as the claim that it makes of the kernel (doc/kernel.md).
  * Where one fails, the library's promises do not hold on that kernel.
  */
 #include <errno.h>
@@ -252,7 +252,7 @@ START_TEST(shutdown_releases_nothing)
 }
 END_TEST
 
-/* Problem 3 of the design: close() and recycle, and the peer gets the next user's data. */
+/* close() and recycle: the peer gets the next user's data. */
 START_TEST(close_goes_on_sending_what_is_overwritten)
 {
 	static char got[SENDS * EACH_BYTES];

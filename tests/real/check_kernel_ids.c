@@ -3,7 +3,7 @@
  * check_kernel_ids.c - what the window and the policy rely on, without the library:
  * who is given an id, what the error queue does, and when the kernel refuses
  *
- * Each test is named as the claim that it makes of the kernel (kernel-facts.md).
+ * Each test is named as the claim that it makes of the kernel (doc/kernel.md).
  */
 #include <errno.h>
 #include <linux/net_tstamp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_stream.c - the nine invariants of design.md on the real kernel
+ * check_stream.c - the nine invariants of doc/architecture.md on the real kernel
  *
  * Those that need a packet that is late are in check_linger.c.
  */

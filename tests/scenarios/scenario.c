@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace.c - plays a scenario in a world and prints it again with what was observed
+ * scenario.c - plays a scenario in a world and prints it again with what was observed
  *
  *	trace fake|real <SCENARIO
  *

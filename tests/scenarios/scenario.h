@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * trace.h - what is observed of one connection, as text in which nothing is left to chance
+ * scenario.h - what is observed of one connection, as text in which nothing is left to chance
  *
  * The same scenario on two kernels cannot give the same bytes: how much a call takes,
  * how ranges are cut and how long things take differ from run to run. What is written

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * check_fake_kernel.c - the judge is judged: the fake kernel against kernel-facts.md
+ * check_fake_kernel.c - the judge is judged: the fake kernel against doc/kernel.md
  *
  * No library here: plain calls through the table, as the library would make them.
  * A fake that is wrong in the kernel's favour would let every other test pass.

@@ -5,7 +5,7 @@
  * A fake kernel is a clock and a set of fake sockets. Each socket is a
  * struct zcreq_socket_ops over a model of what Linux does with MSG_ZEROCOPY:
  * ids, notification records, the error queue, the send buffer, the peer. What
- * the model does by itself is what kernel-facts.md has as observed; everything
+ * the model does by itself is what doc/kernel.md has as observed; everything
  * else happens when the test says so, through a knob or a call below.
  *
  * What makes it a judge and not only an actor: it knows which bytes of the

@@ -2,7 +2,7 @@
 /**
  * sim_hear.c - what the library says, held against the model at that moment
  *
- * Each check names the invariant of design.md that it is for, where it is one.
+ * Each check names the invariant of doc/architecture.md that it is for, where it is one.
  * Every callback may then act, as a program would.
  */
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_ring_kernel.c - liburing's calls: what each answers, and what is made of it
+ * check_kernel.c - liburing's calls: what each answers, and what is made of it
  *
  * They are replaced by the linker (--wrap), so that this needs no io_uring: kernels
  * that have none, that forbid it, that know too little, that stop in the middle.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_ring_send.c - what is submitted, and what completions do: every kind of both
+ * check_send.c - what is submitted, and what completions do: every kind of both
  */
 #include "support/suite.h"
 

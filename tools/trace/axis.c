@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_axis.c - time to place
+ * axis.c - time to place
  *
  * A host vanishes in a millisecond, and then nothing happens for half a second. So
  * time is drawn in runs in which things happen, each to a scale of its own, and

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_json.c - the trace event format that chrome://tracing and Perfetto read
+ * json.c - the trace event format that chrome://tracing and Perfetto read
  *
  * A connection is a thread, a request an asynchronous slice with its phases nested in
  * it, and what happens to a connection an instant on its thread.

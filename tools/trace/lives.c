@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_lives.c - events into lives
+ * lives.c - events into lives
  *
  * Follows the library's own books: a request has sends, which wait in the queue until
  * a batch takes them, and batches, which wait for their notification. A life's phase

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_news.c - what happens to a whole connection, in a few words
+ * news.c - what happens to a whole connection, in a few words
  */
 #include <string.h>
 

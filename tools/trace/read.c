@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_read.c - a file into events
+ * read.c - a file into events
  *
  * The file is a dump or the memory of a program that is no more, and may be anything.
  * After this every event has a kind that is known, and there are as many as are said.

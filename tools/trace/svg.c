@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_svg.c - the picture: a lane for each request, coloured by phase
+ * svg.c - the picture: a lane for each request, coloured by phase
  *
  * All stretches of one phase are one path, so a thousand requests are a few tens of
  * kilobytes. Colours are from the palette of Okabe and Ito and differ in lightness as

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace_text.c - a line for each event, for grep
+ * text.c - a line for each event, for grep
  */
 #include <inttypes.h>
 

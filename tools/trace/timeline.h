@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace.h - what the parts of zcreq-trace share
+ * timeline.h - what the parts of zcreq-trace share
  *
  *	zcreq-trace.c   options, and which picture
- *	trace_read.c    a file into events, the oldest first; believes nothing
- *	trace_lives.c   events into lives of requests: in which phase from when to when
- *	trace_news.c    what happens to a connection, in words
- *	trace_axis.c    time to place, with what is empty left out
- *	trace_svg.c     the picture
- *	trace_json.c    the format of Chrome's and Perfetto's viewers
- *	trace_text.c    a line for each event
+ *	read.c          a file into events, the oldest first; believes nothing
+ *	lives.c         events into lives of requests: in which phase from when to when
+ *	news.c          what happens to a connection, in words
+ *	axis.c          time to place, with what is empty left out
+ *	svg.c           the picture
+ *	json.c          the format of Chrome's and Perfetto's viewers
+ *	text.c          a line for each event
  */
 #ifndef ZCREQ_TOOLS_TRACE_H
 #define ZCREQ_TOOLS_TRACE_H
@@ -21,7 +21,7 @@
 
 #include <zcreq/trace.h>
 
-/* ---- trace_read.c ---- */
+/* ---- read.c ---- */
 
 struct trace {
 	void *file; /* as it was read */
@@ -39,7 +39,7 @@ const char *trace_kind_name(unsigned kind);
 /* The program's own words in a mark; 17 bytes. */
 void trace_mark_text(const struct zcreq_trace_event *event, char *text);
 
-/* ---- trace_lives.c ---- */
+/* ---- lives.c ---- */
 
 enum phase {
 	PHASE_OWNER = 0,   /* begun, and nothing to be sent */
@@ -80,7 +80,7 @@ struct lives {
 int lives_make(const struct trace *trace, struct lives *lives);
 void lives_free(struct lives *lives);
 
-/* ---- trace_news.c ---- */
+/* ---- news.c ---- */
 
 /* Is it an event of a whole connection, or a mark, that a reader wants to see? */
 bool trace_is_news(const struct zcreq_trace_event *event);
@@ -88,7 +88,7 @@ bool trace_is_news(const struct zcreq_trace_event *event);
 /* The same in a few words. */
 void trace_news(const struct zcreq_trace_event *event, char *text, size_t size);
 
-/* ---- trace_axis.c ---- */
+/* ---- axis.c ---- */
 
 #define AXIS_RUNS 6
 
