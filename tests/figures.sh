@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# figures.sh - a measured figure stands in bench/figures.md, and nowhere else
+#
+# That page is what bench/tables/ gives. Another page may not have a result line of a
+# benchmark, nor a number of three digits or more that is a result in those tables,
+# whatever is written between its digits. Between the lines <!-- figures --> and
+# <!-- end --> a page may show rows of that page, word for word.
+#
+# Numbers that a benchmark is given (sizes, depths, how many in flight) are no results.
+set -u
+export LC_ALL=C
+src=${srcdir:-.}
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+
+complain()
+{
+	echo "FAIL: $*"
+	failed=1
+}
+
+# shellcheck source=bench/figures.sh
+. "$src/bench/figures.sh"
+figures_page "$src/bench/tables" >"$tmp/page"
+diff -u "$src/bench/figures.md" "$tmp/page" ||
+	complain "bench/figures.md is not what bench/tables/ gives: scripts/bench figures page"
+
+# results: one a line; three digits at least, and not a round number or a power of two
+results()
+{
+	grep -h '^bench=' "$src"/bench/tables/*.txt | tr ' ' '\n' |
+		grep -vE '^(bench|inflight|turn|turns|ticks|bytes|bs|qd|secs|conns|others|sends|requests|threads|queues|sndbuf|polled|call|design|order|op|way|ratio|what|state|path)=' |
+		sed 's/.*=//' | awk '
+			{ digits = $0; gsub(/\./, "", digits); sub(/^0+/, "", digits) }
+			length(digits) < 3 || digits !~ /^[0-9]+$/ || digits % 100 == 0 { next }
+			{ for (p = 1; p < $0; p *= 2); if (p != $0) print }' | sort -u
+}
+results >"$tmp/results"
+[ -s "$tmp/results" ] || complain "no results were found"
+
+# outside PAGE: what is not in a marked region, and no link or code that names a commit
+outside() { sed '/^<!-- figures -->$/,/^<!-- end -->$/d' "$1"; }
+inside() { sed -n '/^<!-- figures -->$/,/^<!-- end -->$/p' "$1" | grep '^|' | grep '[0-9]'; }
+
+pages=$(cd "$src" && ls ./*.md doc/*.md doc/*.[1-9] bench/*.md nvmet/doc/*.md | sed 's|^\./||')
+for page in $pages; do
+	[ "$page" = bench/figures.md ] && continue
+	outside "$src/$page" >"$tmp/outside"
+	grep -nE '^bench=' "$tmp/outside" >"$tmp/copied" &&
+		complain "$page has result lines: $(cat "$tmp/copied")"
+	# 1 184 and 1,184 are 1184
+	sed -E ':a; s/([0-9])[ ,]([0-9]{3})([^0-9]|$)/\1\2\3/; ta' "$tmp/outside" |
+		grep -oE '[A-Za-z0-9_.=/-]+' | sed 's/[.]*$//' | sort -u >"$tmp/numbers"
+	comm -12 "$tmp/results" "$tmp/numbers" >"$tmp/copied"
+	[ -s "$tmp/copied" ] && complain "$page repeats figures of bench/figures.md: $(xargs <"$tmp/copied")"
+	inside "$src/$page" | while read -r row; do
+		grep -qxF "$row" "$src/bench/figures.md" || echo "$row"
+	done >"$tmp/other"
+	[ -s "$tmp/other" ] && complain "$page shows what bench/figures.md does not say: $(cat "$tmp/other")"
+done
+exit $failed
