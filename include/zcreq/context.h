@@ -2,9 +2,11 @@
 /**
  * context.h - one thread's tables, statistics, clock and configuration
  *
- * Everything else lives in a context. There are no globals, no locks and no
- * hidden threads: a context and all that is in it belong to one thread at a
- * time, and two contexts share nothing. The one way in from another thread is
+ * Everything else lives in a context. The library takes no lock and starts no thread,
+ * and has no global that can be written to, but for the semaphore that a tracer raises to
+ * attach to the static probes. A context and all that is in it belong to one thread at a
+ * time, and two contexts share nothing. (The guard, a tool for finding defects, watches
+ * pages of the whole process; it has state of its own and a lock.) The one way in from another thread is
  * zcreq_post_drop().
  *
  * Rules that hold for the whole interface, said once:
@@ -19,7 +21,8 @@
  *   the default. A size that is too small is -EINVAL; one that is larger than
  *   this library knows is accepted if the rest is zero, else -E2BIG.
  * - Time enters through zcreq_tick() only, in nanoseconds of any clock that does
- *   not jump. The library never reads a clock of its own.
+ *   not jump. No timer reads a clock. A context without a seed in its options reads one
+ *   once, to make one.
  * - After fork() only one of the two processes may go on using a context.
  */
 #ifndef ZCREQ_CONTEXT_H

@@ -28,10 +28,10 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /**
- * struct zcreq_socket_ops - every system call that a stream makes
+ * struct zcreq_socket_ops - every system call that a stream makes on its descriptor
  *
  * NULL in the options is the kernel. A user-space TCP stack, or a test, puts its
- * own functions here. All return what the call of that name returns, but a
+ * own functions here. (A stream with a sender sends through that instead.) All return what the call of that name returns, but a
  * negative errno instead of -1; none may block.
  *
  * @sendmsg:     sendmsg(2); the flags are MSG_DONTWAIT, MSG_NOSIGNAL and perhaps
@@ -331,7 +331,7 @@ int zcreq_stream_fd(const struct zcreq_conn *conn);
 /**
  * zcreq_now_ns() - CLOCK_MONOTONIC, for callers that have no clock at hand
  *
- * A convenience for zcreq_tick(); the library itself never calls it.
+ * A convenience for zcreq_tick(); libzcreq itself never calls it, libzcreq-ev does.
  *
  * Ownership: none.
  * Callback:  none.

@@ -2,8 +2,9 @@
 /*
  * core.h - context, request and connection from the inside: the sans-IO half
  *
- * Nothing from here down makes a system call. What a stream adds to a connection
- * hangs on struct zcreq_transport, so that nothing here looks upwards.
+ * Nothing in core makes a system call, and nothing in base but the seed of handles, which
+ * reads the clock, and zcreq_bug(), which ends the program (tests/layers.sh). What a stream
+ * adds to a connection hangs on struct zcreq_transport, so that nothing here looks upwards.
  *
  * Who waits for what is in three places only: a request's two counters (sends of
  * the stream, holds of the caller), its state, and its mailbox of callbacks that

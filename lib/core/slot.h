@@ -16,7 +16,7 @@
  * context's seed and the index, so that neither a handle of another context nor that
  * of a neighbour fits by chance.
  *
- * It never frees a page before the table's end, and never calls anybody.
+ * It never frees a page before the table's end, and calls nobody but the allocator.
  *
  * One thread owns a table; any other may claim an entry in use by its handle
  * (zcreq_slots_claim()). That is why the owner writes the words that a claim reads

@@ -2,7 +2,9 @@
 /*
  * socket.h - struct zcreq_socket_ops of the kernel
  *
- * The only file of the library that makes system calls on a descriptor.
+ * In libzcreq socket.c is the only file that makes system calls on a stream's descriptor
+ * (tests/claims.sh). The eventfd that other threads write to is wake.c's; io_uring, libev
+ * and the guard make calls of their own.
  */
 #ifndef ZCREQ_LIB_SOCKET_H
 #define ZCREQ_LIB_SOCKET_H

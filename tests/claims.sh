@@ -1,0 +1,118 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# claims.sh - what headers and pages say about the whole of libzcreq, held by its symbols
+#
+# Each claim below is a sentence that stands somewhere. tests/layers.sh holds those about
+# base and core alone. The guard is not asked: it is a tool with a lock, a signal handler
+# and state of the process, and says so (doc/guard.md).
+#
+# At the end a call is planted that breaks a claim, and has to be found.
+#
+# Run by make check from the build tree. Uses: CC
+set -u
+export LC_ALL=C
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+rooms="base core stream explain"
+
+fail()
+{
+	echo "FAIL: $*"
+	failed=1
+}
+
+archive() { echo "lib/$1/.libs/lib$1.a"; }
+
+for room in $rooms; do
+	[ -f "$(archive $room)" ] || { echo "there is no $(archive $room): nothing to look at"; exit 77; }
+done
+if [ -n "${SANITIZE_CFLAGS:-}" ] || nm "$(archive base)" | grep -q ' __gcov_'; then
+	echo "instruments have data and calls of their own"
+	exit 77
+fi
+
+# uses: "FILE SYMBOL" of everything that is not defined in the library itself
+for room in $rooms; do
+	nm -A -u "$(archive $room)" 2>/dev/null | sed -E "s/^[^:]*:lib[a-z]*_la-([a-z_]+)\.o:.* U /$room\/\1.c /"
+done | grep -v -e ' zcreq_' -e ' _GLOBAL_OFFSET_TABLE_$' -e ' __errno_location$' -e ' __stack_chk_fail$' |
+	sed 's/ __\(.*\)_chk$/ \1/' | sort -u >"$tmp/uses"
+[ -s "$tmp/uses" ] || fail "no symbols were found"
+
+# only CLAIM SYMBOLS FILE...: nobody but these files uses one of the symbols
+only()
+{
+	claim=$1 symbols=$2
+	shift 2
+	grep -E " ($symbols)\$" "$tmp/uses" >"$tmp/found"
+	for file; do
+		grep -v "^$file " "$tmp/found" >"$tmp/rest"
+		mv "$tmp/rest" "$tmp/found"
+	done
+	[ -s "$tmp/found" ] && fail "$claim: $(xargs <"$tmp/found")"
+}
+
+look()
+{
+	# lib/stream/socket.h, include/zcreq/stream.h
+	only "calls on a stream's descriptor are made in socket.c" \
+		'(send|recv)(msg|mmsg|to|from)?|[gs]etsockopt|connect|shutdown|accept4?|socket|bind|listen|ioctl|fcntl|fstat' \
+		stream/socket.c
+	# lib/stream/wake.c
+	only "an eventfd is in wake.c" 'eventfd|read|write|readv|writev' stream/wake.c
+	only "descriptors are closed in socket.c and wake.c" 'close' stream/socket.c stream/wake.c
+	# include/zcreq/context.h
+	only "the clock is read for the seed, and for who asks for the time" \
+		'clock_gettime|clock_nanosleep|time|gettimeofday|timerfd_.*' base/seed.c stream/socket.c
+	only "nothing waits" 'poll|ppoll|select|pselect|epoll_.*|sleep|usleep|nanosleep|futex|syscall'
+	only "there is no thread and no lock" '(pthread|mtx|cnd|thrd|sem)_.*'
+	only "there is no signal handler, and the environment is not read" \
+		'sigaction|signal|sigprocmask|atexit|(secure_)?getenv'
+	only "there is no file" 'open(at)?|f?open(64)?|mmap(64)?|mprotect'
+	# include/zcreq/context.h: memory comes from the context's allocator
+	only "memory is asked for in memory.c" '[cm]alloc|realloc|free|strdup|aligned_alloc' base/memory.c
+}
+
+# include/zcreq/context.h: no globals. Read-only after relocation is not writable.
+no_globals()
+{
+	for room in $rooms; do
+		nm --format=sysv "$(archive "$room")" | tr -d ' ' |
+			awk -F'|' '$3 ~ /^[bBdDC]$/ && $7 !~ /rel\.ro|^\.probes/ { print $1 }' >"$tmp/globals"
+		[ -s "$tmp/globals" ] && fail "$room has globals: $(xargs <"$tmp/globals")"
+	done
+}
+
+# include/zcreq/stream.h: the library itself never calls zcreq_now_ns()
+never_asks()
+{
+	for room in $rooms; do
+		nm -u "$(archive "$room")" 2>/dev/null | grep -q ' zcreq_now_ns$' && fail "$room calls zcreq_now_ns()"
+	done
+}
+
+# HACKING.md: a static archive hides nothing
+prefixes()
+{
+	for room in $rooms; do
+		nm -g --defined-only "$(archive "$room")" 2>/dev/null |
+			awk 'NF == 3 && $3 !~ /^zcreq_|^_\.stapsdt/ { print $3 }' >"$tmp/bare"
+		[ -s "$tmp/bare" ] && fail "$room has names without a prefix: $(xargs <"$tmp/bare")"
+	done
+}
+
+look
+no_globals
+never_asks
+prefixes
+
+# ---- planted ----
+real=$failed
+echo "core/conn.c recvmsg" >>"$tmp/uses"
+look >"$tmp/said"
+grep -q "^FAIL: calls on a stream's descriptor" "$tmp/said" || {
+	echo "FAIL: a call that was planted is not found"
+	real=1
+}
+exit $real
