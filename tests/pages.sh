@@ -1,0 +1,101 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# pages.sh - what pages and comments cite is in the tree
+#
+# In pages: each path from the top (`lib/core/conn.c`), each header (`zcreq/conn.h`), each
+# function (`zcreq_send()`), each test (`tests/ROOM/FILE.c:NAME`), each link. In comments
+# and scripts: each page and each function; and the name of the file itself at its head. A path may also be a program that a room.am
+# names. What has capitals or a star where a name would be is a pattern, and is not asked.
+set -u
+export LC_ALL=C
+cd "${srcdir:-.}" || exit 99
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+
+# What pages may name before the tree has it. A name that is there is an error: it has to
+# go from here.
+coming="
+lib/stream/send.c lib/stream/proof.c lib/stream/loop.c lib/stream/retry.c
+zcreq_stream_follow_up zcreq_retry_timers
+"
+
+complain()
+{
+	echo "FAIL: $*"
+	failed=1
+}
+
+is_coming()
+{
+	case " $(echo $coming) " in *" $1 "*) return 0 ;; esac
+	return 1
+}
+
+tops="bench doc examples include lib nvmet scripts tests tools"
+sources=$(find bench examples include lib nvmet tests tools -name '*.[ch]' -o -name '*.h.in' | sort)
+pages=$(ls ./*.md doc/*.md doc/*.[1-9] bench/*.md nvmet/doc/*.md tools/*/*.[1-9] .github/*/*.md 2>/dev/null | sed 's|^\./||')
+others=$(find bench lib nvmet scripts tests tools .ci -type f \
+	\( -name '*.sh' -o -name '*.am' -o -name '*.py' -o -name '*.pml' -o ! -name '*.*' \) 2>/dev/null |
+	grep -v -e corpus/ -e '^tests/pages.sh$')
+
+# every name that is called or defined with an argument list, comments not asked
+cat $sources | grep -oE '\bzcreq_[a-z0-9_]+\(([^)]|$)' | sed 's/(.*//' | sort -u >"$tmp/functions"
+cat $(find . -name room.am -not -path './build*') Makefile.am | tr -s ' \t\\=' '\n' | sort -u >"$tmp/built"
+
+# there PATH: a file, a folder, or something that is built
+there()
+{
+	[ -e "$1" ] || [ -e "$1.in" ] || grep -qxF "$1" "$tmp/built" || is_coming "$1"
+}
+
+# paths: those from the top that a page cites, one a line
+paths()
+{
+	grep -oE "(^|[^A-Za-z0-9_./-])($(echo $tops | tr ' ' '|'))/[A-Za-z0-9_.*/-]*" "$1" |
+		sed -E 's/^[^a-z]//; s/[.:-]+$//; s|/$||' | grep -v '[A-Z*]' | sort -u
+}
+
+for page in $pages; do
+	for path in $(paths "$page"); do
+		there "$path" || there "${page%/*}/$path" || complain "$page: there is no $path"
+	done
+	for header in $(grep -oE '[`</ ]zcreq/[a-z]+\.h' "$page" | sed 's/^.//' | sort -u); do
+		there "include/$header" || complain "$page: there is no $header"
+	done
+	for test in $(grep -oE '`tests/[a-z_/]+\.c:[a-z0-9_]+`' "$page" | tr -d '`' | sort -u); do
+		grep -q "START_TEST(${test#*:})" "${test%%:*}" 2>/dev/null ||
+			complain "$page: there is no test $test"
+	done
+	for link in $(grep -oE '\]\([^)#]+' "$page" | sed 's/^](//' | grep -v '^[a-z]*:' | sort -u); do
+		case $page in */*) from=${page%/*} ;; *) from=. ;; esac
+		[ -e "$from/$link" ] || complain "$page: the link to $link leads nowhere"
+	done
+done
+
+for file in $pages $sources $others; do
+	for name in $(grep -oE '\bzcreq_[a-z0-9_]+\(\)' "$file" | sed 's/()//' | sort -u); do
+		grep -qx "$name" "$tmp/functions" || is_coming "$name" ||
+			complain "$file: there is no function $name()"
+	done
+done
+for file in $sources $others; do
+	for page in $(sed 's|\$[a-z]*/||g' "$file" | grep -oE '[A-Za-z0-9_./-]+\.md\b' | sort -u); do
+		[ -e "$page" ] || complain "$file: there is no page $page"
+	done
+done
+
+# the first comment of a file begins with its name
+for file in $(echo "$sources" | grep -E '^(bench|examples|nvmet|tests|tools)/'); do
+	named=$(sed -n '2,4s/^ \* \([a-z0-9_-]*\.[ch]\) - .*/\1/p' "$file" | head -n 1)
+	[ -z "$named" ] || [ "$named" = "${file##*/}" ] || complain "$file calls itself $named"
+done
+
+for name in $coming; do
+	{ [ -e "$name" ] || grep -qx "$name" "$tmp/functions"; } &&
+		complain "tests/pages.sh: $name is there now, it need not be announced"
+done
+[ -n "$pages" ] && [ -n "$sources" ] && [ -s "$tmp/functions" ] || complain "nothing found to look at"
+[ $failed = 0 ] && echo "$(echo "$pages" | wc -l) pages, $(echo "$sources" | wc -l) sources"
+exit $failed
