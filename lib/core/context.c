@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/check.h"
 #include "core/core.h"
 #include "base/options.h"
 #include "core/guarded.h"
@@ -116,6 +117,9 @@ int zcreq_dispatch(struct zcreq_context *context)
 	for (int round = 0; round < DISPATCH_ROUNDS && anything_due(context); round++)
 		calls += run_round(context);
 	context->dispatch_depth--;
+#ifdef ZCREQ_DEBUG
+	zcreq_context_check(context);
+#endif
 	return (int)calls;
 }
 

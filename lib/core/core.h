@@ -104,6 +104,10 @@ struct zcreq_transport {
 	void (*stats)(const struct zcreq_conn *conn, struct zcreq_stats *stats);
 	/* The connection is closed: give everything back but the memory of conn. */
 	void (*close)(struct zcreq_conn *conn);
+#ifdef ZCREQ_DEBUG
+	/* Claims what holds of it between two calls; or NULL. */
+	void (*check)(const struct zcreq_conn *conn);
+#endif
 };
 
 /* Connections that are disconnected between two ticks: see ladder.c. */

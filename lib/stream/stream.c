@@ -10,6 +10,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
+#include "stream/check.h"
 #include "stream/stream.h"
 #include "base/options.h"
 #include "stream/socket.h"
@@ -292,6 +293,13 @@ static void stream_stats(const struct zcreq_conn *conn, struct zcreq_stats *stat
 	stats->proved_unsent = queue->gone[ZCREQ_GONE_UNSENT];
 }
 
+#ifdef ZCREQ_DEBUG
+static void stream_check(const struct zcreq_conn *conn)
+{
+	zcreq_stream_check(zcreq_stream_of(conn));
+}
+#endif
+
 static void stream_close(struct zcreq_conn *conn)
 {
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
@@ -321,4 +329,7 @@ const struct zcreq_transport zcreq_stream_transport = {
 	.timers = stream_timers,
 	.stats = stream_stats,
 	.close = stream_close,
+#ifdef ZCREQ_DEBUG
+	.check = stream_check,
+#endif
 };

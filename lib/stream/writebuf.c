@@ -5,22 +5,13 @@
 
 #include "base/bug.h"
 
-#define CHUNK_BYTES 4032
-
-struct zcreq_chunk {
-	uint32_t size;
-	uint32_t used;
-	uint32_t writes; /* put and not yet gone */
-	char bytes[];
-};
-
 static struct zcreq_chunk *chunk_new(struct zcreq_writebuf *buf,
 				     const struct zcreq_allocator *allocator, uint32_t least)
 {
-	uint32_t size = least > CHUNK_BYTES ? least : CHUNK_BYTES;
+	uint32_t size = least > ZCREQ_CHUNK_BYTES ? least : ZCREQ_CHUNK_BYTES;
 	struct zcreq_chunk *chunk = buf->spare;
 
-	if (chunk && size == CHUNK_BYTES) {
+	if (chunk && size == ZCREQ_CHUNK_BYTES) {
 		buf->spare = NULL;
 		chunk->used = 0;
 		return chunk;
@@ -35,7 +26,7 @@ static struct zcreq_chunk *chunk_new(struct zcreq_writebuf *buf,
 static void chunk_retire(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
 			 struct zcreq_chunk *chunk)
 {
-	if (!buf->spare && chunk->size == CHUNK_BYTES)
+	if (!buf->spare && chunk->size == ZCREQ_CHUNK_BYTES)
 		buf->spare = chunk;
 	else
 		zcreq_free(allocator, chunk);

@@ -17,7 +17,15 @@
 
 #include "base/memory.h"
 
-struct zcreq_chunk;
+/* Bytes of a chunk, unless one write has more. */
+#define ZCREQ_CHUNK_BYTES 4032
+
+struct zcreq_chunk {
+	uint32_t size;
+	uint32_t used;
+	uint32_t writes; /* put and not yet gone */
+	char bytes[];
+};
 
 struct zcreq_writebuf {
 	struct zcreq_chunk *filling;

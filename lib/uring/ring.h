@@ -5,6 +5,7 @@
  *	ring.c     making one, and what the kernel can do
  *	send.c     submissions out, completions in: the sender of sender.h
  *	buffers.c  registered memory
+ *	check.c    what holds of it between any two public calls
  *
  * A submission is named by its user_data: the tag, the number of its stream, the id
  * that the stream gave it. Results and notifications carry the same name, and only a
@@ -121,6 +122,9 @@ static inline uint64_t ring_name(const struct zcreq_uring *uring, uint32_t numbe
 
 /* send.c */
 extern const struct zcreq_sender_ops zcreq_ring_sender;
+
+/* check.c: claims what holds of it between two public calls, and stops where it does not. */
+void zcreq_uring_check(const struct zcreq_uring *uring);
 
 /* buffers.c: the number of the registered buffer that has all of it, or -1. */
 int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov);

@@ -361,6 +361,9 @@ int zcreq_uring_flush(struct zcreq_uring *uring)
 		all += count > 0 ? count : 0;
 	} while (all < DRAIN_MOST && count > 0);
 	work_event(uring, RING_END);
+#ifdef ZCREQ_DEBUG
+	zcreq_uring_check(uring);
+#endif
 	if (all)
 		return all;
 	return ret < 0 ? ret : count;

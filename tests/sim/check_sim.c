@@ -7,6 +7,7 @@
  *	check_sim seed N                  one life; told and shrunk if it fails
  *	check_sim replay FILE             a life that was told, "-" for stdin
  *
+ * ZCREQ_SIM_OUTSIDE=1 leaves out what the library claims of its own structs;
  * ZCREQ_SIM_SEEDS=first:count gives make check other lives, ZCREQ_SIM_SHRINK_MS
  * the time that shrinking may take.
  */

@@ -13,6 +13,8 @@
 # PLANTED_LIBS (how the simulator is compiled, and what it is linked from)
 set -u
 export LC_ALL=C
+# the model has to find them, not what the library claims of itself (check.h)
+export ZCREQ_SIM_OUTSIDE=1
 srcdir=${srcdir:-.}
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT

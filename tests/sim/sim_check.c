@@ -84,6 +84,7 @@ void sim_check(struct sim_world *world)
 	}
 	check_stats(world);
 	check_work(world);
+	sim_inside_claims(world);
 }
 
 static uint64_t held_of(const struct sim_request *request)

@@ -3,10 +3,17 @@
  * sim_inside.c - connections without a socket, and streams by sendmsg or a sender
  */
 #include <poll.h>
+#include <stdlib.h>
 
-#include "stream/stream.h"
+#include "core/check.h"
+#include "stream/check.h"
 #include "sim/sim_inside.h"
 #include "sim/sim_nature.h"
+
+/* Everything is claimed once in so many steps, a connection in each of fewer: what is
+ * wrong stays wrong, and lives are short. */
+#define ALL_CLAIMS 8
+#define SOME_CLAIMS 4
 
 static int open_bare(struct sim_conn *conn)
 {
@@ -120,6 +127,27 @@ void sim_inside_listen(struct sim_world *world)
 
 	while ((conn = zcreq_events_next(world->context)))
 		conn->told_events = zcreq_events(conn->conn);
+}
+
+void sim_inside_claims(const struct sim_world *world)
+{
+	static enum { UNASKED, CLAIMS, CLAIMS_NOT } said;
+	const struct sim_conn *conn;
+
+	if (said == UNASKED)
+		said = getenv("ZCREQ_SIM_OUTSIDE") ? CLAIMS_NOT : CLAIMS;
+	if (said == CLAIMS_NOT)
+		return;
+	if (world->step % ALL_CLAIMS == 0) {
+		zcreq_context_check(world->context);
+		zcreq_streams_check(world->context);
+		return;
+	}
+	LIST_FOREACH(conn, &world->conns, in_world) {
+		if (conn->conn && zcreq_is_stream(conn->conn) &&
+		    (conn->number + world->step) % SOME_CLAIMS == 0)
+			zcreq_stream_check(zcreq_stream_of(conn->conn));
+	}
 }
 
 /*

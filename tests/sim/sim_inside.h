@@ -23,6 +23,12 @@ void sim_inside_mistake(struct sim_conn *conn);
 /** Hears of which connections there is something else to wait for. */
 void sim_inside_listen(struct sim_world *world);
 
+/**
+ * Has the library claim all that holds of its own structs (core/check.h). Not with
+ * ZCREQ_SIM_OUTSIDE in the environment: then the model alone has to find what is wrong.
+ */
+void sim_inside_claims(const struct sim_world *world);
+
 /** What the library believes is outstanding is what the model and the kernel know. */
 void sim_inside_check(const struct sim_conn *conn);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/check.h"
+#include "stream/check.h"
 #include "support/suite.h"
 
 /* in front of each block, so that it can be spoilt when it is freed */
@@ -73,6 +75,8 @@ struct zcreq_stats stats_of(const struct zcreq_context *context)
 {
 	struct zcreq_stats stats;
 
+	zcreq_context_check(context);
+	zcreq_streams_check(context);
 	CLAIM(zcreq_context_stats(context, &stats, sizeof(stats)) == 0);
 	return stats;
 }

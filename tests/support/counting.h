@@ -27,7 +27,7 @@ struct zcreq_context *counting_context(struct counting *counting, uint32_t max_r
 /* The context must be free of everything, and leave nothing behind. */
 void counting_end(struct counting *counting, struct zcreq_context *context);
 
-/* The counters, asserted to be readable. */
+/* The counters, asserted to be readable; and all that the library claims of itself holds. */
 struct zcreq_stats stats_of(const struct zcreq_context *context);
 
 #endif

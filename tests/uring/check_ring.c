@@ -12,6 +12,7 @@
 
 #include <zcreq/zcreq.h>
 
+#include "support/broken.h"
 #include "support/counting.h"
 #include "support/recorder.h"
 #include "uring/ring.h"
@@ -44,6 +45,8 @@ static void setup_ring(void)
 
 static void teardown(void)
 {
+	if (uring)
+		zcreq_uring_check(uring);
 	ck_assert_int_eq(zcreq_uring_free(uring), 0);
 	counting_end(&memory, context);
 }
@@ -345,6 +348,42 @@ START_TEST(every_cell_of_its_work_is_written_out)
 }
 END_TEST
 
+/* ---- one thing wrong at a time ------------------------------------------------ */
+
+static void works_for_ever(void) { uring->work = RING_WORKS; }
+static void is_in_no_state(void) { uring->work = 0; }
+static void has_one_stream_more(void) { uring->count++; }
+static void waits_for_one_more(void) { uring->in_flight++; }
+static void misplaces_a_stream(void) { uring->streams[0]->number++; }
+static void leaves_a_stream_in_a_round(void) { uring->streams[0]->first = 0; }
+static void leaves_a_completion(void) { uring->round_count++; }
+static void has_buffers_that_overlap(void) { uring->buffers[1].start--; }
+static void has_a_buffer_of_no_index(void) { uring->buffers[0].index = 2; }
+static void has_an_empty_buffer(void) { uring->buffers[1].end = uring->buffers[1].start; }
+static void has_buffers_of_nobody(void) { uring->buffer_count = 0; }
+
+static void (*const breaches[])(void) = {
+	works_for_ever, is_in_no_state, has_one_stream_more, waits_for_one_more,
+	misplaces_a_stream, leaves_a_stream_in_a_round, leaves_a_completion,
+	has_buffers_that_overlap, has_a_buffer_of_no_index, has_an_empty_buffer,
+	has_buffers_of_nobody,
+};
+
+START_TEST(a_breach_is_noticed)
+{
+	const struct iovec buffers[] = {{data, 4096}, {data + 4096, 4096}};
+	struct zcreq_stream_options stream = stub_options(&stub);
+	struct zcreq_conn *conn;
+
+	ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &stream, &conn), 0);
+	ck_assert_int_eq(zcreq_uring_register(uring, buffers, 2), 0);
+	zcreq_uring_check(uring);
+	breaches[_i]();
+	broken_expected();
+	zcreq_uring_check(uring);
+}
+END_TEST
+
 /* ---- registered memory ------------------------------------------------------ */
 
 START_TEST(buffers_out_of_range_are_refused)
@@ -490,6 +529,7 @@ int main(void)
 {
 	Suite *s = suite_create("ring");
 	TCase *made = tcase_create("made"), *used = tcase_create("used");
+	TCase *broken = tcase_create("broken");
 
 	tcase_add_checked_fixture(made, setup, teardown);
 	tcase_add_loop_test(made, options_out_of_range_make_no_ring, 0, 9);
@@ -500,6 +540,9 @@ int main(void)
 	tcase_add_loop_test(made, the_usage_flag_is_asked_for_where_it_is_known, 0, 3);
 	suite_add_tcase(s, made);
 
+	tcase_add_checked_fixture(broken, setup_ring, NULL);
+	tcase_add_loop_exit_test(broken, a_breach_is_noticed, BROKEN_NOTICED, 0, COUNT(breaches));
+	suite_add_tcase(s, broken);
 	tcase_add_checked_fixture(used, setup_ring, teardown);
 	tcase_add_test(used, the_descriptor_is_made_once);
 	tcase_add_test(used, the_descriptor_is_readable_at_first);

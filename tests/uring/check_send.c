@@ -64,8 +64,10 @@ static void teardown(void)
 			(void)!zcreq_finish(context, heard[i].id, 0);
 		zcreq_conn_free(conns[i]);
 	}
-	for (unsigned n = 0; n < 10; n++)
+	for (unsigned n = 0; n < 10; n++) {
 		zcreq_uring_process(uring);
+		zcreq_uring_check(uring);
+	}
 	for (unsigned i = 0; i < COUNT(conns); i++)
 		ck_assert_uint_eq(heard[i].released, conns[i] != NULL);
 	ck_assert_int_eq(zcreq_uring_free(uring), 0);
@@ -78,6 +80,7 @@ static void send_on(unsigned i, size_t len)
 
 	ck_assert_int_eq(zcreq_send(conns[i], heard[i].id, &iov, 1, 0), 0);
 	ck_assert_int_eq(zcreq_flush(conns[i]), 0);
+	zcreq_uring_check(uring);
 }
 
 /* One allocation fails. Nothing of Check may be in between, which allocates as well. */
