@@ -27,7 +27,6 @@
 #include <zcreq/stream.h>
 
 #include "core/core.h"
-#include "core/guarded.h"
 #include "stream/policy.h"
 #include "stream/sendq.h"
 #include "stream/ids.h"
@@ -164,12 +163,14 @@ static inline bool zcreq_stream_put_off(const struct zcreq_stream *stream)
 	return stream->retry != ZCREQ_RETRY_NONE;
 }
 
+/* stream.c: its guard looks at the descriptor. */
+__attribute__((cold)) void zcreq_stream_guard_looks(const struct zcreq_stream *stream);
+
 /* The descriptor is about to be used: is it still ours? */
 static inline void zcreq_stream_guard(const struct zcreq_stream *stream)
 {
 	if (__builtin_expect(stream->guarded != NULL, 0))
-		stream->conn.context->guard_hooks->look(stream->guarded,
-							stream->queue.held_bytes);
+		zcreq_stream_guard_looks(stream);
 }
 
 /* Does anything wait, here or in the kernel? */
