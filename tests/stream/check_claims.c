@@ -8,6 +8,7 @@
 
 #include <zcreq/zcreq.h>
 
+#include "core/check.h"
 #include "stream/check.h"
 #include "support/broken.h"
 #include "support/counting.h"
@@ -38,6 +39,7 @@ static void setup(void)
 	ck_assert_int_eq(zcreq_write(conn, data, 100), 0);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	ck_assert_int_eq(zcreq_events_watch(conn, &heard), 0);
+	zcreq_context_check(context);
 	ck_assert_ptr_eq(zcreq_events_next(context), &heard);
 	zcreq_streams_check(context);
 }
