@@ -4,8 +4,8 @@
 # claims.sh - what headers and pages say about the whole of libzcreq, held by its symbols
 #
 # Each claim below is a sentence that stands somewhere. tests/layers.sh holds those about
-# base and core alone. The guard is not asked: it is a tool with a lock, a signal handler
-# and state of the process, and says so (doc/guard.md).
+# base and core alone. libzcreq-guard is not asked: it is a tool with a lock, a signal
+# handler and state of the process, and says so (doc/guard.md).
 #
 # At the end a call is planted that breaks a claim, and has to be found.
 #
@@ -99,6 +99,12 @@ prefixes()
 		nm -g --defined-only "$(archive "$room")" 2>/dev/null |
 			awk 'NF == 3 && $3 !~ /^zcreq_|^_\.stapsdt/ { print $3 }' >"$tmp/bare"
 		[ -s "$tmp/bare" ] && fail "$room has names without a prefix: $(xargs <"$tmp/bare")"
+	done
+	for more in guard uring ev; do
+		[ -f ".libs/libzcreq-$more.a" ] || continue
+		nm -g --defined-only ".libs/libzcreq-$more.a" 2>/dev/null |
+			awk 'NF == 3 && $3 !~ /^zcreq_/ { print $3 }' >"$tmp/bare"
+		[ -s "$tmp/bare" ] && fail "libzcreq-$more has names without a prefix: $(xargs <"$tmp/bare")"
 	done
 }
 

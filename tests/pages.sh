@@ -14,15 +14,11 @@ tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 failed=0
 
-# What pages may name before the tree has it. A name that is there is an error: it has to
-# go from here.
-
 complain()
 {
 	echo "FAIL: $*"
 	failed=1
 }
-
 
 tops="bench doc examples include lib nvmet scripts tests tools"
 sources=$(find bench examples include lib nvmet tests tools -name '*.[ch]' -o -name '*.h.in' | sort)
@@ -38,7 +34,7 @@ cat $(find . -name room.am -not -path './build*') Makefile.am | tr -s ' \t\\=' '
 # there PATH: a file, a folder, or something that is built
 there()
 {
-	[ -e "$1" ] || [ -e "$1.in" ] || grep -qxF "$1" "$tmp/built" 
+	[ -e "$1" ] || [ -e "$1.in" ] || grep -qxF "$1" "$tmp/built"
 }
 
 # paths: those from the top that a page cites, one a line
@@ -78,7 +74,7 @@ for file in $sources $others; do
 done
 
 # the first comment of a file begins with its name
-for file in $(echo "$sources" | grep -E '^(bench|examples|nvmet|tests|tools)/'); do
+for file in $(echo "$sources" | grep '\.[ch]$'); do
 	named=$(sed -n '2,4s/^ \* \([a-z0-9_-]*\.[ch]\) - .*/\1/p' "$file" | head -n 1)
 	[ -z "$named" ] || [ "$named" = "${file##*/}" ] || complain "$file calls itself $named"
 done
