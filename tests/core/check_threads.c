@@ -16,6 +16,7 @@
 
 #include <zcreq/zcreq.h>
 
+#include "core/threads.h"
 #include "support/counting.h"
 #include "support/recorder.h"
 
@@ -102,6 +103,7 @@ START_TEST(a_caller_s_mistakes_change_nothing)
 	ck_assert_int_eq(zcreq_threads_open(NULL, 0), -EINVAL);
 	ck_assert_int_eq(zcreq_threads_open(context, 2), -EINVAL);
 	ck_assert_int_eq(zcreq_threads_open(context, 0), -EALREADY);
+	ck_assert_int_eq(zcreq_threads_start(context, NULL, -1), -EALREADY);
 	ck_assert_int_eq(zcreq_threads_fd(NULL), -EINVAL);
 	ck_assert_int_eq(zcreq_threads_process(NULL), -EINVAL);
 	ck_assert_int_eq(zcreq_post_drop(NULL, holds[0], 0), -EINVAL);

@@ -52,6 +52,17 @@ START_TEST(durations_have_the_unit_that_people_would_use)
 }
 END_TEST
 
+START_TEST(nothing_adds_nothing)
+{
+	char said[8] = "";
+	struct zcreq_writer w = {.text = said, .size = sizeof(said)};
+
+	zcreq_writer_add(&w, "%s", "");
+	ck_assert_uint_eq(w.len, 0);
+	ck_assert_int_eq(zcreq_writer_end(&w, NULL), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("text");
@@ -59,6 +70,7 @@ int main(void)
 
 	tcase_add_loop_test(strings, any_string_is_wellformed, 0, 255);
 	tcase_add_loop_test(strings, durations_have_the_unit_that_people_would_use, 0, 7);
+	tcase_add_test(strings, nothing_adds_nothing);
 	suite_add_tcase(s, strings);
 	return suite_run(s);
 }
