@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@
 #define SLOW_QUEUE_BYTES (8 << 20)
 #define SLOW_BURST_BYTES 4096
 #define FULL_SPEED 1000000000
+#define LOOK_TRIES 5000 /* milliseconds */
 
 struct side {
 	const char *name, *v4, *v6;
@@ -427,6 +429,38 @@ int net_connect(struct net *net, const struct net_pair *how, int *near, int *far
 int net_cut(struct net *net, bool cut)
 {
 	return set_link(net->far_netlink, net->far_index, !cut);
+}
+
+/* Until the kernel has seen that near's carrier is there, or is not. */
+static int await_running(bool running)
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret = -ETIMEDOUT;
+
+	if (fd < 0)
+		return -errno;
+	strcpy(request.ifr_name, sides[NET_NEAR].name);
+	for (int i = 0; i < LOOK_TRIES && ret == -ETIMEDOUT; i++) {
+		if (ioctl(fd, SIOCGIFFLAGS, &request))
+			ret = -errno;
+		else if (!!(request.ifr_flags & IFF_RUNNING) == running)
+			ret = 0;
+		else
+			usleep(1000);
+	}
+	close(fd);
+	return ret;
+}
+
+int net_await_look(struct net *net)
+{
+	int ret = net_cut(net, true);
+
+	if (!ret)
+		ret = await_running(false);
+	if (!ret)
+		ret = net_cut(net, false);
+	return ret ? ret : await_running(true);
 }
 
 int net_misdirect(struct net *net, bool misdirect)

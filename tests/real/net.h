@@ -73,6 +73,14 @@ int net_socket(struct net *net, enum net_side side, int domain, int type, int pr
 int net_cut(struct net *net, bool cut);
 int net_misdirect(struct net *net, bool misdirect);
 
+/*
+ * Before anything is connected: waits until the kernel has just looked after carriers,
+ * which it does at most once a second (net/core/link_watch.c). Until it looks again, near
+ * goes on giving packets to the driver of a cable that was cut, which refuses them; then
+ * they are swallowed by a queue. So what is asked of a fresh cut has a second for it.
+ */
+int net_await_look(struct net *net);
+
 /* Near no longer knows far's link-layer address (IPv4 only), asks for it, and is not
  * answered: packets wait in the neighbour's queue until it gives up, 0.75 s later. */
 int net_forget(struct net *net);

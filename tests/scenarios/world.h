@@ -49,7 +49,8 @@ struct world_socket {
  * Words that a function does not know are refused with false.
  *
  * @missing:     NULL, or why this machine cannot do what is named by a word
- * @limit:       before open: "optmem" bytes, "locked" pages, "no-sg"
+ * @limit:       before open: "optmem" bytes, "locked" pages, "no-sg", "fresh-carrier": the
+ *               kernel has just looked after carriers, and looks again in a second
  * @open:        connects
  * @poll:        what poll(2) says now of POLLIN, POLLOUT and POLLRDHUP and unasked
  * @unreadable:  reading this memory is EFAULT

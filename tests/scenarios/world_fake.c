@@ -60,7 +60,7 @@ static bool fake_limit(const char *what, uint64_t value)
 	else if (!strcmp(what, "locked"))
 		settings()->locked_pages = value;
 	else
-		return !strcmp(what, "no-sg"); /* makes no difference */
+		return !strcmp(what, "no-sg") || !strcmp(what, "fresh-carrier"); /* no difference */
 	return true;
 }
 

@@ -27,9 +27,11 @@
 #include "scenarios/world.h"
 
 #define SLOW_BYTES_A_SECOND 49152
+#define LOOK_NS 900000000u /* the kernel looks after carriers every second */
 
 static struct net net = {-1, -1, -1, -1, 0, 0};
 static int near = -1, far = -1;
+static uint64_t looked_ns; /* when the kernel last looked after carriers; 0: not asked */
 static int tap = -1; /* sees what far is sent, for the router that answers it */
 
 static void must(int ret, const char *what)
@@ -100,6 +102,9 @@ static bool real_limit(const char *what, uint64_t value)
 		drop_lock_capability();
 	} else if (!strcmp(what, "no-sg")) {
 		no_scatter_gather();
+	} else if (!strcmp(what, "fresh-carrier")) {
+		must(net_await_look(&net), "a look after carriers");
+		looked_ns = raw_now_ns();
 	} else {
 		return false;
 	}
@@ -233,11 +238,21 @@ static enum world_end real_read(uint8_t *to, size_t most, size_t *len)
 	return WORLD_MORE;
 }
 
+/* What was to be seen is over: the machine kept this process from looking in time. */
+static void excuse(void)
+{
+	fprintf(stderr, "the machine lost too much time: %llu ms since the last look after carriers\n",
+		(unsigned long long)(raw_now_ns() - looked_ns) / 1000000);
+	exit(77);
+}
+
 static void real_wait(unsigned ms)
 {
 	if (tap >= 0)
 		answer_unreachable();
 	raw_sleep_ms((int)ms);
+	if (looked_ns && raw_now_ns() - looked_ns > LOOK_NS)
+		excuse();
 }
 
 const struct world world_real = {
