@@ -72,7 +72,7 @@ struct zcreq_stream_facts zcreq_stream_look(const struct zcreq_stream *stream)
 {
 	struct zcreq_stream_facts facts = {
 		.ladder = stream->ladder,
-		.short_of_memory = stream->retry_ns != 0,
+		.short_of_memory = zcreq_stream_put_off(stream),
 		.batches = stream->ids.pending,
 		.oldest_id = stream->ids.oldest,
 		.unsent_bytes = stream->queue.unsent_bytes,

@@ -120,6 +120,24 @@ START_TEST(a_peer_that_does_not_read_is_there)
 }
 END_TEST
 
+/* From the failure on, before any tick has heard of it, and not longer than it lasts. */
+START_TEST(memory_is_short_for_as_long_as_it_is)
+{
+	const char *words = "no memory to send with";
+
+	stub.send_error = -ENOBUFS;
+	sent(0, 1000);
+	assert_says(CONN, words);
+	tick_at(1001);
+	assert_says(CONN, words);
+	stub.send_error = 0;
+	tick_at(1011);
+	assert_says(CONN, "0 bytes unsent, 1000 in the kernel");
+	ask_in_all_sizes(CONN, ZCREQ_TEXT);
+	ck_assert_msg(!strstr(text, words), "%s", text);
+}
+END_TEST
+
 START_TEST(a_hold_is_told_with_its_age_and_its_place)
 {
 	zcreq_hold hold;
@@ -355,6 +373,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_kernel_that_does_not_say_what_is_acked, 0, 2);
 	tcase_add_test(tcase, a_send_that_was_withdrawn_is_not_taken_for_sent_bytes);
 	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);
+	tcase_add_test(tcase, memory_is_short_for_as_long_as_it_is);
 	tcase_add_test(tcase, a_hold_is_told_with_its_age_and_its_place);
 	tcase_add_test(tcase, only_holds_that_are_held_are_told);
 	tcase_add_loop_test(tcase, the_place_of_a_hold_is_told_as_far_as_it_is_known, 0, 4);
