@@ -48,16 +48,13 @@ struct zcreq_peer_facts zcreq_peer_look(const struct zcreq_stream *stream)
 	struct zcreq_peer_facts peer = {.unacked_bytes = ZCREQ_UNKNOWN};
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
-	uint32_t quiet_ms;
 
 	if (stream->ladder != ZCREQ_LADDER_NONE ||
 	    stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
 				    stream->ops_arg))
 		return peer;
 	peer.verdict = zcreq_watchdog_verdict(stream, &info, len, &peer.window_closed);
-	quiet_ms = info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv
-								      : info.tcpi_last_data_recv;
-	peer.quiet_ns = quiet_ms * ZCREQ_MS;
+	peer.quiet_ns = zcreq_watchdog_quiet_ms(&info) * ZCREQ_MS;
 	peer.retransmits = info.tcpi_retransmits;
 	peer.probes = info.tcpi_probes;
 	peer.look_in_ns = look_in_ns(stream);

@@ -114,19 +114,29 @@ static bool window_closed(const struct tcp_info *info, bool tells_window)
 	return info->tcpi_snd_wnd < next;
 }
 
+/* Has the kernel anything that the peer has not acknowledged? */
+static bool waits_for_peer(const struct tcp_info *info)
+{
+	return info->tcpi_unacked || info->tcpi_notsent_bytes;
+}
+
+uint64_t zcreq_watchdog_quiet_ms(const struct tcp_info *info)
+{
+	return least(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
+}
+
 static struct look judge(const struct zcreq_stream *stream, const struct tcp_info *info,
 			 bool tells_window)
 {
 	const uint64_t stall_ms = stream->stall_ms ? stream->stall_ms : STALL_ASKED_MS;
-	uint64_t quiet_ms = least(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
-	bool waiting = info->tcpi_unacked || info->tcpi_notsent_bytes;
+	uint64_t quiet_ms = zcreq_watchdog_quiet_ms(info);
 	bool closed = window_closed(info, tells_window);
 	struct look look = {
 		.verdict = ZCREQ_STALL_CONGESTED,
 		.again_ms = quiet_ms < stall_ms ? stall_ms - quiet_ms : stall_ms,
 	};
 
-	if (!waiting)
+	if (!waits_for_peer(info))
 		return look;
 	if (quiet_ms >= stall_ms && (!closed || asked_in_vain(info, quiet_ms))) {
 		look.verdict = ZCREQ_STALL_VANISHED;
@@ -150,9 +160,7 @@ enum zcreq_stall zcreq_watchdog_verdict(const struct zcreq_stream *stream,
 					const struct tcp_info *info, socklen_t len,
 					bool *window_closed_now)
 {
-	bool waiting = info->tcpi_unacked || info->tcpi_notsent_bytes;
-
-	*window_closed_now = waiting && window_closed(info, knows_window(len));
+	*window_closed_now = waits_for_peer(info) && window_closed(info, knows_window(len));
 	return judge(stream, info, knows_window(len)).verdict;
 }
 

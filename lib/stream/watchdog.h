@@ -15,4 +15,7 @@ enum zcreq_stall zcreq_watchdog_verdict(const struct zcreq_stream *stream,
 					const struct tcp_info *info, socklen_t len,
 					bool *window_closed_now);
 
+/* For how long nothing was heard of the peer: no ACK, and no data. */
+uint64_t zcreq_watchdog_quiet_ms(const struct tcp_info *info);
+
 #endif
