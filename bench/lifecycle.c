@@ -36,7 +36,7 @@ static void released(zcreq_id id, int status, void *arg)
 	released_count++;
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 static void check(int ret)
 {
@@ -54,8 +54,8 @@ static void begin_one(struct zcreq_context *context, struct zcreq_conn *conn)
 	const struct iovec iov = {buffer, sizeof(buffer)};
 	zcreq_id id;
 
-	check(zcreq_begin(conn, &ops, NULL, &id));
-	check(zcreq_send(conn, id, &iov, 1, 0));
+	check(zcreq_begin(conn, &ops, NULL, 0, &id));
+	check(zcreq_add(context, id, &iov, 1, 0));
 	check(zcreq_finish(context, id, 0));
 }
 

@@ -53,7 +53,7 @@ static void released(zcreq_id id, int status, void *arg)
 	last_ns = zcreq_now_ns();
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 static void fill(struct zcreq_context *context, struct zcreq_conn *conn, uint32_t count,
 		 uint32_t call)
@@ -62,8 +62,9 @@ static void fill(struct zcreq_context *context, struct zcreq_conn *conn, uint32_
 		const struct iovec iov = {memory + (size_t)i * SEND_BYTES, SEND_BYTES};
 		zcreq_id id;
 
-		check(zcreq_begin(conn, &ops, NULL, &id), "begin");
-		check(zcreq_send(conn, id, &iov, 1, 0), "send");
+		check(zcreq_begin(conn, &ops, NULL, 0, &id), "begin");
+		check(zcreq_add(context, id, &iov, 1, 0),
+		      "send");
 		check(zcreq_finish(context, id, 0), "finish");
 		if ((i + 1) % call == 0 || i + 1 == count)
 			check(zcreq_flush(conn), "flush");

@@ -111,7 +111,7 @@ static void released(zcreq_id id, int status, void *arg)
 	released_count++;
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 static char buffer[SEND_BYTES];
 
@@ -133,8 +133,8 @@ static void send_one(struct zcreq_context *context, struct zcreq_conn *conn)
 	const struct iovec iov = {buffer, sizeof(buffer)};
 	zcreq_id id;
 
-	check(zcreq_begin(conn, &ops, NULL, &id));
-	check(zcreq_send(conn, id, &iov, 1, 0));
+	check(zcreq_begin(conn, &ops, NULL, 0, &id));
+	check(zcreq_add(context, id, &iov, 1, 0));
 	check(zcreq_finish(context, id, 0));
 	check(zcreq_flush(conn));
 }
@@ -203,11 +203,11 @@ static void memory_of_sends(uint64_t count)
 		exit(1);
 	start = counted_bytes;
 	for (uint64_t i = 0; i < count; i++)
-		check(zcreq_begin(conn, &ops, NULL, &ids[i]));
+		check(zcreq_begin(conn, &ops, NULL, 0, &ids[i]));
 	requests = counted_bytes - start;
 	start = counted_bytes;
 	for (uint64_t i = 0; i < count; i++) {
-		check(zcreq_send(conn, ids[i], &iov, 1, 0));
+		check(zcreq_add(context, ids[i], &iov, 1, 0));
 		check(zcreq_finish(context, ids[i], 0));
 		check(zcreq_flush(conn));
 	}

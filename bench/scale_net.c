@@ -145,15 +145,15 @@ static void released(zcreq_id id, int status, void *arg)
 	send_from(end, OTHER_BYTES);
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 static void send_from(struct end *end, size_t bytes)
 {
 	const struct iovec iov = {buffer, bytes};
 	zcreq_id id;
 
-	check(zcreq_begin(end->conn, &ops, end, &id));
-	check(zcreq_send(end->conn, id, &iov, 1, 0));
+	check(zcreq_begin(end->conn, &ops, end, 0, &id));
+	check(zcreq_add(context, id, &iov, 1, 0));
 	check(zcreq_finish(context, id, 0));
 }
 

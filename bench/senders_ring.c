@@ -78,7 +78,7 @@ static void released(zcreq_id id, int status, void *arg)
 	requests_inflight--;
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 static void top_up(struct zcreq_context *context, struct zcreq_conn *conn, size_t size)
 {
@@ -88,8 +88,8 @@ static void top_up(struct zcreq_context *context, struct zcreq_conn *conn, size_
 		struct iovec iov = {buffers + (n++ % WINDOW) * size, size};
 		zcreq_id id;
 
-		check(zcreq_begin(conn, &ops, NULL, &id));
-		check(zcreq_send(conn, id, &iov, 1, 0));
+		check(zcreq_begin(conn, &ops, NULL, 0, &id));
+		check(zcreq_add(context, id, &iov, 1, 0));
 		check(zcreq_finish(context, id, 0));
 		requests_inflight++;
 	}

@@ -19,7 +19,7 @@ static void released(zcreq_id id, int status, void *arg)
 	requests_inflight--;
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 /* 16 Ki events */
 static uint64_t trace_memory[64 / 8 + (1 << 14) * 4];
@@ -48,8 +48,8 @@ static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode 
 			struct iovec iov = {buffers + (n++ % WINDOW) * size, size};
 			zcreq_id id;
 
-			check(zcreq_begin(conn, &ops, NULL, &id));
-			check(zcreq_send(conn, id, &iov, 1, 0));
+			check(zcreq_begin(conn, &ops, NULL, 0, &id));
+			check(zcreq_add(context, id, &iov, 1, 0));
 			check(zcreq_finish(context, id, 0));
 			requests_inflight++;
 			bytes += size;

@@ -27,7 +27,7 @@ static void released(zcreq_id id, int status, void *arg)
 	memset(arg, 0, sizeof(buffer));
 }
 
-static const struct zcreq_ops ops = { .released = released };
+static const struct zcreq_request_hooks ops = { .released = released };
 
 static void closed(struct zcreq_conn *conn, int status, void *arg)
 {
@@ -92,7 +92,7 @@ int main(void)
 	ev_io_init(&reader, readable, fd[1], EV_READ);
 	ev_io_start(loop, &reader);
 
-	if (zcreq_begin(conn, &ops, buffer, &id) || zcreq_send(conn, id, &iov, 1, 0) ||
+	if (zcreq_begin(conn, &ops, buffer, 0, &id) || zcreq_add(context, id, &iov, 1, 0) ||
 	    zcreq_finish(context, id, 0) || zcreq_conn_drain(conn, ZCREQ_NEVER))
 		return 1;
 	ev_run(loop, 0);

@@ -42,7 +42,7 @@ static void released(zcreq_id id, int status, void *buffer)
 	free(buffer);
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 int main(void)
 {
@@ -63,8 +63,8 @@ int main(void)
 	check("open", zcreq_uring_stream_open(uring, context, &options, &conn));
 
 	iov.iov_base = calloc(1, iov.iov_len);
-	check("begin", zcreq_begin(conn, &ops, iov.iov_base, &id));
-	check("send", zcreq_send(conn, id, &iov, 1, 0));
+	check("begin", zcreq_begin(conn, &ops, iov.iov_base, 0, &id));
+	check("send", zcreq_add(context, id, &iov, 1, 0));
 	check("finish", zcreq_finish(context, id, 0));
 	check("drain", zcreq_conn_drain(conn, ZCREQ_NEVER));
 

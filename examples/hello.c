@@ -40,7 +40,7 @@ static void released(zcreq_id id, int status, void *buffer)
 	free(buffer);
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks hooks = {.released = released};
 
 int main(void)
 {
@@ -48,7 +48,6 @@ int main(void)
 	struct zcreq_context *context;
 	struct zcreq_conn *conn;
 	struct iovec iov = {.iov_len = 1 << 20};
-	zcreq_id id;
 	int fds[2];
 
 	connect_pair(fds);
@@ -57,9 +56,7 @@ int main(void)
 	check("open", zcreq_stream_open(context, &options, &conn));
 
 	iov.iov_base = calloc(1, iov.iov_len);
-	check("begin", zcreq_begin(conn, &ops, iov.iov_base, &id));
-	check("send", zcreq_send(conn, id, &iov, 1, 0));
-	check("finish", zcreq_finish(context, id, 0));
+	check("send", zcreq_send(conn, &hooks, iov.iov_base, &iov, 1, 0, NULL));
 	check("drain", zcreq_conn_drain(conn, ZCREQ_NEVER));
 
 	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED) {

@@ -29,7 +29,7 @@ static void released(zcreq_id id, int status, void *arg)
 	owner(arg);
 }
 
-static const struct zcreq_ops ops = {.released = released};
+static const struct zcreq_request_hooks ops = {.released = released};
 
 static void zcreq_open(struct free_socket *socket, uint32_t most, void (*done)(void *arg))
 {
@@ -48,8 +48,8 @@ static void send_one(const struct iovec *iov)
 {
 	zcreq_id id;
 
-	check(zcreq_begin(conn, &ops, NULL, &id));
-	check(zcreq_send(conn, id, iov, 1, 0));
+	check(zcreq_begin(conn, &ops, NULL, 0, &id));
+	check(zcreq_add(context, id, iov, 1, 0));
 	check(zcreq_finish(context, id, 0));
 	check(zcreq_flush(conn));
 }

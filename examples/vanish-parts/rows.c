@@ -192,7 +192,7 @@ static void on_closed(struct zcreq_conn *conn, int status, void *arg)
 	sender->state = SENDER_CLOSED;
 }
 
-static const struct zcreq_ops request_ops = {.released = on_released};
+static const struct zcreq_request_hooks request_ops = {.released = on_released};
 static const struct zcreq_conn_hooks conn_hooks = {.closed = on_closed};
 
 /* The trace of a row is in memory that is there anyway, and written when all is over. */
@@ -288,9 +288,10 @@ static int sender_top_up(struct sender *sender)
 		struct iovec iov = {slot->memory, ledger->setup->size_bytes};
 		zcreq_id id;
 
-		r = zcreq_begin(sender->conn, &request_ops, slot, &id);
+		r = zcreq_begin(sender->conn, &request_ops, slot, 0, &id);
 		if (!r)
-			r = zcreq_send(sender->conn, id, &iov, 1, 0);
+			r = zcreq_add(sender->context, id,
+				      &iov, 1, 0);
 		if (!r)
 			r = zcreq_finish(sender->context, id, 0);
 	}

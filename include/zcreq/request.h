@@ -40,7 +40,7 @@ typedef struct { uint64_t bits; } zcreq_id;
 typedef struct { uint64_t bits; } zcreq_hold;
 
 /**
- * struct zcreq_ops - what the owner of a request hears
+ * struct zcreq_request_hooks - what the owner of a request hears
  * @released:     required. Exactly once, last: nothing holds the buffers any more
  *                and @id is no longer valid. On a connection that was not
  *                aborted, status 0 means that every byte was acknowledged by the
@@ -57,7 +57,7 @@ typedef struct { uint64_t bits; } zcreq_hold;
  * The struct is borrowed until released; it is usually const and static. All are
  * called from zcreq_dispatch() only and may call anything.
  */
-struct zcreq_ops {
+struct zcreq_request_hooks {
 	void (*released)(zcreq_id id, int status, void *arg);
 	void (*settled)(zcreq_id id, int status, void *arg);
 	void (*aborting)(zcreq_id id, int status, void *arg);
@@ -76,17 +76,20 @@ enum zcreq_state {
 };
 
 /**
- * zcreq_begin() - a request begins
- * @conn:  the connection that it will use; must be open
- * @ops:   borrowed until released
- * @arg:   handed to every callback
- * @id:    written on success
+ * zcreq_begin() - a request begins, to be given sends and holds one after the other
+ * @conn:   the connection that it will use; must be open
+ * @hooks:  borrowed until released
+ * @arg:    handed to every callback
+ * @flags:  must be 0
+ * @id:     written on success
+ *
+ * A request that is one send is one call: zcreq_send() in stream.h.
  *
  * Ownership: the library now owes the caller exactly one released callback, or
  *            quarantined for as long as there is no proof.
  * Callback:  none from inside this call.
  * Thread:    the context's.
- * Errors:    -EINVAL     a NULL, or ops without released;
+ * Errors:    -EINVAL     a NULL, hooks without released, or an unknown flag;
  *            -ESHUTDOWN  the connection is draining, aborting or closed;
  *            -ENOMEM     no memory for a new table page;
  *            -EMFILE     the context's max_requests are in flight.
@@ -94,7 +97,8 @@ enum zcreq_state {
  * Since:     0.1
  */
 ZCREQ_MUST_CHECK
-int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg, zcreq_id *id);
+int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
+		unsigned flags, zcreq_id *id);
 
 /**
  * zcreq_finish() - the owner adds nothing more
@@ -108,7 +112,7 @@ int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg,
  * what is queued.
  *
  * Ownership: the buffers stay borrowed until released.
- * Callback:  settled and released become due as told in struct zcreq_ops.
+ * Callback:  settled and released become due as told in struct zcreq_request_hooks.
  * Thread:    the context's.
  * Errors:    -EINVAL  context is NULL or status is positive;
  *            -ESTALE  finished already, released, forged, or of another context.

@@ -151,9 +151,41 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 		      struct zcreq_conn **conn);
 
 /**
- * zcreq_send() - queue some of a request's memory to be sent
- * @conn:    the connection that the request was begun on
- * @id:      the request; must be open
+ * zcreq_send() - one whole request: begun, its only send queued, finished
+ * @conn:    open
+ * @hooks:   borrowed until released
+ * @arg:     handed to every callback
+ * @iov:     copied by the call; the memory behind it is borrowed until released
+ * @iovcnt:  1 to ZCREQ_IOV_MAX
+ * @flags:   must be 0
+ * @id:      written on success; may be NULL
+ *
+ * All or nothing: on an error there is no request, nothing is borrowed, and nobody is
+ * called. Only queues, as zcreq_add() does. The owner has nothing left to do but to wait
+ * for released; aborting is never called for it.
+ *
+ * Ownership: on 0 the memory behind @iov must stay as it is until released.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL     a NULL, hooks without released, iovcnt 0 or negative, a total of
+ *                        0 bytes, an unknown flag, or a conn without a socket;
+ *            -EMSGSIZE   iovcnt is above ZCREQ_IOV_MAX;
+ *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
+ *            -ESHUTDOWN  the connection is draining, aborting or closed;
+ *            -EAGAIN     limit_bytes is reached: the room hook will tell;
+ *            -ENOMEM;
+ *            -EMFILE     the context's max_requests are in flight.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
+	       const struct iovec *iov, int iovcnt, unsigned flags, zcreq_id *id);
+
+/**
+ * zcreq_add() - queue some of an open request's memory to be sent
+ * @context: the request's context
+ * @id:      begun on a connection with a socket, and not finished
  * @iov:     copied by the call; the memory behind it is borrowed until released
  * @iovcnt:  1 to ZCREQ_IOV_MAX
  * @flags:   must be 0
@@ -167,8 +199,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL     a NULL, iovcnt 0 or negative, a total of 0 bytes, an
- *                        unknown flag, a conn without a socket, or a request of
- *                        another connection;
+ *                        unknown flag, or a request of a conn without a socket;
  *            -EMSGSIZE   iovcnt is above ZCREQ_IOV_MAX;
  *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
  *            -ESTALE     finished already, released, forged, or of another context;
@@ -179,8 +210,8 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
  * Since:     0.1
  */
 ZCREQ_MUST_CHECK
-int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, int iovcnt,
-	       unsigned flags);
+int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *iov, int iovcnt,
+	      unsigned flags);
 
 /**
  * zcreq_write() - queue a few bytes that no request owns

@@ -40,7 +40,7 @@ void zcreq_request_check(const struct zcreq_request *request)
 
 	zcreq_assert(zcreq_slots_find(&conn->context->requests, request->slot.bits,
 				      sizeof(*request)) == &request->slot);
-	zcreq_assert(request->ops && request->ops->released);
+	zcreq_assert(request->hooks && request->hooks->released);
 	zcreq_assert(!request->sends == !request->send_bytes);
 	zcreq_assert(request->status <= 0);
 	switch ((enum zcreq_state)request->state) {

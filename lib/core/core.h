@@ -76,7 +76,7 @@ struct zcreq_request {
 	uint8_t due;            /* enum zcreq_due */
 	uint64_t accepted_bytes; /* that the kernel took, ever */
 	struct zcreq_conn *conn;
-	const struct zcreq_ops *ops;
+	const struct zcreq_request_hooks *hooks;
 	void *arg;
 	TAILQ_ENTRY(zcreq_request) in_conn;
 	STAILQ_ENTRY(zcreq_request) in_ready;
@@ -223,6 +223,13 @@ static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_
 	request->state = (uint8_t)next;
 	return 0;
 }
+
+/* As zcreq_begin(), of arguments that are as they must be. */
+int zcreq_request_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
+			struct zcreq_request **request);
+
+/* Its owner adds nothing to an open request that has a send. */
+void zcreq_request_seal(struct zcreq_request *request);
 
 /* A handle was refused, which is counted in @stats. */
 __attribute__((cold)) void zcreq_stale(struct zcreq_context *context, struct zcreq_stats *stats,

@@ -129,21 +129,21 @@ void zcreq_request_last(struct zcreq_request *request)
 						   : ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED);
 }
 
-static int grow_and_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg,
-			  zcreq_id *id);
+static __attribute__((noinline)) int grow_and_begin(struct zcreq_conn *conn,
+						    const struct zcreq_request_hooks *hooks,
+						    void *arg, struct zcreq_request **out);
 
-int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg, zcreq_id *id)
+static inline int begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
+			struct zcreq_request **out)
 {
 	struct zcreq_request *request;
 	struct zcreq_slots *table;
 
-	if (!conn || !ops || !ops->released || !id)
-		return -EINVAL;
 	if (conn->state != ZCREQ_CONN_OPEN)
 		return -ESHUTDOWN;
 	table = &conn->context->requests;
 	if (zcreq_slots_full(table))
-		return grow_and_begin(conn, ops, arg, id);
+		return grow_and_begin(conn, hooks, arg, out);
 	request = (struct zcreq_request *)zcreq_slots_take(table, REQUEST_SIZE);
 	request->slot.since = conn->context->now;
 	request->sends = 0;
@@ -154,25 +154,50 @@ int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_ops *ops, void *arg,
 	request->due = 0;
 	request->accepted_bytes = 0;
 	request->conn = conn;
-	request->ops = ops;
+	request->hooks = hooks;
 	request->arg = arg;
 	must(request, ZCREQ_EVENT_BEGIN);
 	TAILQ_INSERT_TAIL(&conn->requests, request, in_conn);
 	conn->request_count++;
 	conn->stats.begun++;
-	id->bits = request->slot.bits;
 	zcreq_trace_begin(request);
+	*out = request;
 	return 0;
 }
 
 /* Apart from the above, so that the usual case saves no registers for it. */
-static __attribute__((noinline)) int grow_and_begin(struct zcreq_conn *conn,
-						    const struct zcreq_ops *ops, void *arg,
-						    zcreq_id *id)
+static int grow_and_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
+			  void *arg, struct zcreq_request **out)
 {
 	int ret = zcreq_slots_grow(&conn->context->requests, REQUEST_SIZE);
 
-	return ret ? ret : zcreq_begin(conn, ops, arg, id);
+	return ret ? ret : zcreq_request_begin(conn, hooks, arg, out);
+}
+
+int zcreq_request_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
+			struct zcreq_request **request)
+{
+	return begin(conn, hooks, arg, request);
+}
+
+int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
+		unsigned flags, zcreq_id *id)
+{
+	struct zcreq_request *request;
+	int ret;
+
+	if (!conn || !hooks || !hooks->released || flags || !id)
+		return -EINVAL;
+	ret = begin(conn, hooks, arg, &request);
+	if (!ret)
+		id->bits = request->slot.bits;
+	return ret;
+}
+
+void zcreq_request_seal(struct zcreq_request *request)
+{
+	must(request, ZCREQ_EVENT_FINISH);
+	zcreq_trace_finish(request);
 }
 
 int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
@@ -336,22 +361,22 @@ static inline void retire(struct zcreq_request *request)
 /* The callbacks that come before the last one. */
 static unsigned run_news(struct zcreq_request *request, unsigned due)
 {
-	const struct zcreq_ops *ops = request->ops;
+	const struct zcreq_request_hooks *hooks = request->hooks;
 	const zcreq_id id = {request->slot.bits};
 	unsigned calls = 0;
 
-	if (due & ZCREQ_DUE_SETTLED && ops->settled) {
-		ops->settled(id, request->status, request->arg);
+	if (due & ZCREQ_DUE_SETTLED && hooks->settled) {
+		hooks->settled(id, request->status, request->arg);
 		calls++;
 	}
 	/* the states are asked again: an earlier callback may have moved it on */
-	if (due & ZCREQ_DUE_ABORTING && ops->aborting && request->state == ZCREQ_STATE_ABORTING) {
-		ops->aborting(id, request->status, request->arg);
+	if (due & ZCREQ_DUE_ABORTING && hooks->aborting && request->state == ZCREQ_STATE_ABORTING) {
+		hooks->aborting(id, request->status, request->arg);
 		calls++;
 	}
-	if (due & ZCREQ_DUE_QUARANTINED && ops->quarantined &&
+	if (due & ZCREQ_DUE_QUARANTINED && hooks->quarantined &&
 	    request->state == ZCREQ_STATE_QUARANTINED) {
-		ops->quarantined(id, request->arg);
+		hooks->quarantined(id, request->arg);
 		calls++;
 	}
 	return calls;
@@ -359,18 +384,18 @@ static unsigned run_news(struct zcreq_request *request, unsigned due)
 
 unsigned zcreq_request_run(struct zcreq_request *request)
 {
-	const struct zcreq_ops *ops = request->ops;
+	const struct zcreq_request_hooks *hooks = request->hooks;
 	unsigned due = request->due, calls = 0;
 	const zcreq_id id = {request->slot.bits};
 
 	request->due = 0;
-	if (ops->settled || due != (ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED))
+	if (hooks->settled || due != (ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED))
 		calls = run_news(request, due);
 	if (!(due & ZCREQ_DUE_RELEASED))
 		return calls;
 	retire(request);
 	/* the slot is free from here on, but nobody has taken it yet */
-	ops->released(id, request->status, request->arg);
+	hooks->released(id, request->status, request->arg);
 	return calls + 1;
 }
 

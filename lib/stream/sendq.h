@@ -117,6 +117,15 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, uintptr_t owner,
 	q->held_bytes += total_bytes;
 }
 
+/* Queues a send of a request, for which there is a place. */
+static inline void zcreq_sendq_put(struct zcreq_sendq *q, struct zcreq_request *request,
+				   const struct iovec *iov, uint32_t iovcnt, uint64_t total_bytes)
+{
+	zcreq_sendq_append(q, (uintptr_t)request, iov, iovcnt, total_bytes);
+	request->sends++;
+	request->send_bytes += total_bytes;
+}
+
 /* Queues a send of a request; iovcnt is in range, the total not 0. 0 or -ENOMEM. */
 static inline int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *request,
 				   const struct iovec *iov, uint32_t iovcnt,
@@ -128,9 +137,7 @@ static inline int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *
 		if (ret)
 			return ret;
 	}
-	zcreq_sendq_append(q, (uintptr_t)request, iov, iovcnt, total_bytes);
-	request->sends++;
-	request->send_bytes += total_bytes;
+	zcreq_sendq_put(q, request, iov, iovcnt, total_bytes);
 	return 0;
 }
 

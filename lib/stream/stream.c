@@ -199,26 +199,44 @@ static ZCREQ_COLD void tell_send(const struct zcreq_sendq *queue)
 	zcreq_traced_send(zcreq_send_request(send), number, send->total_bytes);
 }
 
-int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, int iovcnt,
-	       unsigned flags)
+/* Are these arguments of a send? Then the sum of the lengths. */
+static inline int check_send(const struct iovec *iov, int iovcnt, unsigned flags, uint64_t *total)
 {
-	struct zcreq_stream *stream = zcreq_stream_of(conn);
-	struct zcreq_request *request;
-	uint64_t total;
-	int ret;
-
-	if (!zcreq_is_stream(conn) || !iov || iovcnt <= 0 || flags)
+	if (!iov || iovcnt <= 0 || flags)
 		return -EINVAL;
 	if (iovcnt > ZCREQ_IOV_MAX)
 		return -EMSGSIZE;
-	ret = sum_iovs(iov, iovcnt, &total);
+	return sum_iovs(iov, iovcnt, total);
+}
+
+/* What comes after a send of a request was queued. */
+static inline void queued_send(struct zcreq_stream *stream, const struct zcreq_request *request,
+			       const struct iovec *iov, uint32_t iovcnt)
+{
+	const struct zcreq_context *context = stream->conn.context;
+
+	queued(stream);
+	ZCREQ_IF_TRACED(context, tell_send(&stream->queue));
+	if (__builtin_expect(context->guard_hooks != NULL, 0))
+		guard_send(stream, request, iov, iovcnt);
+}
+
+int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *iov, int iovcnt,
+	      unsigned flags)
+{
+	struct zcreq_request *request;
+	struct zcreq_stream *stream;
+	uint64_t total;
+	int ret = context ? check_send(iov, iovcnt, flags, &total) : -EINVAL;
+
 	if (ret)
 		return ret;
-	request = zcreq_request_find(conn->context, id);
+	request = zcreq_request_find(context, id);
 	if (!request)
 		return -ESTALE;
-	if (request->conn != conn)
+	if (!zcreq_is_stream(request->conn))
 		return -EINVAL;
+	stream = zcreq_stream_of(request->conn);
 	ret = zcreq_request_may(request, ZCREQ_EVENT_HOLD);
 	if (!ret)
 		ret = check_room(stream, total);
@@ -226,10 +244,35 @@ int zcreq_send(struct zcreq_conn *conn, zcreq_id id, const struct iovec *iov, in
 		ret = zcreq_sendq_push(&stream->queue, request, iov, (uint32_t)iovcnt, total);
 	if (ret)
 		return ret;
-	queued(stream);
-	ZCREQ_IF_TRACED(conn->context, tell_send(&stream->queue));
-	if (__builtin_expect(conn->context->guard_hooks != NULL, 0))
-		guard_send(stream, request, iov, (uint32_t)iovcnt);
+	queued_send(stream, request, iov, (uint32_t)iovcnt);
+	return 0;
+}
+
+int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
+	       const struct iovec *iov, int iovcnt, unsigned flags, zcreq_id *id)
+{
+	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	struct zcreq_request *request;
+	uint64_t total;
+	int ret;
+
+	if (!zcreq_is_stream(conn) || !hooks || !hooks->released)
+		return -EINVAL;
+	ret = check_send(iov, iovcnt, flags, &total);
+	if (!ret && conn->state == ZCREQ_CONN_OPEN) /* or begin says so */
+		ret = check_room(stream, total);
+	/* the place first: a request that has begun cannot be taken back */
+	if (!ret && !zcreq_sendq_fits(&stream->queue, (uint32_t)iovcnt))
+		ret = zcreq_sendq_grow(&stream->queue, (uint32_t)iovcnt);
+	if (!ret)
+		ret = zcreq_request_begin(conn, hooks, arg, &request);
+	if (ret)
+		return ret;
+	zcreq_sendq_put(&stream->queue, request, iov, (uint32_t)iovcnt, total);
+	queued_send(stream, request, iov, (uint32_t)iovcnt);
+	zcreq_request_seal(request);
+	if (id)
+		id->bits = request->slot.bits;
 	return 0;
 }
 

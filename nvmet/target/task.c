@@ -254,7 +254,7 @@ static void aborting(zcreq_id id, int status, void *arg)
 	(void)err;
 }
 
-static const struct zcreq_ops task_ops = { .released = released, .aborting = aborting };
+static const struct zcreq_request_hooks task_ops = { .released = released, .aborting = aborting };
 
 static struct wire_cqe completion(const struct task *task)
 {
@@ -359,7 +359,7 @@ static int send_data(struct task *task)
 	int count, err;
 
 	if (!task->begun) {
-		err = zcreq_begin(conn->stream, &task_ops, task, &task->id);
+		err = zcreq_begin(conn->stream, &task_ops, task, 0, &task->id);
 		if (err < 0)
 			return err;
 		task->begun = true;
@@ -369,7 +369,8 @@ static int send_data(struct task *task)
 	count = lay_out(task, iov);
 	if (count < 0)
 		return count;
-	err = zcreq_send(conn->stream, task->id, iov, count, 0);
+	err = zcreq_add(conn->target->context, task->id, iov,
+			count, 0);
 	if (err == 0)
 		err = zcreq_finish(conn->target->context, task->id, 0);
 	return err;

@@ -24,7 +24,8 @@ static void setup(void)
 {
 	context = counting_context(&memory, 0);
 	ck_assert_int_eq(zcreq_conn_open(context, NULL, &conn), 0);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, &heard.id), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &heard.id),
+			 0);
 	ck_assert_int_eq(zcreq_take(context, heard.id, &hold), 0);
 	request = zcreq_request_find(context, heard.id);
 	zcreq_context_check(context);

@@ -65,7 +65,7 @@ static void begin(void)
 	struct heard *h = &heard[begun];
 
 	h->inside = inside;
-	if (conn && zcreq_begin(conn, &heard_ops, h, &h->id) == 0)
+	if (conn && zcreq_begin(conn, &heard_ops, h, 0, &h->id) == 0)
 		begun++;
 }
 
@@ -74,7 +74,7 @@ static void queue(const struct heard *h)
 	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
 
 	if (conn)
-		(void)!zcreq_send(conn, h->id, &iov, 1, 0);
+		(void)!zcreq_add(zcreq_conn_context(conn), h->id, &iov, 1, 0);
 }
 
 static void flush(void)
@@ -324,18 +324,19 @@ static void begin_another(zcreq_id id, int status, void *arg)
 
 	(void)id;
 	calls++;
-	if (!status && zcreq_begin(conn, arg, arg, &next) == 0)
+	if (!status && zcreq_begin(conn, arg, arg, 0, &next) == 0)
 		ck_assert_int_eq(zcreq_finish(context, next, 0), 0);
 }
 
-static const struct zcreq_ops endless_ops = {.released = begin_another};
+static const struct zcreq_request_hooks endless_ops = {.released = begin_another};
 
 START_TEST(i6_work_without_end_does_not_keep_dispatch)
 {
 	zcreq_id id;
 	int ran;
 
-	ck_assert_int_eq(zcreq_begin(conn, &endless_ops, (void *)&endless_ops, &id), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &endless_ops, (void *)&endless_ops, 0, &id),
+			 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 	ran = zcreq_dispatch(context);
 	ck_assert_int_ge(ran, 2);
@@ -353,11 +354,11 @@ END_TEST
 
 START_TEST(dispatch_returns_how_many_callbacks_ran)
 {
-	static const struct zcreq_ops quiet = {.released = begin_another};
+	static const struct zcreq_request_hooks quiet = {.released = begin_another};
 	zcreq_id id;
 
 	ck_assert_int_eq(zcreq_dispatch(context), 0);
-	ck_assert_int_eq(zcreq_begin(conn, &quiet, NULL, &id), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &quiet, NULL, 0, &id), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, -EIO), 0);
 	ck_assert_int_eq(zcreq_dispatch(context), 1);
 	act_in = HEARD_CALLBACKS;
@@ -380,15 +381,15 @@ static void drain_in_callback(zcreq_id id, int status, void *arg)
 /* What a callback has begun counts for the deadline that the same tick returns. */
 START_TEST(tick_knows_the_deadlines_that_its_callbacks_set)
 {
-	static const struct zcreq_ops draining = {.released = drain_in_callback};
+	static const struct zcreq_request_hooks draining = {.released = drain_in_callback};
 	const struct zcreq_conn_options options = {.size = sizeof(options)};
-	static const struct zcreq_ops quiet = {.released = begin_another};
+	static const struct zcreq_request_hooks quiet = {.released = begin_another};
 	struct zcreq_conn *slow;
 	zcreq_id held, id;
 
 	ck_assert_int_eq(zcreq_conn_open(context, &options, &slow), 0);
-	ck_assert_int_eq(zcreq_begin(slow, &quiet, NULL, &held), 0);
-	ck_assert_int_eq(zcreq_begin(conn, &draining, slow, &id), 0);
+	ck_assert_int_eq(zcreq_begin(slow, &quiet, NULL, 0, &held), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &draining, slow, 0, &id), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 	ck_assert_uint_eq(zcreq_tick(context, 5), 1000);
 	ck_assert_uint_eq(zcreq_tick(context, 999), 1000);
@@ -405,7 +406,7 @@ END_TEST
 /* Each hook is one: room, abort, every message, closed. */
 START_TEST(dispatch_counts_the_hooks_as_well)
 {
-	static const struct zcreq_ops quiet = {.released = begin_another};
+	static const struct zcreq_request_hooks quiet = {.released = begin_another};
 	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
 	struct heard_conn hooks = {0};
 	struct stub socket;
@@ -419,9 +420,11 @@ START_TEST(dispatch_counts_the_hooks_as_well)
 	options.limit_bytes = 1;
 	options.mode = ZCREQ_MODE_NEVER;
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &full), 0);
-	ck_assert_int_eq(zcreq_begin(full, &quiet, NULL, &id), 0);
-	ck_assert_int_eq(zcreq_send(full, id, &iov, 1, 0), 0);
-	ck_assert_int_eq(zcreq_send(full, id, &iov, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_begin(full, &quiet, NULL, 0, &id), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(full), id, &iov, 1, 0),
+			 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(full), id, &iov, 1, 0),
+			 -EAGAIN);
 	ck_assert_int_eq(zcreq_flush(full), 0);
 	ck_assert_int_eq(zcreq_dispatch(context), 1);
 	ck_assert_uint_eq(hooks.room, 1);

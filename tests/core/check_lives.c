@@ -63,7 +63,7 @@ static void step_begin(struct life *life)
 	if (life->begun)
 		return;
 	*life = (struct life){0};
-	ret = zcreq_begin(conn, &heard_ops, &life->heard, &life->heard.id);
+	ret = zcreq_begin(conn, &heard_ops, &life->heard, 0, &life->heard.id);
 	ck_assert_int_eq(ret, conn_open ? 0 : -ESHUTDOWN);
 	life->begun = ret == 0;
 	begun += life->begun;

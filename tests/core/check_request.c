@@ -207,7 +207,8 @@ static int make_call(enum call call)
 	if (call == CALL_ABORT)
 		return zcreq_abort(context, heard.id, -ENODEV);
 	if (call == CALL_SEND)
-		return zcreq_send(conn, heard.id, &iov, 1, 0);
+		return zcreq_add(context, heard.id, &iov, 1,
+				 0);
 	ret = zcreq_take(context, heard.id, &more);
 	if (ret)
 		ck_assert_uint_eq(more.bits, 0);

@@ -258,12 +258,14 @@ START_TEST(max_requests_is_the_limit_and_gives_way)
 	open_with(limit);
 	for (uint32_t i = 0; i < limit; i++)
 		heard_begin(conn, &all[i]);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, &id), -EMFILE);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &id),
+			 -EMFILE);
 	ck_assert_uint_eq(id.bits, 5);
 	ck_assert_uint_eq(stats_of(context).requests_now, limit);
 	end(&all[limit / 2]);
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &all[limit], &id), -EMFILE);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &all[limit], 0, &id),
+			 -EMFILE);
 	end(&heard);
 	for (uint32_t i = 0; i < limit; i++) {
 		if (i != limit / 2)

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <zcreq/zcreq.h>
 
@@ -99,7 +100,7 @@ static void on_aborting(zcreq_id id, int status, void *arg)
 	CLAIM(zcreq_finish(context, id, 0) == 0);
 }
 
-static const struct zcreq_ops ops = {.released = on_released, .aborting = on_aborting};
+static const struct zcreq_request_hooks ops = {.released = on_released, .aborting = on_aborting};
 
 static zcreq_id begin(unsigned worker, unsigned number)
 {
@@ -107,7 +108,7 @@ static zcreq_id begin(unsigned worker, unsigned number)
 	zcreq_id id = {0};
 
 	*job = (struct job){worker, number};
-	CLAIM(zcreq_begin(conn, &ops, job, &id) == 0);
+	CLAIM(zcreq_begin(conn, &ops, job, 0, &id) == 0);
 	return id;
 }
 
@@ -290,6 +291,8 @@ struct post {
 	unsigned poster, number;
 };
 
+static struct post calls_of[THREADS][POSTS];
+static pthread_barrier_t all_ready;
 static unsigned last_posted[THREADS];
 static uint64_t posts_run;
 
@@ -301,19 +304,21 @@ static void run_post(struct zcreq_call *call)
 	CLAIM(post->number == last_posted[post->poster] + 1);
 	last_posted[post->poster] = post->number;
 	posts_run++;
-	free(post);
+	memset(post, 0xdd, sizeof(*post)); /* it is ours again */
 }
+
+/* Nothing but posts, so that two threads meet at the head of the list. */
 
 static void *post_all(void *arg)
 {
 	const unsigned poster = (unsigned)((struct worker *)arg - workers);
+	struct post *posts = calls_of[poster];
 
-	for (unsigned number = 1; number <= POSTS; number++) {
-		struct post *post = malloc(sizeof(*post));
-
-		*post = (struct post){{run_post, NULL}, poster, number};
-		CLAIM(zcreq_post(context, &post->call) == 0);
-	}
+	for (unsigned i = 0; i < POSTS; i++)
+		posts[i] = (struct post){{run_post, NULL}, poster, i + 1};
+	pthread_barrier_wait(&all_ready);
+	for (unsigned i = 0; i < POSTS; i++)
+		CLAIM(zcreq_post(context, &posts[i].call) == 0);
 	return NULL;
 }
 
@@ -322,6 +327,7 @@ START_TEST(posts_of_four_threads_run_once_each_and_in_order)
 	struct pollfd fd;
 
 	open_all(0);
+	ck_assert_int_eq(pthread_barrier_init(&all_ready, NULL, THREADS), 0);
 	fd = (struct pollfd){zcreq_threads_fd(context), POLLIN, 0};
 	for (unsigned i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, post_all, &workers[i]),
@@ -334,6 +340,7 @@ START_TEST(posts_of_four_threads_run_once_each_and_in_order)
 	free_all();
 	for (unsigned i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_join(workers[i].thread, NULL), 0);
+	ck_assert_int_eq(pthread_barrier_destroy(&all_ready), 0);
 }
 END_TEST
 

@@ -140,7 +140,7 @@ START_TEST(aborted_but_not_closed_does_not_spin)
 	zcreq_id id;
 
 	open_end(&ends[0]);
-	ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);
+	ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], 0, &id), 0);
 	reset_peer(&ends[0]);
 	ck_assert(!run_for(300));
 	ck_assert_uint_eq(ends[0].aborted, 1);
@@ -366,7 +366,8 @@ START_TEST(drop_of_another_thread_wakes_the_loop)
 	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 	ends[0].on_released = break_loop;
 	for (unsigned i = 0; i < 2; i++) {
-		ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);
+		ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], 0, &id),
+				 0);
 		ck_assert_int_eq(zcreq_take(context, id, &hold), 0);
 		ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 		ck_assert_int_eq(pthread_create(&thread, NULL, drop_late, &hold), 0);

@@ -186,7 +186,7 @@ START_TEST(the_drops_of_others_that_epoll_refuses_are_tried_again_without_spinni
 	open_end(&ends[0]); /* keeps the loop */
 	ends[0].on_released = break_loop;
 	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
-	ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], &id), 0);
+	ck_assert_int_eq(zcreq_begin(ends[0].conn, &ops, &ends[0], 0, &id), 0);
 	ck_assert_int_eq(zcreq_take(context, id, &swap.hold), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 	open_end(&ends[1]); /* whose deadline comes before the next try */

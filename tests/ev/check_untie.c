@@ -91,7 +91,7 @@ static void settled(zcreq_id id, int status, void *arg)
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 }
 
-static const struct zcreq_ops ending_ops = { .settled = settled, .released = released };
+static const struct zcreq_request_hooks ending_ops = { .settled = settled, .released = released };
 
 START_TEST(untied_while_its_event_waits)
 {
@@ -99,7 +99,8 @@ START_TEST(untied_while_its_event_waits)
 
 	for (unsigned i = 0; i < 2; i++) {
 		open_end(&ends[i]);
-		ck_assert_int_eq(zcreq_begin(ends[i].conn, &ending_ops, &ends[i], &id), 0);
+		ck_assert_int_eq(zcreq_begin(ends[i].conn, &ending_ops, &ends[i], 0, &id),
+				 0);
 	}
 	ck_assert(!run_for(20));
 	reset_peer(&ends[0]);

@@ -69,7 +69,7 @@ void released(zcreq_id id, int status, void *arg)
 		end->on_released(end);
 }
 
-const struct zcreq_ops ops = { .released = released };
+const struct zcreq_request_hooks ops = { .released = released };
 
 static void on_abort(struct zcreq_conn *conn, int status, void *arg)
 {
@@ -128,8 +128,9 @@ void send_from(struct end *end, size_t len)
 	struct iovec iov = { memory, len };
 	zcreq_id id;
 
-	ck_assert_int_eq(zcreq_begin(end->conn, &ops, end, &id), 0);
-	ck_assert_int_eq(zcreq_send(end->conn, id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_begin(end->conn, &ops, end, 0, &id), 0);
+	ck_assert_int_eq(zcreq_add(context, id, &iov, 1, 0),
+			 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 }
 

@@ -35,7 +35,7 @@ extern struct end ends[3];
 
 /* Counts, and calls on_released; with a struct end as the request's argument. */
 void released(zcreq_id id, int status, void *arg);
-extern const struct zcreq_ops ops;
+extern const struct zcreq_request_hooks ops;
 
 /* A fixture: all of the above, and an end to it without leaks. */
 void scene_setup(void);

@@ -90,7 +90,7 @@ static void on_settled(zcreq_id id, int status, void *arg)
 	end->status = status;
 }
 
-static const struct zcreq_ops ops = { .released = on_released, .settled = on_settled };
+static const struct zcreq_request_hooks ops = { .released = on_released, .settled = on_settled };
 
 static void on_abort(struct zcreq_conn *conn, int status, void *arg)
 {
@@ -219,8 +219,8 @@ static void send_all(struct end *end)
 	struct iovec iov = { memory, BIG };
 	zcreq_id id;
 
-	MADE(zcreq_begin(end->conn, &ops, end, &id));
-	MADE(zcreq_send(end->conn, id, &iov, 1, 0));
+	MADE(zcreq_begin(end->conn, &ops, end, 0, &id));
+	MADE(zcreq_add(play.context, id, &iov, 1, 0));
 	MADE(zcreq_finish(play.context, id, 0));
 }
 

@@ -149,7 +149,8 @@ struct stage_request *play_begin(struct play *play)
 	request->conn = play->stage.conn;
 	request->finish_when_aborting = true;
 	do
-		ret = zcreq_begin(request->conn, &stage_ops, request, &request->id);
+		ret = zcreq_begin(request->conn, &stage_ops, request, 0,
+				  &request->id);
 	while (again(play, ret));
 	if (refused(play, ret, -ESHUTDOWN)) {
 		free(request);

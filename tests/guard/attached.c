@@ -51,7 +51,7 @@ static void note_released(zcreq_id id, int status, void *arg)
 
 int main(void)
 {
-	static const struct zcreq_ops ops = {.released = note_released};
+	static const struct zcreq_request_hooks ops = {.released = note_released};
 	struct zcreq_stream_options options = {.size = sizeof(options), .mode = ZCREQ_MODE_ALWAYS};
 	const struct iovec iov = {buffer, sizeof(buffer)};
 	struct zcreq_context *context;
@@ -63,8 +63,8 @@ int main(void)
 	check("attach", zcreq_guard_attach(context, NULL));
 	options.fd = connected_socket();
 	check("open", zcreq_stream_open(context, &options, &conn));
-	check("begin", zcreq_begin(conn, &ops, &released, &id));
-	check("send", zcreq_send(conn, id, &iov, 1, 0));
+	check("begin", zcreq_begin(conn, &ops, &released, 0, &id));
+	check("send", zcreq_add(context, id, &iov, 1, 0));
 	check("finish", zcreq_finish(context, id, 0));
 	buffer[500] = 'x';
 	check("flush", zcreq_flush(conn));

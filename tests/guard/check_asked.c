@@ -348,7 +348,8 @@ START_TEST(every_allocation_of_a_guarded_send)
 		heard_begin(scene.conn, &heard);
 		page = (struct iovec){scene.buffer, PAGE};
 		scene.memory.fail_at = scene.memory.calls + n;
-		ret = zcreq_send(scene.conn, heard.id, &page, 1, 0);
+		ret = zcreq_add(scene.context, heard.id,
+				&page, 1, 0);
 		ck_assert(ret == 0 || (ret == -ENOMEM && scene.memory.failed));
 		ck_assert(can_write(scene.buffer) == (ret || scene.found.count));
 		ck_assert_int_eq(zcreq_flush(scene.conn), 0);

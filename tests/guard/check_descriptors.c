@@ -56,7 +56,10 @@ START_TEST(a_descriptor_lost_is_reported_once)
 	open_socket_scene();
 	do_deed(_i);
 	id = heard_begin(scene.conn, &heard);
-	ck_assert_int_eq(zcreq_send(scene.conn, id, &(struct iovec){scene.buffer, LEN}, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(scene.conn), id, &(struct iovec){
+				scene.buffer,
+				LEN,
+			}, 1, 0), 0);
 	ck_assert_uint_eq(scene.found.count, 0);
 	errno = EDOM;
 	(void)!zcreq_flush(scene.conn);

@@ -89,7 +89,8 @@ void send_iovecs_and_finish(struct heard *heard, const struct iovec *iov, int co
 {
 	zcreq_id id = heard_begin(scene.conn, heard);
 
-	ck_assert_int_eq(zcreq_send(scene.conn, id, iov, count, 0), 0);
+	ck_assert_int_eq(zcreq_add(scene.context, id, iov, count, 0),
+			 0);
 	ck_assert_int_eq(zcreq_flush(scene.conn), 0);
 	ck_assert_int_eq(zcreq_finish(scene.context, id, 0), 0);
 }

@@ -147,13 +147,14 @@ static void ignore(zcreq_id id, int status, void *arg)
 
 START_TEST(drain_refuses_new_requests)
 {
-	static const struct zcreq_ops ops = {.released = ignore};
+	static const struct zcreq_request_hooks ops = {.released = ignore};
 	zcreq_id id;
 
 	load_connect(&load, &unread, NULL);
 	load_submit(&load, REQUESTS, EACH_BYTES);
 	ck_ok(load_drain(&load, ZCREQ_NEVER));
-	ck_assert_int_eq(zcreq_begin(load.conn, &ops, NULL, &id), -ESHUTDOWN);
+	ck_assert_int_eq(zcreq_begin(load.conn, &ops, NULL, 0, &id),
+			 -ESHUTDOWN);
 }
 END_TEST
 

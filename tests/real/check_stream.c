@@ -157,7 +157,8 @@ START_TEST(i3_a_handle_used_after_its_end_is_stale)
 	ck_assert_int_eq(zcreq_finish(load.context, id, 0), -ESTALE);
 	ck_assert_int_eq(zcreq_abort(load.context, id, -EIO), -ESTALE);
 	ck_assert_int_eq(zcreq_take(load.context, id, &again), -ESTALE);
-	ck_assert_int_eq(zcreq_send(load.conn, id, &iov, 1, 0), -ESTALE);
+	ck_assert_int_eq(zcreq_add(load.context, id, &iov, 1, 0),
+			 -ESTALE);
 	ck_assert_uint_eq(load_stats(&load).stale_handles, 6);
 	load_check_ledger(&load);
 }

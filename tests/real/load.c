@@ -87,7 +87,7 @@ static void released(zcreq_id id, int status, void *arg)
 		load->on_released(request);
 }
 
-static const struct zcreq_ops ops = {
+static const struct zcreq_request_hooks ops = {
 	.released = released,
 	.settled = settled,
 	.aborting = aborting,
@@ -235,7 +235,7 @@ struct load_request *load_begin(struct load *load, size_t len)
 	*request = (struct load_request){
 		.load = load, .from = load->queued_bytes, .to = load->queued_bytes,
 	};
-	expect(QUIETLY(load, zcreq_begin(load->conn, &ops, request, &request->id)) == 0);
+	expect(QUIETLY(load, zcreq_begin(load->conn, &ops, request, 0, &request->id)) == 0);
 	if (len)
 		expect(load_send(request, len) == 0);
 	return request;
@@ -249,7 +249,8 @@ int load_send(struct load_request *request, size_t len)
 
 	expect(load->queued_bytes + len <= load->arena_bytes);
 	expect(request->to == load->queued_bytes);
-	ret = QUIETLY(load, zcreq_send(load->conn, request->id, &iov, 1, 0));
+	ret = QUIETLY(load,
+		      zcreq_add(zcreq_conn_context(load->conn), request->id, &iov, 1, 0));
 	if (!ret) {
 		load->queued_bytes += len;
 		request->to = load->queued_bytes;

@@ -38,10 +38,13 @@ START_TEST(conform_zero_length_sends_are_refused_and_members_are_not)
 
 	stage_open(&stage);
 	request = stage_begin(&stage);
-	ck_assert_int_eq(zcreq_send(stage.conn, request->id, iov, 2, 0), -EINVAL);
-	ck_assert_int_eq(zcreq_send(stage.conn, request->id, iov, 0, 0), -EINVAL);
+	ck_assert_int_eq(zcreq_add(stage.context, request->id, iov, 2, 0),
+			 -EINVAL);
+	ck_assert_int_eq(zcreq_add(stage.context, request->id, iov, 0, 0),
+			 -EINVAL);
 	ck_assert_int_eq(zcreq_write(stage.conn, &byte, 0), -EINVAL);
-	ck_assert_int_eq(zcreq_send(stage.conn, request->id, iov, 3, 0), 0);
+	ck_assert_int_eq(zcreq_add(stage.context, request->id, iov, 3, 0),
+			 0);
 	ck_assert_int_eq(zcreq_finish(stage.context, request->id, 0), 0);
 	stage_ack_all(&stage);
 	stage_expect_released(request, 0);
@@ -111,7 +114,8 @@ START_TEST(conform_unreadable_memory_aborts_and_keeps_the_books)
 	stage_open(&stage);
 	fake_socket_unreadable(stage.sock, memory + bad_at[_i], 20);
 	request = stage_begin(&stage);
-	ck_assert_int_eq(zcreq_send(stage.conn, request->id, iov, 3, 0), 0);
+	ck_assert_int_eq(zcreq_add(stage.context, request->id, iov, 3, 0),
+			 0);
 	ck_assert_int_eq(zcreq_finish(stage.context, request->id, 0), 0);
 	stage_flush(&stage);
 	stage_run(&stage);
@@ -408,12 +412,14 @@ START_TEST(a_request_belongs_to_one_connection)
 	first = stage.conn;
 	request = stage_begin(&stage);
 	stage_open_another(&stage);
-	ck_assert_int_eq(zcreq_send(stage.conn, request->id, &iov, 1, 0), -EINVAL);
-	ck_assert_int_eq(zcreq_send(first, request->id, &iov, 1, 1), -EINVAL);
+	ck_assert_int_eq(zcreq_add(stage.context, request->id, &iov, 1, 1), -EINVAL);
+	ck_assert_int_eq(zcreq_add(stage.context, request->id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_events(stage.conn), POLLERR);
+	ck_assert_int_eq(zcreq_events(first), POLLERR | POLLOUT);
 	stage_finish(request);
 	zcreq_conn_free(first);
 	stage_run(&stage);
-	stage_expect_released(request, 0);
+	stage_expect_released(request, -ECANCELED);
 }
 END_TEST
 

@@ -257,7 +257,8 @@ START_TEST(field_spdk_3664)
 	iov[0] = (struct iovec){ memory, 10 };
 	iov[1] = (struct iovec){ memory + 10, 0 };
 	iov[2] = (struct iovec){ memory + 10, 20 };
-	ck_assert_int_eq(zcreq_send(stage.conn, id, iov, 3, 0), 0);
+	ck_assert_int_eq(zcreq_add(stage.context, id, iov, 3, 0),
+			 0);
 	ck_assert_int_eq(zcreq_finish(stage.context, id, 0), 0);
 	fake_socket_knobs(stage.sock)->accept_once_bytes = (uint64_t)_i;
 	stage_flush(&stage);

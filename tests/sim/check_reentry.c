@@ -410,7 +410,7 @@ START_TEST(conform_any_failing_allocation_is_survived)
 		request->stage = &stage;
 		request->conn = stage.conn;
 		request->next = stage.requests;
-		while ((ret = zcreq_begin(stage.conn, &stage_ops, request, &request->id)))
+		while ((ret = zcreq_begin(stage.conn, &stage_ops, request, 0, &request->id)))
 			ck_assert_int_eq(ret, -ENOMEM);
 		stage.requests = request;
 		while ((ret = stage_send(request, 10)))
@@ -450,7 +450,11 @@ START_TEST(conform_framework_may_complete_at_any_time)
 	ck_assert_int_eq(zcreq_conn_open(stage.context, &options, &conn), 0);
 	stage.conn = conn;
 	request = stage_begin(&stage);
-	ck_assert_int_eq(zcreq_send(conn, request->id, &(struct iovec){ text, 1 }, 1, 0), -EINVAL);
+	ck_assert_int_eq(zcreq_add(stage.context, request->id, &(struct iovec){
+					      				      				      text,
+					      				      				      1,
+				      				      				      }, 1, 0),
+			 -EINVAL);
 	ck_assert_int_eq(zcreq_take(stage.context, request->id, &hold), 0);
 	if (_i % 4 == COMPLETES_AT_ONCE)
 		ck_assert_int_eq(zcreq_drop(stage.context, hold, 0), 0);

@@ -102,8 +102,8 @@ plant release-early lib/stream/sendq.c \
 
 # the way of an error and the usual way both report the end
 plant release-twice lib/core/request.c \
-	'ops->released(id, request->status, request->arg);' \
-	'int status = request->status; void *arg = request->arg; ops->released(id, status, arg); if (status) ops->released(id, status, arg);' \
+	'hooks->released(id, request->status, request->arg);' \
+	'int status = request->status; void *arg = request->arg; hooks->released(id, status, arg); if (status) hooks->released(id, status, arg);' \
 	'^I1: rN released twice'
 
 # of several sends in one batch the last is forgotten

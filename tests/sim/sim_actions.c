@@ -95,7 +95,8 @@ static struct sim_request *begin_one(struct sim_conn *conn)
 	request->conn = conn;
 	request->number = world->request_count;
 	state = zcreq_conn_state(conn->conn);
-	ret = zcreq_begin(conn->conn, &sim_request_ops, request, &request->id);
+	ret = zcreq_begin(conn->conn, &sim_request_ops, request, 0,
+			  &request->id);
 	sim_trace(world, "begin r%u on c%u: %d", request->number, conn->number, ret);
 	if (ret) {
 		if (state != ZCREQ_CONN_OPEN ? ret != -ESHUTDOWN :
@@ -185,7 +186,8 @@ static void send_one(struct sim_request *request)
 	n = make_iovecs(world, iov, memory, len);
 	expected = expected_use(request);
 	world->stale += expected == -ESTALE;
-	ret = zcreq_send(conn->conn, request->id, iov, n, 0);
+	ret = zcreq_add(zcreq_conn_context(conn->conn), request->id, iov, n,
+			0);
 	sim_trace(world, "send r%u c%u %zu bytes in %d: %d", request->number, conn->number, len,
 		  n, ret);
 	memset(iov, 0xee, sizeof(iov));

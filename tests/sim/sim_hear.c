@@ -151,7 +151,7 @@ static void on_quarantined(zcreq_id id, void *arg)
 	leave(world);
 }
 
-const struct zcreq_ops sim_request_ops = {
+const struct zcreq_request_hooks sim_request_ops = {
 	.released = on_released,
 	.settled = on_settled,
 	.aborting = on_aborting,

@@ -207,7 +207,7 @@ void sim_conn_error(struct sim_conn *conn, int status);
 void sim_conn_ended(struct sim_conn *conn);
 
 /* sim_hear.c */
-extern const struct zcreq_ops sim_request_ops;
+extern const struct zcreq_request_hooks sim_request_ops;
 extern const struct zcreq_conn_hooks sim_conn_hooks;
 
 /* sim_check.c */

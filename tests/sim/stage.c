@@ -77,7 +77,7 @@ static void on_quarantined(zcreq_id id, void *arg)
 	event(request->stage, "quarantined", request);
 }
 
-const struct zcreq_ops stage_ops = {
+const struct zcreq_request_hooks stage_ops = {
 	.released = on_released,
 	.settled = on_settled,
 	.aborting = on_aborting,
@@ -202,7 +202,8 @@ struct stage_request *stage_begin(struct stage *stage)
 	request->stage = stage;
 	request->conn = stage->conn;
 	request->finish_when_aborting = true;
-	ck_assert_int_eq(zcreq_begin(stage->conn, &stage_ops, request, &request->id), 0);
+	ck_assert_int_eq(zcreq_begin(stage->conn, &stage_ops, request, 0, &request->id),
+			 0);
 	request->next = stage->requests;
 	stage->requests = request;
 	return request;
@@ -219,7 +220,8 @@ int stage_send(struct stage_request *request, size_t len)
 	ck_assert_uint_lt(request->buffer_count, 64);
 	for (i = 0; i < len; i++)
 		memory[i] = (uint8_t)(request->id.bits * 13 + request->buffer_count * 5 + i % 251);
-	ret = zcreq_send(request->conn, request->id, &iov, 1, 0);
+	ret = zcreq_add(zcreq_conn_context(request->conn), request->id, &iov,
+			1, 0);
 	if (ret) {
 		free(memory);
 		return ret;

@@ -84,7 +84,7 @@ struct stage {
 	void (*on_event)(struct stage *stage, const char *event, struct stage_request *request);
 };
 
-extern const struct zcreq_ops stage_ops;
+extern const struct zcreq_request_hooks stage_ops;
 extern const struct zcreq_conn_hooks stage_hooks;
 
 void stage_init(struct stage *stage);

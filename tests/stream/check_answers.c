@@ -136,9 +136,12 @@ START_TEST(the_limit_is_what_may_be_held)
 	options.limit_bytes = 80;
 	scene_open();
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &part, 1, 0), 0);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &byte, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &part, 1, 0),
+			 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &part, 1, 0),
+			 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &byte, 1, 0),
+			 -EAGAIN);
 	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
 	scene_finish(0);
 }
@@ -246,10 +249,10 @@ static void count_release(zcreq_id id, int status, void *arg)
 
 START_TEST(a_request_needs_only_released)
 {
-	static const struct zcreq_ops ops = {.released = count_release};
+	static const struct zcreq_request_hooks ops = {.released = count_release};
 	zcreq_id id;
 
-	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, &id), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, 0, &id), 0);
 	stub_send(conn, id, data, sizeof(data));
 	stub.keeps = true;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
@@ -276,10 +279,12 @@ static void count_aborting(zcreq_id id, int status, void *arg)
 
 START_TEST(aborting_is_told_without_settled)
 {
-	static const struct zcreq_ops ops = {.aborting = count_aborting, .released = count_release};
+	static const struct zcreq_request_hooks ops = {
+		.aborting = count_aborting, .released = count_release,
+	};
 	zcreq_id id;
 
-	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, &id), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, 0, &id), 0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(abortings, 1);
@@ -299,11 +304,14 @@ START_TEST(room_needs_nobody_to_listen)
 	options.mode = ZCREQ_MODE_NEVER;
 	scene_open();
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &iov, 1, 0),
+			 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &iov, 1, 0),
+			 -EAGAIN);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	ck_assert_int_eq(zcreq_dispatch(context), 0);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &iov, 1, 0),
+			 0);
 	scene_finish(0);
 }
 END_TEST

@@ -30,7 +30,8 @@ static void setup(void)
 	stub_init(&stub);
 	conn = stub_open(&stub, context, NULL, NULL);
 	stream = zcreq_stream_of(conn);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, &heard.id), 0);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &heard.id),
+			 0);
 	stub.most_bytes = sizeof(data) / 2;
 	stub_send(conn, heard.id, data, sizeof(data));
 	stub_notify(&stub, 1, 1, false);

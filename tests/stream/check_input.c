@@ -184,7 +184,8 @@ static void teardown(void)
 	ck_assert_uint_eq(stats_of(context).connections_now, 2);
 	ck_assert_uint_eq(stats_of(context).aborted, 0);
 	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_OPEN);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &one, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &one, 1, 0),
+			 0);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, bare_heard.id, 0), 0);
@@ -347,18 +348,24 @@ START_TEST(null_is_an_error_wherever_it_is_not_allowed)
 	zcreq_hold more = {0};
 	zcreq_id begun = {0};
 
-	ck_assert_int_eq(zcreq_begin(NULL, &heard_ops, NULL, &begun), -EINVAL);
-	ck_assert_int_eq(zcreq_begin(conn, NULL, NULL, &begun), -EINVAL);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, NULL, NULL), -EINVAL);
-	ck_assert_int_eq(zcreq_begin(conn, &(const struct zcreq_ops){0}, NULL, &begun), -EINVAL);
+	ck_assert_int_eq(zcreq_begin(NULL, &heard_ops, NULL, 0, &begun),
+			 -EINVAL);
+	ck_assert_int_eq(zcreq_begin(conn, NULL, NULL, 0, &begun), -EINVAL);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, NULL, 0, NULL),
+			 -EINVAL);
+	ck_assert_int_eq(zcreq_begin(conn, &(const struct zcreq_request_hooks){
+				0,
+			}, NULL, 0, &begun), -EINVAL);
 	ck_assert_int_eq(zcreq_finish(NULL, id, 0), -EINVAL);
 	ck_assert_int_eq(zcreq_take(NULL, id, &more), -EINVAL);
 	ck_assert_int_eq(zcreq_take(context, id, NULL), -EINVAL);
 	ck_assert_int_eq(zcreq_drop(NULL, hold, 0), -EINVAL);
 	ck_assert_int_eq(zcreq_abort(NULL, id, -EIO), -EINVAL);
 	ck_assert_int_eq(zcreq_request_state(NULL, id), -EINVAL);
-	ck_assert_int_eq(zcreq_send(NULL, id, &one, 1, 0), -EINVAL);
-	ck_assert_int_eq(zcreq_send(conn, id, NULL, 1, 0), -EINVAL);
+	ck_assert_int_eq(zcreq_add(NULL, id, &one, 1, 0),
+			 -EINVAL);
+	ck_assert_int_eq(zcreq_add(context, id, NULL, 1, 0),
+			 -EINVAL);
 	ck_assert_int_eq(zcreq_write(NULL, data, 1), -EINVAL);
 	ck_assert_int_eq(zcreq_write(conn, NULL, 1), -EINVAL);
 	ck_assert_uint_eq(begun.bits + more.bits, 0);
@@ -410,19 +417,25 @@ START_TEST(sends_of_a_wrong_shape_are_refused)
 	static const int counts[] = {0, -1, INT_MIN};
 
 	for (unsigned i = 0; i < COUNT(counts); i++)
-		ck_assert_int_eq(zcreq_send(conn, heard.id, &one, counts[i], 0), -EINVAL);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, empty, 3, 0), -EINVAL);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, empty, 1, 0), -EINVAL);
+		ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &one, counts[i], 0),
+				 -EINVAL);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, empty, 3, 0),
+			 -EINVAL);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, empty, 1, 0),
+			 -EINVAL);
 	for (unsigned i = 0; i < COUNT(many); i++)
 		many[i] = one;
-	ck_assert_int_eq(zcreq_send(conn, heard.id, many, COUNT(many), 0), -EMSGSIZE);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, many, INT_MAX, 0), -EMSGSIZE);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, many, COUNT(many), 0),
+			 -EMSGSIZE);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, many, INT_MAX, 0),
+			 -EMSGSIZE);
 }
 END_TEST
 
 START_TEST(an_unknown_flag_is_refused)
 {
-	ck_assert_int_eq(zcreq_send(conn, heard.id, &one, 1, 1u << _i), -EINVAL);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &one, 1, 1u << _i),
+			 -EINVAL);
 }
 END_TEST
 
@@ -438,7 +451,8 @@ START_TEST(lengths_that_overflow_are_refused)
 
 	for (unsigned i = 0; i < 3; i++)
 		iov[i] = (struct iovec){data, lens[_i][i]};
-	ck_assert_int_eq(zcreq_send(conn, heard.id, iov, 3, 0), -EOVERFLOW);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, iov, 3, 0),
+			 -EOVERFLOW);
 }
 END_TEST
 
@@ -454,7 +468,8 @@ END_TEST
 
 START_TEST(a_connection_without_a_socket_takes_no_sends)
 {
-	ck_assert_int_eq(zcreq_send(bare, bare_heard.id, &one, 1, 0), -EINVAL);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(bare), bare_heard.id, &one, 1, 0),
+			 -EINVAL);
 	ck_assert_int_eq(zcreq_write(bare, data, 1), -EINVAL);
 	ck_assert_int_eq(zcreq_flush(bare), -EINVAL);
 	ck_assert_int_eq(zcreq_process(bare, POLLOUT), -EINVAL);
@@ -465,7 +480,8 @@ END_TEST
 
 START_TEST(a_request_of_another_connection_is_refused)
 {
-	ck_assert_int_eq(zcreq_send(conn, bare_heard.id, &one, 1, 0), -EINVAL);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), bare_heard.id, &one, 1, 0),
+			 -EINVAL);
 }
 END_TEST
 
@@ -480,7 +496,8 @@ START_TEST(i3_handles_of_another_context_are_stale)
 	ck_assert_int_eq(zcreq_context_new(&options, &other), 0);
 	ck_assert_int_eq(zcreq_conn_open(other, NULL, &other_conn), 0);
 	heard_begin(other_conn, &there);
-	ck_assert_int_eq(zcreq_send(conn, there.id, &one, 1, 0), -ESTALE);
+	ck_assert_int_eq(zcreq_add(context, there.id, &one, 1, 0),
+			 -ESTALE);
 	ck_assert_int_eq(zcreq_finish(context, there.id, 0), -ESTALE);
 	ck_assert_int_eq(zcreq_take(context, there.id, &more), -ESTALE);
 	ck_assert_int_eq(zcreq_drop(other, hold, 0), -ESTALE);

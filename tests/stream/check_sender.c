@@ -82,7 +82,8 @@ START_TEST(a_submission_has_so_many_members_at_most)
 	heard_begin(conn, &heard[0]);
 	for (unsigned i = 0; i < 300; i++)
 		iov[i] = (struct iovec){.iov_base = (uint8_t *)memory + i, .iov_len = 1};
-	ck_assert_int_eq(zcreq_send(conn, heard[0].id, iov, 300, 0), 0);
+	ck_assert_int_eq(zcreq_add(context, heard[0].id, iov, 300, 0),
+			 0);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
 	zcreq_flush(conn);
 	for (unsigned left = 300; left; left -= script.taken - (300 - left)) {

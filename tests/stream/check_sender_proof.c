@@ -325,7 +325,8 @@ START_TEST(a_result_makes_room)
 	open_stream();
 	sent(0, 10);
 	heard_begin(conn, &heard[1]);
-	ck_assert_int_eq(zcreq_send(conn, heard[1].id, &iov, 1, 0), -EAGAIN);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard[1].id, &iov, 1, 0),
+			 -EAGAIN);
 	script_result(&script, 10, _i);
 	zcreq_dispatch(context);
 	ck_assert_uint_eq(heard_conn.room, !_i);

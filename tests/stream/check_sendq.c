@@ -192,7 +192,8 @@ static void send_iovs(unsigned owner, struct iovec *iov, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		total += iov[i].iov_len;
 	begin(r);
-	ck_assert_int_eq(zcreq_send(conn, r->heard.id, iov, count, 0), total ? 0 : -EINVAL);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), r->heard.id, iov, count, 0),
+			 total ? 0 : -EINVAL);
 	if (!total)
 		return;
 	sends[sends_made] = (struct model_send){.owner = owner, .left = total};
@@ -515,7 +516,7 @@ static void send_in_order(zcreq_id id, unsigned from, unsigned count)
 	for (unsigned n = from; n < from + count; n++) {
 		const struct iovec iov = {arena + n % sizeof(arena), 1};
 
-		CLAIM(zcreq_send(conn, id, &iov, 1, 0) == 0);
+		CLAIM(zcreq_add(zcreq_conn_context(conn), id, &iov, 1, 0) == 0);
 	}
 }
 
@@ -571,7 +572,8 @@ START_TEST(a_call_takes_as_many_iovecs_as_it_may_and_no_more)
 	for (unsigned i = 0; i < COUNT(iov); i++)
 		iov[i] = (struct iovec){arena + i, 1};
 	for (unsigned i = 0; i < 3; i++)
-		ck_assert_int_eq(zcreq_send(conn, id, iov, COUNT(iov) - (i == 0), 0), 0);
+		ck_assert_int_eq(zcreq_add(context, id, iov, COUNT(iov) - (i == 0), 0),
+				 0);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes, 3 * COUNT(iov) - 1);
 	ck_assert_uint_eq(most_iovs, IOV_MAX);
@@ -604,7 +606,8 @@ START_TEST(a_round_that_the_ring_holds_is_one_call)
 		uint64_t calls = send_calls();
 
 		for (unsigned i = 0; i < 5; i++)
-			ck_assert_int_eq(zcreq_send(conn, id, iov, COUNT(iov), 0), 0);
+			ck_assert_int_eq(zcreq_add(context, id, iov, COUNT(iov), 0),
+					 0);
 		ck_assert_int_eq(zcreq_flush(conn), 0);
 		ck_assert_uint_eq(send_calls() - calls, 1);
 	}

@@ -53,7 +53,7 @@ static void on_released(zcreq_id id, int status, void *arg)
 	inside(heard, id, HEARD_RELEASED);
 }
 
-const struct zcreq_ops heard_ops = {
+const struct zcreq_request_hooks heard_ops = {
 	.settled = on_settled,
 	.aborting = on_aborting,
 	.quarantined = on_quarantined,
@@ -125,7 +125,7 @@ const struct zcreq_conn_hooks heard_hooks = {
 
 zcreq_id heard_begin(struct zcreq_conn *conn, struct heard *heard)
 {
-	CLAIM(zcreq_begin(conn, &heard_ops, heard, &heard->id) == 0);
+	CLAIM(zcreq_begin(conn, &heard_ops, heard, 0, &heard->id) == 0);
 	return heard->id;
 }
 

@@ -39,7 +39,7 @@ struct heard_conn {
 };
 
 /* With a struct heard as the request's argument. */
-extern const struct zcreq_ops heard_ops;
+extern const struct zcreq_request_hooks heard_ops;
 
 /* With a struct heard_conn as the connection's argument. */
 extern const struct zcreq_conn_hooks heard_hooks;

@@ -89,7 +89,8 @@ void scene_queue(const struct heard *request)
 {
 	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
 
-	ck_assert_int_eq(zcreq_send(conn, request->id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), request->id, &iov, 1, 0),
+			 0);
 }
 
 void scene_prove(void)

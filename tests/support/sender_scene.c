@@ -51,7 +51,7 @@ void queue(struct heard *request, const void *data, size_t len)
 {
 	const struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
 
-	CLAIM(zcreq_send(conn, request->id, &iov, 1, 0) == 0);
+	CLAIM(zcreq_add(context, request->id, &iov, 1, 0) == 0);
 }
 
 struct heard *request_of(unsigned n, size_t len)

@@ -208,6 +208,7 @@ void stub_send(struct zcreq_conn *conn, zcreq_id id, const void *data, size_t le
 {
 	const struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
 
-	ck_assert_int_eq(zcreq_send(conn, id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), id, &iov, 1, 0),
+			 0);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 }

@@ -492,7 +492,8 @@ START_TEST(registered_memory_is_sent_by_itself)
 	ck_assert_int_eq(zcreq_uring_register(uring, &fixed, 1), 0);
 	ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &stream, &conn), 0);
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_send(conn, heard.id, iov, COUNT(iov), 0), 0);
+	ck_assert_int_eq(zcreq_add(context, heard.id, iov, COUNT(iov), 0),
+			 0);
 	ck_assert_int_eq(zcreq_flush(conn), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	sqe = script_last(&script);

@@ -78,7 +78,8 @@ static void send_on(unsigned i, size_t len)
 {
 	const struct iovec iov = {.iov_base = data, .iov_len = len};
 
-	ck_assert_int_eq(zcreq_send(conns[i], heard[i].id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conns[i]), heard[i].id, &iov, 1, 0),
+			 0);
 	ck_assert_int_eq(zcreq_flush(conns[i]), 0);
 	zcreq_uring_check(uring);
 }
@@ -89,7 +90,8 @@ static void send_without_memory(unsigned after)
 	const struct iovec iov = {.iov_base = data, .iov_len = LEN};
 	int ret;
 
-	ck_assert_int_eq(zcreq_send(conns[0], heard[0].id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conns[0]), heard[0].id, &iov, 1, 0),
+			 0);
 	wrap_alloc_fail_after(after);
 	ret = zcreq_flush(conns[0]);
 	wrap_alloc_fail_after(NOT_AT_ALL);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_send.c - a whole request in one call: all of it, or nothing
+ */
+#include "support/suite.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include "support/scene.h"
+
+static int send_all(zcreq_id *id)
+{
+	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
+
+	return zcreq_send(conn, &heard_ops, &heard, &iov, 1, 0, id);
+}
+
+/* What it must not leave behind. */
+static void expect_nothing(void)
+{
+	struct zcreq_stats stats;
+
+	ck_assert_int_eq(zcreq_context_stats(context, &stats, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.begun, 0);
+	ck_assert_uint_eq(stats.unsent_bytes_now, 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard_calls(&heard), 0);
+}
+
+START_TEST(one_call_begins_sends_and_finishes)
+{
+	ck_assert_int_eq(send_all(&heard.id), 0);
+	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_FINISHED);
+	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_uint_eq(stub.zerocopy_bytes, sizeof(data));
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 0);
+	scene_prove();
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.settled, 1);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_int_eq(heard.status, 0);
+}
+END_TEST
+
+static void hear_released(zcreq_id id, int status, void *arg)
+{
+	struct heard *to = arg;
+
+	to->id = id;
+	to->status = status;
+	to->released++;
+}
+
+START_TEST(a_handle_is_not_needed)
+{
+	const struct zcreq_request_hooks only_released = {.released = hear_released};
+	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
+
+	ck_assert_int_eq(zcreq_send(conn, &only_released, &heard, &iov, 1, 0, NULL), 0);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_int_eq(heard.status, -ECONNRESET);
+}
+END_TEST
+
+START_TEST(what_is_no_send_is_refused)
+{
+	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
+	const struct iovec empty = {.iov_base = data};
+	const struct iovec huge[] = {{data, SIZE_MAX / 2}, {data, SIZE_MAX / 2}};
+	const struct zcreq_request_hooks deaf = {0};
+	static struct iovec many[ZCREQ_IOV_MAX + 1];
+	zcreq_id id = {7};
+
+	for (int i = 0; i <= ZCREQ_IOV_MAX; i++)
+		many[i] = iov;
+	ck_assert_int_eq(zcreq_send(NULL, &heard_ops, &heard, &iov, 1, 0, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, NULL, &heard, &iov, 1, 0, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, &deaf, &heard, &iov, 1, 0, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, NULL, 1, 0, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, &iov, 0, 0, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, &iov, -1, 0, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, &iov, 1, 1, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, &empty, 1, 0, &id), -EINVAL);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, many, ZCREQ_IOV_MAX + 1, 0, &id),
+			 -EMSGSIZE);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, huge, 2, 0, &id), -EOVERFLOW);
+	ck_assert_uint_eq(id.bits, 7);
+	expect_nothing();
+}
+END_TEST
+
+START_TEST(a_connection_without_a_socket_sends_nothing)
+{
+	struct zcreq_conn *bare;
+
+	ck_assert_int_eq(zcreq_conn_open(context, NULL, &bare), 0);
+	ck_assert_int_eq(zcreq_send(bare, &heard_ops, &heard,
+				    &(const struct iovec){.iov_base = data, .iov_len = 1}, 1, 0,
+				    NULL), -EINVAL);
+	zcreq_conn_free(bare);
+	expect_nothing();
+}
+END_TEST
+
+START_TEST(after_the_end_it_says_so)
+{
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
+	ck_assert_int_eq(send_all(&heard.id), -ESHUTDOWN);
+	expect_nothing();
+}
+END_TEST
+
+START_TEST(without_memory_there_is_no_request)
+{
+	int ret = -ENOMEM;
+
+	for (unsigned good = 0; ret; good++) {
+		memory.fail_at = memory.calls + good + 1;
+		ret = send_all(&heard.id);
+		memory.fail_at = 0;
+		if (ret) {
+			ck_assert_int_eq(ret, -ENOMEM);
+			expect_nothing();
+		}
+		ck_assert_uint_lt(good, 10);
+	}
+	ck_assert_int_eq(zcreq_flush(conn), 0);
+	scene_prove();
+	zcreq_dispatch(context);
+	ck_assert_uint_eq(heard.released, 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("send");
+	TCase *send = tcase_create("send");
+
+	tcase_add_checked_fixture(send, scene_setup_open, scene_teardown);
+	tcase_add_test(send, one_call_begins_sends_and_finishes);
+	tcase_add_test(send, a_handle_is_not_needed);
+	tcase_add_test(send, what_is_no_send_is_refused);
+	tcase_add_test(send, a_connection_without_a_socket_sends_nothing);
+	tcase_add_test(send, after_the_end_it_says_so);
+	tcase_add_test(send, without_memory_there_is_no_request);
+	suite_add_tcase(s, send);
+	return suite_run(s);
+}
