@@ -352,6 +352,7 @@ static struct conn *conn_new(struct target *target)
 	pdu_reader_init(&conn->reader);
 	TAILQ_INIT(&conn->tasks);
 	TAILQ_INIT(&conn->ready);
+	TAILQ_INIT(&conn->held);
 	TAILQ_INIT(&conn->wanting);
 	TAILQ_INIT(&conn->blocked);
 	return conn;

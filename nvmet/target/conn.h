@@ -5,8 +5,9 @@
  * Owns: the zcreq stream, the watcher that reads, the PDU reader, the tasks of the
  * queue and the figures that are printed at its end.
  *
- * Never: executes commands. Never reads on while an answer is blocked: that is how
- * a host that does not read its data slows nobody but itself.
+ * Never: executes commands. Never reads on while an answer is blocked, or a command is held
+ * because its answer would be: that is how a host that does not read its data slows nobody
+ * but itself.
  *
  * Its life is zcreq's: it ends in the closed hook and nowhere else, when the last
  * request is released.
@@ -55,6 +56,7 @@ struct conn {
 	struct task_list tasks;
 	struct task_list ready;
 	unsigned ready_count;
+	struct task_list held;
 	struct task_list wanting;
 	struct task_list blocked;
 
@@ -75,15 +77,18 @@ void conn_drain(struct conn *conn, uint32_t within_ms);
 /* The host broke the protocol: say so, and end. */
 void conn_terminate(struct conn *conn, uint16_t fes, uint32_t fei, const void *wrong,
 		    size_t wrong_len);
-/* An answer is no longer blocked: read on. */
+/* No answer is blocked, nothing is held: read on. */
 void conn_read_on(struct conn *conn);
+/* There is room again: runs what was held for want of it (receive.c). */
+void conn_run_held(struct conn *conn);
 /* Turns received bytes into tasks; returns how many it took (receive.c). */
 size_t conn_receive(struct conn *conn, const uint8_t *bytes, size_t len);
 
 static inline bool conn_may_receive(const struct conn *conn)
 {
 	return conn->phase == CONN_NEW ||
-	       (conn->phase == CONN_UP && TAILQ_EMPTY(&conn->blocked));
+	       (conn->phase == CONN_UP && TAILQ_EMPTY(&conn->blocked) &&
+		TAILQ_EMPTY(&conn->held));
 }
 
 #endif

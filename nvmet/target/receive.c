@@ -8,8 +8,10 @@
  * Commands that came together run together: those that look up blocks are announced
  * to their store first, so that what it looks at is in the cache when they run.
  *
- * Stops between two PDUs as soon as an answer is blocked: what is left stays with
- * the caller until there is room.
+ * A command whose answer would find no room does not run: it is held, and so is what came
+ * after it, so that nothing is read from a store for a host that does not read. Receiving
+ * stops between two PDUs as soon as an answer is blocked or a command held: what is left
+ * stays with the caller until there is room.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,8 +30,45 @@ static void run(struct task *task)
 		task->command->run(task);
 }
 
-/* Each leaves the list in task_complete(). Those of a connection that ends are dropped
- * with the rest of it. */
+/* With nothing on its way there is always room, as there is for zcreq's. */
+static bool has_room(const struct task *task)
+{
+	const struct conn *conn = task->conn;
+	uint64_t cap = conn->target->options.cap_bytes;
+
+	return !conn->sending || !task->reply_most ||
+	       conn->sending_bytes + task->reply_most <= cap;
+}
+
+/* Commands run in the order in which they came. */
+static bool may_run(const struct task *task)
+{
+	return TAILQ_EMPTY(&task->conn->blocked) && TAILQ_EMPTY(&task->conn->held) &&
+	       has_room(task);
+}
+
+static void hold(struct task *task)
+{
+	if (task->state == TASK_READY) {
+		TAILQ_REMOVE(&task->conn->ready, task, in_queue);
+		task->conn->ready_count--;
+	}
+	task->state = TASK_HELD;
+	TAILQ_INSERT_TAIL(&task->conn->held, task, in_queue);
+}
+
+void conn_run_held(struct conn *conn)
+{
+	struct task *task;
+
+	while (conn->phase == CONN_UP && TAILQ_EMPTY(&conn->blocked) &&
+	       (task = TAILQ_FIRST(&conn->held)) && has_room(task))
+		run(task);
+	conn_read_on(conn);
+}
+
+/* Each leaves the list in task_complete(), or is held. Those of a connection that ends are
+ * dropped with the rest of it. */
 static void run_ready(struct conn *conn)
 {
 	struct task *task;
@@ -38,8 +77,12 @@ static void run_ready(struct conn *conn)
 	for (step = 0; step < STORE_STEPS; step++)
 		TAILQ_FOREACH(task, &conn->ready, in_queue)
 			task->command->expect(task, (enum store_step)step);
-	while (conn->phase == CONN_UP && (task = TAILQ_FIRST(&conn->ready)))
-		run(task);
+	while (conn->phase == CONN_UP && (task = TAILQ_FIRST(&conn->ready))) {
+		if (may_run(task))
+			run(task);
+		else
+			hold(task);
+	}
 }
 
 /* Runs it, now or with those that are here as well, in the order in which they came. */
@@ -49,7 +92,10 @@ static void ready(struct task *task)
 
 	if (!task->command->expect) {
 		run_ready(conn);
-		run(task);
+		if (may_run(task))
+			run(task);
+		else
+			hold(task);
 		return;
 	}
 	task->state = TASK_READY;
@@ -117,8 +163,10 @@ static uint16_t match_data(struct task *task, uint32_t expected, uint32_t capsul
 		return STATUS_DNR(NVME_SC_SGL_INVALID_TYPE);
 	if (len < expected || (!to_host && len > most))
 		return STATUS_DNR(NVME_SC_SGL_INVALID_DATA);
-	if (to_host)
+	if (to_host) {
+		task->reply_most = expected;
 		return 0;
+	}
 	task->data_len = len;
 	if (sgl->type == SGL_TRANSPORT)
 		return 0;

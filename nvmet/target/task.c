@@ -111,6 +111,9 @@ static void leave_state(struct task *task)
 		TAILQ_REMOVE(&conn->ready, task, in_queue);
 		conn->ready_count--;
 		break;
+	case TASK_HELD:
+		TAILQ_REMOVE(&conn->held, task, in_queue);
+		break;
 	case TASK_WAITING:
 		TAILQ_REMOVE(&conn->wanting, task, in_queue);
 		break;
@@ -242,6 +245,9 @@ static void released(zcreq_id id, int status, void *arg)
 		conn->outstanding--;
 	}
 	forget(task);
+	if (!TAILQ_EMPTY(&conn->held) &&
+	    conn->sending_bytes <= conn->target->options.cap_bytes / 2)
+		conn_run_held(conn);
 }
 
 /* The connection died while the answer was blocked: nothing will be added. */
@@ -437,7 +443,7 @@ void tasks_unblock(struct conn *conn)
 		if (send_answer(task) == -EAGAIN)
 			return;
 	tasks_ask(conn);
-	conn_read_on(conn);
+	conn_run_held(conn);
 }
 
 void task_want_data(struct task *task)

@@ -8,9 +8,10 @@
  *
  * Never: decides what a command does (command.h). Never freed while zcreq holds it.
  *
- * Built around one state. A task is in exactly one place: being received, ready, waiting
- * to be asked for its data, receiving data, parked (an asynchronous event request),
- * blocked (its answer found no room), or in zcreq's hands.
+ * Built around one state. A task is in exactly one place: being received, ready, held (its
+ * answer would find no room, so it has not run), waiting to be asked for its data, receiving
+ * data, parked (an asynchronous event request), blocked (its answer found no room), or in
+ * zcreq's hands.
  */
 #ifndef NVMET_TASK_H
 #define NVMET_TASK_H
@@ -31,6 +32,7 @@ struct target;
 enum task_state {
 	TASK_ARRIVING = 1, /* its capsule is not complete */
 	TASK_READY,        /* all of it is here: runs with those that came with it */
+	TASK_HELD,         /* the same, but there is no room for its answer: has not run */
 	TASK_WAITING,      /* for its turn to ask the host for data */
 	TASK_TRANSFER,     /* data was asked for */
 	TASK_PARKED,       /* waits for an event */
@@ -41,7 +43,7 @@ enum task_state {
 struct task {
 	TAILQ_ENTRY(task) in_conn;
 	SLIST_ENTRY(task) spare;    /* of nobody: to be used again */
-	TAILQ_ENTRY(task) in_queue; /* of the state: ready, wanting, blocked or parked */
+	TAILQ_ENTRY(task) in_queue; /* of the state: ready, held, wanting, blocked or parked */
 	struct conn *conn;
 	enum task_state state;
 	bool begun; /* zcreq knows it: it ends in released, not before */
@@ -57,6 +59,7 @@ struct task {
 	bool digest_bad;
 	bool reply_data;       /* the blocks go to the host */
 	uint32_t capsule_skip; /* where in the capsule's data its own starts */
+	uint32_t reply_most;   /* bytes of data in its answer, at most */
 	uint32_t data_len;
 	uint32_t data_done;
 

@@ -249,6 +249,7 @@ bool target_stats(const struct target *target, struct target_stats *stats)
 		.inflight = target_line_number(line, "inflight"),
 		.quarantined = target_line_number(line, "quarantined"),
 		.stale = target_line_number(line, "stale"),
+		.blocks_used = target_line_number(line, "blocks_used"),
 	};
 	return true;
 }
