@@ -100,7 +100,9 @@ static uint16_t identify_ns(struct task *task, void *data)
 	id->ncap = htole64(store->blocks);
 	id->nuse = htole64(store->blocks);
 	id->nmic = 1; /* every controller has all namespaces */
-	id->dlfeat = NVME_NS_DLFEAT_RB_ALL_0S | NVME_NS_DLFEAT_WRITE_ZEROES;
+	id->dlfeat = NVME_NS_DLFEAT_WRITE_ZEROES |
+		     (store->deallocated_is_zero ? NVME_NS_DLFEAT_RB_ALL_0S
+						 : NVME_NS_DLFEAT_RB_NR);
 	id->lbaf[0].ds = BLOCK_SHIFT;
 	return 0;
 }

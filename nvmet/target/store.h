@@ -59,6 +59,7 @@ struct store {
 	struct stripes *stripes; /* NULL: one thread */
 	uint64_t blocks;
 	bool has_write_cache; /* flush means something */
+	bool deallocated_is_zero; /* what was deallocated reads as zeroes, always */
 	uint8_t uuid[16];
 };
 

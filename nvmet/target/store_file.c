@@ -158,14 +158,16 @@ static int file_zero(struct store *store, struct pool *pool, uint64_t first, uin
 	return err;
 }
 
-/* Advice: where the file system cannot, the blocks keep what they have. */
+/* Advice: where the file system cannot, the blocks keep what they have, unless hosts were
+ * told that they read as zeroes. */
 static int file_deallocate(struct store *store, struct pool *pool, uint64_t first,
 			   uint64_t count)
 {
 	int err = file_fallocate(file_of(store), FALLOC_FL_PUNCH_HOLE, first, count);
 
-	(void)pool;
-	return not_supported(err) ? 0 : err;
+	if (!not_supported(err))
+		return err;
+	return store->deallocated_is_zero ? file_zero(store, pool, first, count, false) : 0;
 }
 
 static int file_flush(struct store *store)
@@ -209,6 +211,16 @@ static int measure(int fd, uint64_t wanted, uint64_t *bytes)
 	return ftruncate(fd, (off_t)wanted) < 0 ? -errno : 0;
 }
 
+/* A hole beyond the end changes nothing, and a file system that makes none refuses it
+ * (ramfs). A device is not asked, as there is no such place on it. */
+static bool makes_holes(struct file *file)
+{
+	struct stat status;
+
+	return fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	       file_fallocate(file, FALLOC_FL_PUNCH_HOLE, file->store.blocks + 1, 1) == 0;
+}
+
 int store_file_new(const char *path, uint64_t size, struct store **store)
 {
 	struct file *file;
@@ -230,6 +242,7 @@ int store_file_new(const char *path, uint64_t size, struct store **store)
 	file->store.blocks = bytes >> BLOCK_SHIFT;
 	file->store.has_write_cache = true;
 	file->fd = fd;
+	file->store.deallocated_is_zero = makes_holes(file);
 	*store = &file->store;
 	return 0;
 }

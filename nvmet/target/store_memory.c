@@ -205,6 +205,7 @@ int store_memory_new(uint64_t blocks, struct store **store)
 		return -ENOMEM;
 	memory->store.ops = &memory_ops;
 	memory->store.blocks = blocks;
+	memory->store.deallocated_is_zero = true;
 	memory->leaves = calloc((blocks + LEAF_BLOCKS - 1) / LEAF_BLOCKS, sizeof(struct leaf *));
 	if (!memory->leaves) {
 		free(memory);

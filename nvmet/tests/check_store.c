@@ -2,6 +2,7 @@
 /*
  * check_store.c - blocks and namespaces: versions, zeroes, files, failures
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -79,6 +80,21 @@ static int read_value(struct store *store, uint64_t place)
 	ck_assert(is_all(block, value));
 	block_unref(&pool, block);
 	return value;
+}
+
+/* A file system that does not know some modes of fallocate(2): in place of libc's. */
+static int unknown_modes;
+
+int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	int (*real)(int, int, off_t, off_t);
+
+	if (mode & unknown_modes) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "fallocate");
+	return real(fd, mode, offset, len);
 }
 
 START_TEST(unwritten_reads_as_zero)
@@ -167,6 +183,27 @@ START_TEST(deallocate_hits_its_range_only)
 	for (place = 508; place < 1030; place++)
 		ck_assert_int_eq(read_value(store, place),
 				 place < 510 || place >= 1026 ? (int)(place % 250) + 1 : 0);
+	store_close(store, &pool);
+}
+END_TEST
+
+/* 0: memory, 1: a file, 2: on a file system without holes, 3: one that had them when the file
+ * was opened */
+START_TEST(deallocated_reads_as_hosts_are_told)
+{
+	struct store *store;
+
+	unknown_modes = _i == 2 ? FALLOC_FL_PUNCH_HOLE : 0;
+	store = open_store(_i);
+	ck_assert_int_eq(store->deallocated_is_zero, _i != 2);
+	ck_assert_int_eq(write_block(store, 5, 7), 0);
+	ck_assert_int_eq(write_block(store, 6, 8), 0);
+	unknown_modes = _i >= 2 ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE : 0;
+	ck_assert_int_eq(store_deallocate(store, &pool, 5, 1), 0);
+	ck_assert_int_eq(read_value(store, 5), _i == 2 ? 7 : 0);
+	ck_assert_int_eq(read_value(store, 6), 8);
+	ck_assert_int_eq(store_zero(store, &pool, 6, 1, true), 0);
+	ck_assert_int_eq(read_value(store, 6), 0);
 	store_close(store, &pool);
 }
 END_TEST
@@ -393,6 +430,7 @@ int main(void)
 	tcase_add_test(cases, memory_costs_what_was_written);
 	tcase_add_loop_test(cases, announcement_changes_nothing, 0, 2);
 	tcase_add_loop_test(cases, deallocate_hits_its_range_only, 0, 2);
+	tcase_add_loop_test(cases, deallocated_reads_as_hosts_are_told, 0, 4);
 	tcase_add_loop_test(cases, random_work_agrees_with_a_model, 0, 8);
 	tcase_add_test(cases, file_survives_restart);
 	tcase_add_test(cases, shortened_file_is_an_error_not_a_signal);
