@@ -32,7 +32,7 @@ void async_event_run(struct task *task)
 /*
  * A command can be taken back as long as nothing of it is on the wire: an event
  * request, a write that was not asked for its data, a read that is held or whose answer
- * is blocked. The rest completes as usual, and so does everything on a queue that another
+ * is blocked, and a deallocation between two of its slices. The rest completes as usual, and so does everything on a queue that another
  * thread serves: an Abort is a wish.
  */
 static bool abort_task(struct task *task)
@@ -40,6 +40,7 @@ static bool abort_task(struct task *task)
 	switch (task->state) {
 	case TASK_PARKED:
 	case TASK_HELD:
+	case TASK_WORKING:
 	case TASK_WAITING:
 		task_complete(task, NVME_SC_ABORT_REQ);
 		return true;

@@ -159,6 +159,9 @@ static uint16_t identify_nvm_ctrl(struct task *task, void *data)
 	struct nvme_id_ctrl_nvm *id = data;
 
 	id->wzsl = TRANSFER_SHIFT;
+	id->dmrl = DSM_RANGES_MAX;
+	id->dmrsl = htole32(DSM_RANGE_BLOCKS_MAX);
+	id->dmsl = htole64(DSM_BLOCKS_MAX);
 	return need_nvm(task);
 }
 

@@ -218,33 +218,69 @@ static uint32_t ranges_of(const struct task *task)
 	return (le32toh(task->sqe.cdw10) & 0xff) + 1;
 }
 
+#define OVER_LIMIT STATUS_DNR(STATUS_SPECIFIC(NVME_SC_CMD_SIZE_LIMIT_EXCEEDED))
+
 static uint16_t check_dsm(struct task *task, uint32_t *len)
 {
 	if (!store_of(task))
 		return STATUS_DNR(NVME_SC_INVALID_NS);
+	if (ranges_of(task) > DSM_RANGES_MAX)
+		return OVER_LIMIT;
 	*len = ranges_of(task) * (uint32_t)sizeof(struct nvme_dsm_range);
 	return 0;
+}
+
+static struct nvme_dsm_range range_at(const struct task *task, uint32_t i)
+{
+	struct nvme_dsm_range range;
+
+	task_get(task, i * (uint32_t)sizeof(range), &range, sizeof(range));
+	return range;
+}
+
+/* So much of a range in one turn: what it takes is no longer than a large Write. */
+#define SLICE_BLOCKS 2048
+
+static void deallocate_slice(struct task *task)
+{
+	struct target *target = task->conn->target;
+	struct nvme_dsm_range range = range_at(task, task->work_range);
+	uint32_t left = le32toh(range.nlb) - task->work_done;
+	uint32_t some = left < SLICE_BLOCKS ? left : SLICE_BLOCKS;
+	int err = 0;
+
+	if (some)
+		err = store_deallocate(store_of(task), &target->pool,
+				       le64toh(range.slba) + task->work_done, some);
+	task->work_done += some;
+	if (some == left) {
+		task->work_done = 0;
+		task->work_range++;
+	}
+	if (err || task->work_range == ranges_of(task))
+		task_complete(task, result_of(target, err, true));
 }
 
 /* All ranges are looked at before the first is acted on. The hints beside
  * Deallocate are hints: nothing follows from them here. */
 static void run_dsm(struct task *task)
 {
-	struct store *store = store_of(task);
 	bool deallocate = le32toh(task->sqe.cdw11) & NVME_DSMGMT_AD;
-	uint32_t i, some = ranges_of(task);
-	struct nvme_dsm_range ranges[256];
+	uint32_t i, blocks, some = ranges_of(task);
+	struct nvme_dsm_range range;
 	uint16_t status = 0;
-	int err = 0;
 
-	task_get(task, 0, ranges, some * sizeof(ranges[0]));
-	for (i = 0; i < some && !status; i++)
-		status = check_range(task, le64toh(ranges[i].slba), le32toh(ranges[i].nlb));
-	for (i = 0; i < some && !status && deallocate && !err; i++)
-		if (ranges[i].nlb)
-			err = store_deallocate(store, &task->conn->target->pool,
-					       le64toh(ranges[i].slba), le32toh(ranges[i].nlb));
-	task_complete(task, status ? status : result_of(task->conn->target, err, true));
+	for (i = 0; i < some && !status; i++) {
+		range = range_at(task, i);
+		blocks = le32toh(range.nlb);
+		status = blocks > DSM_RANGE_BLOCKS_MAX
+				 ? OVER_LIMIT
+				 : check_range(task, le64toh(range.slba), blocks);
+	}
+	if (!status && deallocate)
+		task_work(task, deallocate_slice);
+	else
+		task_complete(task, status);
 }
 
 const struct command *io_command(uint8_t opcode)

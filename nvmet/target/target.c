@@ -285,6 +285,7 @@ int target_init(struct target *target, const struct options *options)
 	target->health.started_ns = zcreq_now_ns();
 	TAILQ_INIT(&target->conns);
 	TAILQ_INIT(&target->ctrls);
+	work_init(target);
 	SLIST_INIT(&target->spare_tasks);
 	STAILQ_INIT(&target->arrivals);
 	make_serial(target);

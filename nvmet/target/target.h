@@ -33,6 +33,9 @@
 #define TRANSFER_MAX ((uint32_t)1 << 20) /* MDTS */
 #define TRANSFER_SHIFT 8                 /* the same, as a power of two of 4 KiB */
 #define CAPSULE_DATA_MAX 8192
+#define DSM_RANGES_MAX 64                      /* DMRL */
+#define DSM_RANGE_BLOCKS_MAX ((uint32_t)1 << 20) /* DMRSL */
+#define DSM_BLOCKS_MAX ((uint64_t)DSM_RANGES_MAX * DSM_RANGE_BLOCKS_MAX) /* DMSL */
 #define RECEIVE_BYTES (256 * 1024)
 #define NQN_MAX 223
 
@@ -117,6 +120,8 @@ struct target {
 	unsigned conn_count;
 	SLIST_HEAD(, task) spare_tasks;
 	unsigned spare_task_count;
+	TAILQ_HEAD(, task) working; /* see work.c */
+	ev_idle work;
 	TAILQ_HEAD(, ctrl) ctrls;
 	ev_signal on_interrupt, on_terminate, on_statistics;
 	ev_timer give_up; /* when the kernel does not let go */

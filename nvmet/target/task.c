@@ -121,6 +121,9 @@ static void leave_state(struct task *task)
 		conn->tags[task->tag] = NULL;
 		conn->asked_bytes -= task->data_len;
 		break;
+	case TASK_WORKING:
+		TAILQ_REMOVE(&conn->target->working, task, in_queue);
+		break;
 	case TASK_PARKED:
 		ctrl_unpark(conn->ctrl, task);
 		break;
@@ -444,6 +447,13 @@ void tasks_unblock(struct conn *conn)
 			return;
 	tasks_ask(conn);
 	conn_run_held(conn);
+}
+
+void task_set_working(struct task *task)
+{
+	leave_state(task);
+	task->state = TASK_WORKING;
+	TAILQ_INSERT_TAIL(&task->conn->target->working, task, in_queue);
 }
 
 void task_want_data(struct task *task)

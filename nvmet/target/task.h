@@ -10,7 +10,7 @@
  *
  * Built around one state. A task is in exactly one place: being received, ready, held (its
  * answer would find no room, so it has not run), waiting to be asked for its data, receiving
- * data, parked (an asynchronous event request), blocked (its answer found no room), or in
+ * data, working (in slices), parked (an asynchronous event request), blocked (its answer found no room), or in
  * zcreq's hands.
  */
 #ifndef NVMET_TASK_H
@@ -35,6 +35,7 @@ enum task_state {
 	TASK_HELD,         /* the same, but there is no room for its answer: has not run */
 	TASK_WAITING,      /* for its turn to ask the host for data */
 	TASK_TRANSFER,     /* data was asked for */
+	TASK_WORKING,      /* a slice in each turn */
 	TASK_PARKED,       /* waits for an event */
 	TASK_BLOCKED,      /* answered, but the connection holds what it may */
 	TASK_SENDING,      /* zcreq's, until released */
@@ -43,7 +44,7 @@ enum task_state {
 struct task {
 	TAILQ_ENTRY(task) in_conn;
 	SLIST_ENTRY(task) spare;    /* of nobody: to be used again */
-	TAILQ_ENTRY(task) in_queue; /* of the state: ready, held, wanting, blocked or parked */
+	TAILQ_ENTRY(task) in_queue; /* of the state that has one */
 	struct conn *conn;
 	enum task_state state;
 	bool begun; /* zcreq knows it: it ends in released, not before */
@@ -53,6 +54,9 @@ struct task {
 	struct wire_sqe sqe;
 	uint16_t status;
 	uint64_t result;
+
+	void (*slice)(struct task *task); /* of its work; see task_work() */
+	uint32_t work_range, work_done;
 
 	uint16_t tag;
 	bool from_capsule;
@@ -92,6 +96,11 @@ int task_reply_buffer(struct task *task, uint32_t len);
 
 /* The command is over: answer it, now or when there is room. */
 void task_complete(struct task *task, uint16_t status);
+/* Calls @slice now, and then once in each turn until it ends in task_complete() (work.c). */
+void task_work(struct task *task, void (*slice)(struct task *task));
+/* Only for task_work(). */
+void task_set_working(struct task *task);
+void work_init(struct target *target);
 /* Asks the host for the data of a write, in turn. */
 void task_want_data(struct task *task);
 

@@ -3,7 +3,7 @@
  * check_limits.c - what one host may cost the others is bounded
  *
  * Memory of answers that a host does not read, with a namespace in a file, where an answer
- * is memory that was not there before.
+ * is memory that was not there before; the time of deallocations on a namespace of a tebibyte.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "witness.h"
 
 #define BLOCK 4096u
 #define MIB (1u << 20)
@@ -104,15 +105,161 @@ START_TEST(cap_bounds_what_is_read_for_a_host_that_does_not_read)
 }
 END_TEST
 
+/* --- Dataset Management ------------------------------------------------------- */
+
+#define TIB_BLOCKS (1u << 28)
+#define DSM_MOST 256 /* ranges that the command can have */
+#define DSM_DEALLOCATE 4
+#define DSM_SLOWEST_MS 50
+
+static void start_huge(void)
+{
+	static const char *const arguments[] = { "--listen", "127.0.0.1:0", "--namespace", "mem:1T", NULL };
+
+	start(arguments);
+}
+
+/* What the controller reports; where it has no limit, what there is. */
+static struct nvme_id_ctrl_nvm dsm_limits(struct ini_controller *controller)
+{
+	static struct nvme_id_ctrl_nvm page;
+
+	ck_assert_int_eq(ini_identify(controller, NVME_IDENTIFY_CNS_CSI_CTRL, 0, &page), 0);
+	return page;
+}
+
+static void fill_ranges(struct nvme_dsm_range *ranges, uint32_t blocks)
+{
+	for (uint32_t i = 0; i < DSM_MOST; i++)
+		ranges[i] = (struct nvme_dsm_range){ .nlb = blocks };
+}
+
+static int dsm(struct ini_controller *controller, struct nvme_dsm_range *ranges, uint32_t count)
+{
+	struct wire_sqe sqe = { .opcode = nvme_cmd_dsm, .nsid = 1, .cdw10 = count - 1,
+				.cdw11 = DSM_DEALLOCATE };
+
+	return ini_wait(controller->queues[1], &sqe, ranges, count * (uint32_t)sizeof(*ranges), true,
+			controller->in_capsule, NULL, INI_WAIT_MS);
+}
+
+START_TEST(deallocation_beyond_the_reported_limits_is_refused)
+{
+	const int over = NVME_SCT_CMD_SPECIFIC << NVME_SCT_SHIFT | NVME_SC_CMD_SIZE_LIMIT_EXCEEDED;
+	struct ini_controller *controller = fixture_connect(1, 1, 32);
+	struct nvme_id_ctrl_nvm limits = dsm_limits(controller);
+	struct nvme_dsm_range ranges[DSM_MOST];
+
+	ck_assert_uint_gt(limits.dmrl, 0);
+	ck_assert_uint_gt(limits.dmrsl, 0);
+	ck_assert_uint_eq(limits.dmsl, (uint64_t)limits.dmrl * limits.dmrsl);
+	fill_ranges(ranges, limits.dmrsl);
+	ck_assert_int_eq(dsm(controller, ranges, limits.dmrl), 0);
+	ck_assert_int_eq(dsm(controller, ranges, limits.dmrl + 1u), over);
+	ranges[limits.dmrl - 1].nlb++;
+	ck_assert_int_eq(dsm(controller, ranges, limits.dmrl), over);
+	ck_assert_int_eq(dsm(controller, ranges, limits.dmrl - 1u), 0);
+	fixture_serves(controller);
+	ck_assert(ini_controller_shutdown(controller));
+}
+END_TEST
+
+static void count_done(struct ini_queue *queue, struct ini_command *command, void *arg)
+{
+	(void)queue;
+	ck_assert_uint_eq(ini_status(&command->cqe), 0);
+	++*(unsigned *)arg;
+}
+
+/* Which of all completions it was. */
+static void note_place(struct ini_queue *queue, struct ini_command *command, void *arg)
+{
+	static unsigned completions;
+
+	(void)queue;
+	ck_assert_uint_eq(ini_status(&command->cqe), 0);
+	*(unsigned *)arg = ++completions;
+}
+
+static void post_dsm(struct ini_controller *controller, struct nvme_dsm_range *ranges, uint32_t count,
+		     ini_done *completed, unsigned *done)
+{
+	struct wire_sqe sqe = { .opcode = nvme_cmd_dsm, .nsid = 1, .cdw10 = count - 1,
+				.cdw11 = DSM_DEALLOCATE };
+
+	ck_assert(ini_submit(controller->queues[1], &sqe, ranges, count * (uint32_t)sizeof(*ranges), true,
+			     controller->in_capsule, completed, done));
+}
+
+/* A command that came in the same packet, behind the deallocation. */
+START_TEST(long_deallocation_leaves_the_turn_to_others)
+{
+	struct ini_controller *controller = fixture_connect(1, 1, 32);
+	struct nvme_dsm_range ranges[DSM_MOST];
+	struct wire_sqe read = ini_block_sqe(nvme_cmd_read, 1, 0, 1);
+	unsigned long_one = 0, short_one = 0;
+	uint8_t data[BLOCK];
+
+	fill_ranges(ranges, 1u << 20);
+	post_dsm(controller, ranges, 64, note_place, &long_one);
+	ck_assert(ini_submit(controller->queues[1], &read, data, BLOCK, false, 0, note_place,
+			     &short_one));
+	while (!short_one || !long_one)
+		ck_assert(ini_poll(controller->queues + 1, 1, INI_WAIT_MS));
+	ck_assert_uint_lt(short_one, long_one);
+	ck_assert(ini_controller_shutdown(controller));
+}
+END_TEST
+
+/* 20 of the largest, again and again, of a namespace of which 256 MiB are written. */
+START_TEST(long_deallocations_starve_nobody)
+{
+	struct ini_controller *greedy = fixture_connect(1, 1, 32), *other = fixture_connect(2, 1, 32);
+	struct nvme_id_ctrl_nvm limits = dsm_limits(greedy);
+	uint32_t blocks = limits.dmrsl ? limits.dmrsl : TIB_BLOCKS, count = limits.dmrl ? limits.dmrl : DSM_MOST;
+	struct nvme_dsm_range ranges[DSM_MOST];
+	unsigned posted = 0, done = 0;
+	int slowest_ms = 0, reads = 0, lost_ms;
+
+	number_blocks(other, 256 * MIB);
+	fill_ranges(ranges, blocks);
+	witness_start();
+	witness_lost_ms();
+	while (done < 20) {
+		uint64_t start_ns = ini_now_ns();
+
+		while (posted < 20)
+			posted++, post_dsm(greedy, ranges, count, count_done, &done);
+		ini_poll(greedy->queues + 1, 1, 0);
+		fixture_serves(other);
+		reads++;
+		if ((int)((ini_now_ns() - start_ns) / 1000000u) > slowest_ms)
+			slowest_ms = (int)((ini_now_ns() - start_ns) / 1000000u);
+	}
+	lost_ms = witness_lost_ms();
+	printf("20 deallocations of %u ranges of %u blocks: %d reads of the other host meanwhile, slowest "
+	       "%d ms (the machine was away for %d)\n", count, blocks, reads, slowest_ms, lost_ms);
+	ck_assert_int_lt(slowest_ms, DSM_SLOWEST_MS + lost_ms);
+	ini_controller_close(greedy, false);
+	ck_assert(ini_controller_shutdown(other));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("nvme limits");
-	TCase *cap = tcase_create("cap");
+	TCase *cap = tcase_create("cap"), *work = tcase_create("deallocation");
 
 	target_need();
 	tcase_add_checked_fixture(cap, start_with_file, stop_with_file);
 	tcase_set_timeout(cap, 60);
 	tcase_add_test(cap, cap_bounds_what_is_read_for_a_host_that_does_not_read);
 	suite_add_tcase(suite, cap);
+	tcase_add_checked_fixture(work, start_huge, fixture_stop);
+	tcase_set_timeout(work, 120);
+	tcase_add_test(work, deallocation_beyond_the_reported_limits_is_refused);
+	tcase_add_test(work, long_deallocation_leaves_the_turn_to_others);
+	tcase_add_test(work, long_deallocations_starve_nobody);
+	suite_add_tcase(suite, work);
 	return fixture_run(suite);
 }
