@@ -22,7 +22,6 @@
 #include "ctrl.h"
 #include "subsystem.h"
 
-#define HANDSHAKE_S 10.  /* for ICReq and Connect */
 #define TERMINATE_S 2.   /* for the host to close after a TermReq */
 
 static void stop_reading(struct conn *conn)
@@ -103,12 +102,28 @@ static void tell_end(const struct conn *conn)
 	    (double)(now - conn->end_ns) / 1e6, conn->commands);
 }
 
+/* The oldest that has not said which queue it is gives its place to a new one, so that
+ * silence keeps no host out. Its end is on its way when this returns. */
+static bool evict(struct target *target)
+{
+	struct conn *conn;
+
+	TAILQ_FOREACH(conn, &target->conns, in_target) {
+		if (conn->ctrl || conn->phase == CONN_ENDING)
+			continue;
+		conn_abort(conn, -ECONNABORTED);
+		return true;
+	}
+	return false;
+}
+
 /* All threads together have a limit. */
 static bool take_room(struct target *target)
 {
 	unsigned *all = &target->subsystem->conn_count;
 
-	if (__atomic_fetch_add(all, 1, __ATOMIC_RELAXED) < target->options.connections_max)
+	if (__atomic_fetch_add(all, 1, __ATOMIC_RELAXED) < target->options.connections_max ||
+	    evict(target))
 		return true;
 	__atomic_fetch_sub(all, 1, __ATOMIC_RELAXED);
 	return false;
@@ -382,7 +397,8 @@ void conn_accept(struct target *target, int fd, const struct sockaddr_storage *p
 	TAILQ_INSERT_TAIL(&target->conns, conn, in_target);
 	target->conn_count++;
 	ev_io_init(&conn->readable, on_readable, fd, EV_READ);
-	ev_timer_init(&conn->deadline, on_deadline, HANDSHAKE_S, 0.);
+	ev_timer_init(&conn->deadline, on_deadline,
+		      target->options.handshake_ms / 1e3, 0.);
 	conn->readable.data = conn->deadline.data = conn;
 	ev_io_start(target->loop, &conn->readable);
 	ev_timer_start(target->loop, &conn->deadline);

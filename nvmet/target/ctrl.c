@@ -78,13 +78,9 @@ static uint16_t new_cntlid(struct subsystem *subsystem)
 	return subsystem->last_cntlid;
 }
 
-struct ctrl *ctrl_new(struct target *target, const struct nvmf_connect_data *data, bool discovery,
-		      uint32_t kato_ms)
+static void init(struct ctrl *ctrl, struct target *target, const struct nvmf_connect_data *data,
+		 bool discovery)
 {
-	struct ctrl *ctrl = calloc(1, sizeof(*ctrl));
-
-	if (!ctrl)
-		return NULL;
 	ctrl->target = target;
 	ctrl->discovery = discovery;
 	memcpy(ctrl->hostnqn, data->hostnqn, sizeof(ctrl->hostnqn));
@@ -100,13 +96,49 @@ struct ctrl *ctrl_new(struct target *target, const struct nvmf_connect_data *dat
 	TAILQ_INIT(&ctrl->events);
 	ev_timer_init(&ctrl->keep_alive, on_keep_alive, 0., 0.);
 	ctrl->keep_alive.data = ctrl;
-	ctrl_set_keep_alive(ctrl, kato_ms);
-	TAILQ_INSERT_TAIL(&target->ctrls, ctrl, in_target);
+}
+
+/* Under the lock. */
+static unsigned ctrls_of_host(const struct subsystem *subsystem, const char *hostnqn)
+{
+	const struct ctrl *ctrl;
+	unsigned count = 0;
+
+	TAILQ_FOREACH(ctrl, &subsystem->ctrls, in_subsystem)
+		count += !ctrl->ending && !strcmp(ctrl->hostnqn, hostnqn);
+	return count;
+}
+
+/* Enters it among the others, unless its host has enough of them. */
+static bool enter(struct ctrl *ctrl)
+{
+	struct subsystem *subsystem = ctrl->target->subsystem;
+	bool one_more;
+
 	lock(ctrl);
-	ctrl->cntlid = new_cntlid(target->subsystem);
-	TAILQ_INSERT_TAIL(&target->subsystem->ctrls, ctrl, in_subsystem);
+	one_more = ctrls_of_host(subsystem, ctrl->hostnqn) < ctrl->target->options.host_ctrls_max;
+	if (one_more) {
+		ctrl->cntlid = new_cntlid(subsystem);
+		TAILQ_INSERT_TAIL(&subsystem->ctrls, ctrl, in_subsystem);
+	}
 	unlock(ctrl);
-	return ctrl;
+	return one_more;
+}
+
+uint16_t ctrl_new(struct target *target, const struct nvmf_connect_data *data, bool discovery,
+		  uint32_t kato_ms, struct ctrl **ctrl)
+{
+	*ctrl = calloc(1, sizeof(**ctrl));
+	if (!*ctrl)
+		return NVME_SC_INTERNAL;
+	init(*ctrl, target, data, discovery);
+	if (!enter(*ctrl)) {
+		free(*ctrl);
+		return STATUS_SPECIFIC(NVME_SC_CONNECT_CTRL_BUSY); /* one of them may go */
+	}
+	ctrl_set_keep_alive(*ctrl, kato_ms);
+	TAILQ_INSERT_TAIL(&target->ctrls, *ctrl, in_target);
+	return 0;
 }
 
 void ctrl_attach(struct ctrl *ctrl, struct conn *conn, uint16_t qid)

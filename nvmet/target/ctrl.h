@@ -74,8 +74,9 @@ enum ctrl_event {
 	CTRL_EVENT_DEGRADED = 1 << 0, /* SMART: reliability degraded */
 };
 
-struct ctrl *ctrl_new(struct target *target, const struct nvmf_connect_data *data, bool discovery,
-		      uint32_t kato_ms);
+/* A status, and with 0 the controller. */
+uint16_t ctrl_new(struct target *target, const struct nvmf_connect_data *data, bool discovery,
+		  uint32_t kato_ms, struct ctrl **ctrl);
 /* Under the subsystem's lock. */
 void ctrl_attach(struct ctrl *ctrl, struct conn *conn, uint16_t qid);
 /* One of its connections has closed; frees the controller after the last. */

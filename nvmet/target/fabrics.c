@@ -59,6 +59,7 @@ static uint16_t connect_admin(struct task *task, const struct nvmf_connect_data 
 	struct target *target = conn->target;
 	bool discovery = !strcmp(data->subsysnqn, DISCOVERY_NQN);
 	struct ctrl *ctrl;
+	uint16_t status;
 
 	if (!discovery && strcmp(data->subsysnqn, target->options.nqn))
 		return invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
@@ -66,9 +67,9 @@ static uint16_t connect_admin(struct task *task, const struct nvmf_connect_data 
 	if (le16toh(data->cntlid) != CNTLID_ANY)
 		return invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
 								  cntlid));
-	ctrl = ctrl_new(target, data, discovery, le32toh(task->sqe.cdw12));
-	if (!ctrl)
-		return NVME_SC_INTERNAL;
+	status = ctrl_new(target, data, discovery, le32toh(task->sqe.cdw12), &ctrl);
+	if (status)
+		return status;
 	pthread_mutex_lock(&target->subsystem->lock);
 	ctrl_attach(ctrl, conn, 0);
 	pthread_mutex_unlock(&target->subsystem->lock);

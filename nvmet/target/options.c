@@ -41,7 +41,12 @@ static const struct number {
 	{ "threads", PLACE(threads), 1, THREADS_MAX, 1, 1,
 	  "each with a loop of its own; connections go to them in turn" },
 	{ "max-connections", PLACE(connections_max), 1, 60000, 1, 1024,
-	  "connections of all hosts; further ones are closed" },
+	  "connections of all hosts; a further one takes the place of one that has not\n"
+	  "                           connected a queue, or is closed" },
+	{ "host-controllers", PLACE(host_ctrls_max), 1, 60000, 1, 32,
+	  "controllers of one host, by its NQN; further ones are refused" },
+	{ "handshake-ms", PLACE(handshake_ms), 1, 3600000, 1, 10000,
+	  "a connection is closed that has not connected a queue by then" },
 	{ "cap", PLACE(cap_bytes), BLOCK_BYTES, 1u << 30, 1, 8u << 20,
 	  "bytes that one connection may have queued and in flight before its commands\n"
 	  "                           are left unread; and of writes that it was asked for" },

@@ -63,6 +63,8 @@ struct options {
 	uint32_t io_queues;
 	uint32_t threads;
 	uint32_t connections_max;
+	uint32_t host_ctrls_max;
+	uint32_t handshake_ms;
 	uint32_t cap_bytes;      /* what one connection may hold, each way */
 	uint32_t send_buffer;    /* 0: the kernel's */
 	uint32_t c2h_data_max;

@@ -3,7 +3,8 @@
  * check_limits.c - what one host may cost the others is bounded
  *
  * Memory of answers that a host does not read, with a namespace in a file, where an answer
- * is memory that was not there before; the time of deallocations on a namespace of a tebibyte.
+ * is memory that was not there before; the time of deallocations on a namespace of a tebibyte;
+ * controllers; and connections that never say which queue they are.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,10 +246,132 @@ START_TEST(long_deallocations_starve_nobody)
 }
 END_TEST
 
+/* --- controllers and connections ---------------------------------------------- */
+
+#define HANDSHAKE_MS 400
+
+static void start_small(void)
+{
+	static const char *const arguments[] = { "--listen", "127.0.0.1:0", "--namespace", "mem:1M",
+						 "--host-controllers", "4", NULL };
+
+	start(arguments);
+}
+
+static int connect_status(struct ini_host host)
+{
+	struct ini_queue *queue = ini_open(&host.options, 0, 32, INI_WAIT_MS);
+	uint16_t got;
+	int status;
+
+	ck_assert_msg(!queue->ended, "%s", queue->reason);
+	status = ini_connect(queue, &host, INI_ANY_CONTROLLER, &got);
+	ini_close(queue, false);
+	return status;
+}
+
+START_TEST(one_host_gets_so_many_controllers_and_no_more)
+{
+	const int busy = NVME_SCT_CMD_SPECIFIC << NVME_SCT_SHIFT | NVME_SC_CONNECT_CTRL_BUSY;
+	struct ini_controller *controllers[4], *other;
+	struct target_stats stats;
+
+	for (int i = 0; i < 4; i++)
+		controllers[i] = fixture_connect(1, 1, 16);
+	ck_assert_int_eq(connect_status(target_host(&fixture_target, 1, 0, 32)), busy);
+	other = fixture_connect(2, 1, 16);
+	for (int i = 0; i < 4; i++)
+		fixture_serves(controllers[i]);
+	ini_controller_close(controllers[0], false);
+	ck_assert(target_settles(&fixture_target, 4, 3000, &stats));
+	controllers[0] = fixture_connect(1, 1, 16);
+	for (int i = 0; i < 4; i++)
+		ini_controller_close(controllers[i], false);
+	ini_controller_close(other, false);
+}
+END_TEST
+
+static void start_impatient(void)
+{
+	static const char *const arguments[] = { "--listen", "127.0.0.1:0", "--namespace", "mem:1M",
+						 "--handshake-ms", "400", NULL };
+
+	start(arguments);
+}
+
+/* 0: says nothing; 1: half an ICReq; 2: no Connect; 3: a Connect that is refused; 4: one command
+ * after the other that is no Connect */
+START_TEST(connection_that_connects_no_queue_is_closed_in_time)
+{
+	struct ini_host host = target_host(&fixture_target, 1, 0, 32), wrong = host;
+	struct ini_controller *bystander = fixture_connect(2, 1, 16);
+	struct wire_sqe identify = { .opcode = nvme_admin_identify, .cdw10 = NVME_IDENTIFY_CNS_CTRL };
+	static uint8_t page[NVME_IDENTIFY_DATA_SIZE];
+	uint64_t start_ns = ini_now_ns();
+	struct ini_queue *queue;
+	struct wire_ic icreq;
+	int took_ms;
+	uint16_t got;
+
+	queue = _i < 2 ? ini_open_bare(&host.options, 0, 32, INI_WAIT_MS) :
+			 ini_open(&host.options, 0, 32, INI_WAIT_MS);
+	ini_make_icreq(&icreq, false, false);
+	if (_i == 1)
+		ini_raw(queue, &icreq, sizeof(icreq) / 2);
+	wrong.nqn = "nqn.2014-08.org.example:somebody-else";
+	if (_i == 3)
+		ck_assert_int_gt(ini_connect(queue, &wrong, INI_ANY_CONTROLLER, &got), 0);
+	while (_i == 4 && ini_wait(queue, &identify, page, sizeof(page), false, 0, NULL, 3000) > 0)
+		ck_assert_int_lt((int)((ini_now_ns() - start_ns) / 1000000u), 5000);
+	ck_assert(fixture_wait_end(queue, 5000));
+	took_ms = (int)((ini_now_ns() - start_ns) / 1000000u);
+	ck_assert_msg(queue->closed_by_target, "%s", queue->reason);
+	ck_assert_int_ge(took_ms, HANDSHAKE_MS - 50);
+	ini_close(queue, false);
+	fixture_serves(bystander);
+	ini_controller_close(bystander, false);
+}
+END_TEST
+
+static void start_crowded(void)
+{
+	static const char *const arguments[] = { "--listen", "127.0.0.1:0", "--namespace", "mem:1M",
+						 "--max-connections", "16", NULL };
+
+	start(arguments);
+}
+
+START_TEST(silent_connections_give_their_places_to_hosts)
+{
+	struct ini_host host = target_host(&fixture_target, 1, 0, 16);
+	struct ini_queue *silent[16], *late;
+	struct ini_controller *first, *second;
+
+	for (int i = 0; i < 16; i++)
+		silent[i] = ini_open(&host.options, 0, 16, INI_WAIT_MS);
+	first = fixture_connect(1, 7, 16);
+	second = fixture_connect(2, 7, 16);
+	for (int i = 0; i < 16; i++)
+		ck_assert(fixture_wait_end(silent[i], INI_WAIT_MS));
+	/* those that are somebody give theirs to nobody */
+	late = ini_open(&host.options, 0, 16, INI_WAIT_MS);
+	ck_assert(late->ended);
+	ini_close(late, false);
+	fixture_serves(first);
+	fixture_serves(second);
+	for (int i = 0; i < 16; i++)
+		ini_close(silent[i], false);
+	ini_controller_close(first, false);
+	ini_controller_close(second, false);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("nvme limits");
 	TCase *cap = tcase_create("cap"), *work = tcase_create("deallocation");
+	TCase *hosts = tcase_create("controllers"), *impatient = tcase_create("handshake");
+	TCase *crowd = tcase_create("connections");
 
 	target_need();
 	tcase_add_checked_fixture(cap, start_with_file, stop_with_file);
@@ -261,5 +384,16 @@ int main(void)
 	tcase_add_test(work, long_deallocation_leaves_the_turn_to_others);
 	tcase_add_test(work, long_deallocations_starve_nobody);
 	suite_add_tcase(suite, work);
+	tcase_add_checked_fixture(hosts, start_small, fixture_stop);
+	tcase_add_test(hosts, one_host_gets_so_many_controllers_and_no_more);
+	suite_add_tcase(suite, hosts);
+	tcase_add_checked_fixture(impatient, start_impatient, fixture_stop);
+	tcase_set_timeout(impatient, 60);
+	tcase_add_loop_test(impatient, connection_that_connects_no_queue_is_closed_in_time, 0, 5);
+	suite_add_tcase(suite, impatient);
+	tcase_add_checked_fixture(crowd, start_crowded, fixture_stop);
+	tcase_set_timeout(crowd, 60);
+	tcase_add_test(crowd, silent_connections_give_their_places_to_hosts);
+	suite_add_tcase(suite, crowd);
 	return fixture_run(suite);
 }
