@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # fieldtable.sh - doc/field-cases.md names tests that exist, and all that are field cases
 #
-# A test is named there as FILE.c:NAME below tests/, a recorded trace as NAME.trace. Each has to be
+# A test is named there as FILE.c:NAME below tests/, or as nvmet/tests/FILE.c:NAME, a recorded trace as NAME.trace. Each has to be
 # defined and to be added to a suite; and each test whose name says that it holds off a
 # published bug (field_) or is of the conformance list (conform_) has to be in the table.
 set -u
@@ -18,7 +18,10 @@ complain()
 
 named=$(grep -oE '`[a-z_/]+\.c:[a-z0-9_]+`' "$table" | tr -d '`' | sort -u)
 for test in $named; do
-	file=$src/tests/${test%%:*}
+	case $test in
+	nvmet/*) file=$src/${test%%:*} ;;
+	*) file=$src/tests/${test%%:*} ;;
+	esac
 	name=${test#*:}
 	[ -f "$file" ] || { complain "$test: no such file"; continue; }
 	grep -q "START_TEST($name)" "$file" || complain "$test: no such test"
@@ -29,7 +32,7 @@ for trace in $(grep -oE '`[a-z0-9-]+\.trace`' "$table" | tr -d '`' | sort -u); d
 	[ -f "$src/tests/scenarios/kernel/$trace" ] || complain "$trace: no such trace"
 done
 
-defined=$(cd "$src/tests" && grep -rhoE --include='*.c' 'START_TEST\(((i[0-9]_)?field|conform)_[a-z0-9_]+\)' . |
+defined=$(cd "$src" && grep -rhoE --include='*.c' 'START_TEST\(((i[0-9]_)?field|conform)_[a-z0-9_]+\)' tests nvmet/tests |
 	sed 's/START_TEST(//; s/)//' | sort -u)
 for name in $defined; do
 	echo "$named" | grep -qE ":$name\$" || complain "$name is not in the table"

@@ -244,6 +244,7 @@ bool target_stats(const struct target *target, struct target_stats *stats)
 	*stats = (struct target_stats){
 		.controllers = target_line_number(line, "controllers"),
 		.queues = target_line_number(line, "queues"),
+		.connections = target_line_number(line, "connections"),
 		.begun = target_line_number(line, "begun"),
 		.released = target_line_number(line, "released"),
 		.inflight = target_line_number(line, "inflight"),

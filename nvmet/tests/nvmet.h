@@ -25,7 +25,7 @@ struct target {
 
 /** The program's totals. */
 struct target_stats {
-	long controllers, queues, begun, released, inflight, quarantined, stale, blocks_used;
+	long controllers, queues, connections, begun, released, inflight, quarantined, stale, blocks_used;
 };
 
 /** Says why and exits with 77 when there is no program to test. */
