@@ -32,8 +32,9 @@ void async_event_run(struct task *task)
 /*
  * A command can be taken back as long as nothing of it is on the wire: an event
  * request, a write that was not asked for its data, a read that is held or whose answer
- * is blocked, and a deallocation between two of its slices. The rest completes as usual, and so does everything on a queue that another
- * thread serves: an Abort is a wish.
+ * is blocked, a deallocation between two of its slices, and a read whose answer is queued
+ * and has not begun to leave. The rest completes as usual, and so does everything on a queue
+ * that another thread serves: an Abort is a wish.
  */
 static bool abort_task(struct task *task)
 {
@@ -51,6 +52,8 @@ static bool abort_task(struct task *task)
 			return false;
 		task->status = NVME_SC_ABORT_REQ;
 		return true;
+	case TASK_SENDING:
+		return task_withdraw(task);
 	default:
 		return false;
 	}

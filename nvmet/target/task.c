@@ -135,6 +135,7 @@ static void leave_state(struct task *task)
 			conn->arriving = NULL;
 		break;
 	case TASK_SENDING:
+	case TASK_WITHDRAWN:
 		break;
 	}
 }
@@ -233,6 +234,28 @@ void task_get(const struct task *task, uint32_t offset, void *bytes, size_t len)
 	}
 }
 
+/* As if there had been no answer: the queue head moves once for each command. */
+static void answer_again(struct task *task)
+{
+	struct conn *conn = task->conn;
+
+	task->begun = false;
+	conn->outstanding++;
+	conn->commands--;
+	conn->read_bytes -= task->data_len;
+	conn->sqhd = (uint16_t)((conn->sqhd + conn->queue_size - 1) % conn->queue_size);
+	task_complete(task, NVME_SC_ABORT_REQ);
+}
+
+bool task_withdraw(struct task *task)
+{
+	if (!task->begun ||
+	    zcreq_abort(task->conn->target->context, task->id, -ECANCELED) < 0)
+		return false;
+	task->state = TASK_WITHDRAWN;
+	return true;
+}
+
 static void released(zcreq_id id, int status, void *arg)
 {
 	struct task *task = arg;
@@ -247,7 +270,10 @@ static void released(zcreq_id id, int status, void *arg)
 		leave_state(task);
 		conn->outstanding--;
 	}
-	forget(task);
+	if (task->state == TASK_WITHDRAWN && conn->phase == CONN_UP)
+		answer_again(task);
+	else
+		forget(task);
 	if (!TAILQ_EMPTY(&conn->held) &&
 	    conn->sending_bytes <= conn->target->options.cap_bytes / 2)
 		conn_run_held(conn);

@@ -39,6 +39,7 @@ enum task_state {
 	TASK_PARKED,       /* waits for an event */
 	TASK_BLOCKED,      /* answered, but the connection holds what it may */
 	TASK_SENDING,      /* zcreq's, until released */
+	TASK_WITHDRAWN,    /* the same, but nothing of it is sent: it gets another answer */
 };
 
 struct task {
@@ -103,6 +104,10 @@ void task_set_working(struct task *task);
 void work_init(struct target *target);
 /* Asks the host for the data of a write, in turn. */
 void task_want_data(struct task *task);
+
+/* Takes back an answer of which no byte has left; the command is then answered as aborted.
+ * False: it is on its way. */
+bool task_withdraw(struct task *task);
 
 /* There is room on the connection again. */
 void tasks_unblock(struct conn *conn);
