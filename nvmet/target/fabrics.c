@@ -50,7 +50,7 @@ static bool is_name(const char *nqn)
 	for (i = 0; i < len; i++)
 		if ((unsigned char)nqn[i] <= ' ' || nqn[i] == 0x7f)
 			return false;
-	return len > 0 && len <= NQN_MAX;
+	return len <= NQN_MAX;
 }
 
 static uint16_t connect_admin(struct task *task, const struct nvmf_connect_data *data)
@@ -126,6 +126,8 @@ static uint16_t connect_io(struct task *task, const struct nvmf_connect_data *da
 
 static void tell(const struct conn *conn)
 {
+	if (!*conn->ctrl->hostnqn) /* not to the specification, and what some tools do */
+		say("nameless %s ctrl=%u qid=%u", conn->peer, conn->ctrl->cntlid, conn->qid);
 	say("connect %s ctrl=%u qid=%u host=%s subsystem=%s queue_size=%u hdgst=%d ddgst=%d "
 	    "sqflow=%d thread=%u", conn->peer, conn->ctrl->cntlid, conn->qid, conn->ctrl->hostnqn,
 	    conn->ctrl->discovery ? "discovery" : conn->target->options.nqn, conn->queue_size,
@@ -142,7 +144,7 @@ static void run_connect(struct task *task)
 	uint16_t status;
 
 	task_get(task, 0, &data, sizeof(data));
-	if (!is_name(data.subsysnqn))
+	if (!is_name(data.subsysnqn) || !*data.subsysnqn)
 		status = invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
 								    subsysnqn));
 	else if (!is_name(data.hostnqn))

@@ -4,7 +4,9 @@
  *
  * Owns: the features that exist: Volatile Write Cache (where a namespace has one),
  * Number of Queues, Asynchronous Event Configuration, Keep Alive Timer, Host
- * Identifier. Never: accepts a value that would have no effect.
+ * Identifier; and those that an I/O controller must have and that are what they are here:
+ * Arbitration, Power Management, Temperature Threshold, Error Recovery, Write Atomicity.
+ * Never: accepts a value that would have no effect.
  *
  * Nothing is saveable, so a Select or Save field is an invalid field.
  */
@@ -21,21 +23,51 @@ static uint8_t feature_of(const struct task *task)
 	return (uint8_t)le32toh(task->sqe.cdw10);
 }
 
+#define ARBITRATION_NO_LIMIT 0x7u
+#define TEMPERATURE_SENSOR_MASK 0xf0000u
+#define TEMPERATURE_UNDER 0x100000u
+#define TEMPERATURE_NEVER 0xffffu
+
+/* What cannot be changed: commands are taken as they come, there is one power state, no
+ * temperature, no time limit of errors, and each write is whole. */
+static bool is_fixed(const struct task *task, uint32_t *value)
+{
+	*value = 0;
+	switch (feature_of(task)) {
+	case NVME_FEAT_FID_ARBITRATION:
+		*value = ARBITRATION_NO_LIMIT;
+		return true;
+	case NVME_FEAT_FID_TEMP_THRESH:
+		if (!(le32toh(task->sqe.cdw11) & TEMPERATURE_UNDER))
+			*value = TEMPERATURE_NEVER;
+		return true;
+	case NVME_FEAT_FID_POWER_MGMT:
+	case NVME_FEAT_FID_ERR_RECOVERY:
+	case NVME_FEAT_FID_WRITE_ATOMIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool exists(const struct task *task)
 {
 	const struct ctrl *ctrl = task->conn->ctrl;
+	uint32_t value;
 
 	switch (feature_of(task)) {
 	case NVME_FEAT_FID_ASYNC_EVENT:
 	case NVME_FEAT_FID_KATO:
 		return true;
+	case NVME_FEAT_FID_TEMP_THRESH: /* there is the composite one only */
+		return !ctrl->discovery && !(le32toh(task->sqe.cdw11) & TEMPERATURE_SENSOR_MASK);
 	case NVME_FEAT_FID_NUM_QUEUES:
 	case NVME_FEAT_FID_HOST_ID:
 		return !ctrl->discovery;
 	case NVME_FEAT_FID_VOLATILE_WC:
 		return !ctrl->discovery && target_has_write_cache(ctrl->target);
 	default:
-		return false;
+		return !ctrl->discovery && is_fixed(task, &value);
 	}
 }
 
@@ -63,7 +95,13 @@ void get_features_run(struct task *task)
 {
 	const struct ctrl *ctrl = task->conn->ctrl;
 	uint16_t status = 0;
+	uint32_t value;
 
+	if (is_fixed(task, &value)) {
+		task->result = value;
+		task_complete(task, 0);
+		return;
+	}
 	switch (feature_of(task)) {
 	case NVME_FEAT_FID_ASYNC_EVENT:
 		task->result = ctrl->event_config;
@@ -88,13 +126,18 @@ void get_features_run(struct task *task)
 
 uint16_t set_features_check(struct task *task, uint32_t *len)
 {
+	uint32_t fixed, wish = le32toh(task->sqe.cdw11);
+
 	(void)len;
 	if (le32toh(task->sqe.cdw10) & SAVE)
 		return STATUS_DNR(STATUS_SPECIFIC(NVME_SC_FEATURE_NOT_SAVEABLE));
 	if (!exists(task))
 		return STATUS_DNR(NVME_SC_INVALID_FIELD);
-	/* the host identifier came with Connect, and is what it is */
-	if (feature_of(task) == NVME_FEAT_FID_HOST_ID)
+	if (feature_of(task) == NVME_FEAT_FID_TEMP_THRESH)
+		wish &= ~TEMPERATURE_UNDER; /* says which one */
+	/* the host identifier came with Connect */
+	if ((is_fixed(task, &fixed) && wish != fixed) ||
+	    feature_of(task) == NVME_FEAT_FID_HOST_ID)
 		return STATUS_DNR(STATUS_SPECIFIC(NVME_SC_FEATURE_NOT_CHANGEABLE));
 	return 0;
 }
@@ -117,9 +160,13 @@ static uint16_t set_queue_counts(struct ctrl *ctrl, uint32_t wish)
 void set_features_run(struct task *task)
 {
 	struct ctrl *ctrl = task->conn->ctrl;
-	uint32_t value = le32toh(task->sqe.cdw11);
+	uint32_t value = le32toh(task->sqe.cdw11), fixed;
 	uint16_t status = 0;
 
+	if (is_fixed(task, &fixed)) { /* and was set to what it is */
+		task_complete(task, 0);
+		return;
+	}
 	switch (feature_of(task)) {
 	case NVME_FEAT_FID_ASYNC_EVENT:
 		if (value & ~(ctrl->discovery ? 0 : EVENTS_SMART))

@@ -34,7 +34,7 @@ static const struct number {
 	  "after an abort, how long to wait for the kernel to let go" },
 	{ "drain-ms", PLACE(drain_ms), 1, 3600000, 1, 2000,
 	  "at a signal, how long to wait for answers to be taken" },
-	{ "queue-size", PLACE(queue_size), 32, QUEUE_SIZE_MAX, 1, 128,
+	{ "queue-size", PLACE(queue_size), 32, QUEUE_SIZE_MAX, 1, 256,
 	  "entries in a queue, at most" },
 	{ "io-queues", PLACE(io_queues), 1, IO_QUEUES_MAX, 1, 16,
 	  "I/O queues of a controller, at most" },
