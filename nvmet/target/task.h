@@ -10,8 +10,8 @@
  *
  * Built around one state. A task is in exactly one place: being received, ready, held (its
  * answer would find no room, so it has not run), waiting to be asked for its data, receiving
- * data, working (in slices), parked (an asynchronous event request), blocked (its answer found no room), or in
- * zcreq's hands.
+ * data, working (in slices), parked (an asynchronous event request), blocked (its answer
+ * found no room), or in zcreq's hands.
  */
 #ifndef NVMET_TASK_H
 #define NVMET_TASK_H

@@ -95,8 +95,8 @@ START_TEST(cap_bounds_what_is_read_for_a_host_that_does_not_read)
 	for (int i = 0; i < 20; i++) /* turns of the target's loop */
 		fixture_serves(other);
 	ck_assert(target_stats(&fixture_target, &stats));
-	printf("%d queues, %d reads of 1 MiB each, none of them read, --cap 4K: %ld blocks, %.1f MiB a queue\n",
-	       CAP_QUEUES, CAP_READS, stats.blocks_used, (double)stats.blocks_used * BLOCK / MIB / CAP_QUEUES);
+	printf("%d queues, %d reads of 1 MiB each, none of them read, --cap 4K: %.1f MiB a queue\n",
+	       CAP_QUEUES, CAP_READS, (double)stats.blocks_used * BLOCK / MIB / CAP_QUEUES);
 	ck_assert_int_le(stats.blocks_used, CAP_QUEUES * 2 * (long)(MIB / BLOCK));
 	while (done < CAP_QUEUES * CAP_READS)
 		ck_assert(ini_poll(greedy->queues + 1, CAP_QUEUES, INI_WAIT_MS));
@@ -217,7 +217,8 @@ START_TEST(long_deallocations_starve_nobody)
 {
 	struct ini_controller *greedy = fixture_connect(1, 1, 32), *other = fixture_connect(2, 1, 32);
 	struct nvme_id_ctrl_nvm limits = dsm_limits(greedy);
-	uint32_t blocks = limits.dmrsl ? limits.dmrsl : TIB_BLOCKS, count = limits.dmrl ? limits.dmrl : DSM_MOST;
+	uint32_t blocks = limits.dmrsl ? limits.dmrsl : TIB_BLOCKS;
+	uint32_t count = limits.dmrl ? limits.dmrl : DSM_MOST;
 	struct nvme_dsm_range ranges[DSM_MOST];
 	unsigned posted = 0, done = 0;
 	int slowest_ms = 0, reads = 0, lost_ms;

@@ -114,8 +114,8 @@ START_TEST(what_is_mandatory_is_there)
 		status = command(one->where == DISCOVER ? discovery : io, one->where, one->sqe, data,
 				 one->len);
 		if (status) {
-			printf("%s%s: status 0x%x\n", one->where == DISCOVER ? "discovery: " : "", one->name,
-			       (unsigned)status);
+			printf("%s%s: status 0x%x\n", one->where == DISCOVER ? "discovery: " : "",
+			       one->name, (unsigned)status);
 			failed++;
 		}
 	}
