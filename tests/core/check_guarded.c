@@ -135,7 +135,8 @@ END_TEST
 
 START_TEST(a_guard_of_another_version_is_refused)
 {
-	static const char *const others[] = {"", "0.0.1", ZCREQ_VERSION ".1", "1" ZCREQ_VERSION};
+	static const char *const others[] = {"", "0.0.1", (ZCREQ_VERSION ".1"),
+					    ("1" ZCREQ_VERSION)};
 
 	for (unsigned i = 0; i < COUNT(others); i++)
 		ck_assert_int_eq(zcreq_guard_set(context, others[i], &hooks, NULL), -ENOTSUP);

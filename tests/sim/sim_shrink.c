@@ -248,8 +248,13 @@ static bool hangs(const struct sim_end *end)
 
 static void shrink_all(struct shrink *shrink)
 {
-	while (leave_out_lines(shrink) | leave_out_numbers(shrink) | make_numbers_smaller(shrink))
-		continue;
+	bool better;
+
+	do {
+		better = leave_out_lines(shrink);
+		better |= leave_out_numbers(shrink);
+		better |= make_numbers_smaller(shrink);
+	} while (better);
 }
 
 /*

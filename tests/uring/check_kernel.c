@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zcreq/uring.h>
@@ -45,10 +46,7 @@ static struct {
 	unsigned submits, gets, exits, probes, frees, fds, registered, unregistered, runs;
 } kernel;
 
-static struct {
-	struct io_uring_probe head;
-	struct io_uring_probe_op ops[256];
-} probe;
+static struct io_uring_probe *probe; /* all 256 operations */
 
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 				      struct io_uring_params *params);
@@ -94,15 +92,20 @@ struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring)
 	if (kernel.no_probe)
 		return NULL;
 	kernel.probes++;
-	probe.head.last_op = 255;
-	for (unsigned i = 0; i < COUNT(probe.ops); i++)
-		probe.ops[i].flags = i == kernel.missing ? 0 : IO_URING_OP_SUPPORTED;
-	return &probe.head;
+	ck_assert_ptr_null(probe);
+	probe = calloc(1, sizeof(*probe) + 256 * sizeof(probe->ops[0]));
+	ck_assert_ptr_nonnull(probe);
+	probe->last_op = 255;
+	for (unsigned i = 0; i < 256; i++)
+		probe->ops[i].flags = i == kernel.missing ? 0 : IO_URING_OP_SUPPORTED;
+	return probe;
 }
 
 void __wrap_io_uring_free_probe(struct io_uring_probe *it)
 {
-	ck_assert_ptr_eq(it, &probe.head);
+	ck_assert_ptr_eq(it, probe);
+	free(it);
+	probe = NULL;
 	kernel.frees++;
 }
 
