@@ -78,6 +78,16 @@ static uint16_t new_cntlid(struct subsystem *subsystem)
 	return subsystem->last_cntlid;
 }
 
+/* By hand: NVME_SET() shifts 64 bits in some releases of libnvme and 32 in others. */
+static uint64_t cap_of(const struct options *options, bool discovery)
+{
+	unsigned css = discovery ? NVME_CAP_CSS_NVM : NVME_CAP_CSS_NVM | NVME_CAP_CSS_CSI;
+
+	return (uint64_t)(options->queue_size - 1) << NVME_CAP_MQES_SHIFT |
+	       (uint64_t)1 << NVME_CAP_CQR_SHIFT |
+	       (uint64_t)READY_TIMEOUT << NVME_CAP_TO_SHIFT | (uint64_t)css << NVME_CAP_CSS_SHIFT;
+}
+
 static void init(struct ctrl *ctrl, struct target *target, const struct nvmf_connect_data *data,
 		 bool discovery)
 {
@@ -88,11 +98,7 @@ static void init(struct ctrl *ctrl, struct target *target, const struct nvmf_con
 	ctrl->io_queues = discovery ? 0 : (uint16_t)target->options.io_queues;
 	ctrl->write_cache = true;
 	ctrl->started_ns = zcreq_now_ns();
-	ctrl->cap = NVME_SET(target->options.queue_size - 1, CAP_MQES) |
-		    (uint64_t)1 << NVME_CAP_CQR_SHIFT |
-		    NVME_SET((uint64_t)READY_TIMEOUT, CAP_TO) |
-		    NVME_SET((uint64_t)(discovery ? NVME_CAP_CSS_NVM
-						  : NVME_CAP_CSS_NVM | NVME_CAP_CSS_CSI), CAP_CSS);
+	ctrl->cap = cap_of(&target->options, discovery);
 	TAILQ_INIT(&ctrl->events);
 	ev_timer_init(&ctrl->keep_alive, on_keep_alive, 0., 0.);
 	ctrl->keep_alive.data = ctrl;
