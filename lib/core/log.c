@@ -131,6 +131,7 @@ int zcreq_trace_dump(const struct zcreq_context *context,
 	used = header->written < header->capacity ? header->written : header->capacity;
 	ret = write(header, sizeof(*header), arg);
 	if (ret >= 0 && used)
-		ret = write(events_of(header), used * sizeof(struct zcreq_trace_event), arg);
+		ret = write(events_of(header), (size_t)used * sizeof(struct zcreq_trace_event),
+			    arg);
 	return ret < 0 ? ret : 0;
 }

@@ -116,10 +116,10 @@ void zcreq_checksum_cut(struct zcreq_checksum *sum, uint64_t bytes)
 	sum->total_bytes = bytes;
 	for (i = 0; left; i++) {
 		struct iovec *iov = &sum->iov[i];
-		size_t whole = left / BLOCK * BLOCK;
+		size_t whole = (size_t)(left / BLOCK * BLOCK);
 
 		if (left < iov->iov_len) {
-			iov->iov_len = left;
+			iov->iov_len = (size_t)left;
 			if (left % BLOCK)
 				sum_chunk((const char *)iov->iov_base + whole, left % BLOCK,
 					  sums + left / BLOCK);

@@ -59,7 +59,7 @@ static void unlock(void)
 
 static size_t place_of(uintptr_t start)
 {
-	return start / all.page_bytes * 0x9e3779b97f4a7c15u >> 20 & (all.capacity - 1);
+	return (size_t)(start / all.page_bytes * 0x9e3779b97f4a7c15u >> 20) & (all.capacity - 1);
 }
 
 /* The page's entry, or the free place where it would be. */

@@ -135,11 +135,11 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcr
 	q->held_bytes -= send->total_bytes;
 	if (owner & ZCREQ_SEND_WRITE) {
 		zcreq_writebuf_gone(&q->writes, &q->context->allocator,
-				    (struct zcreq_chunk *)(owner & ~ZCREQ_SEND_WRITE));
+				    (struct zcreq_chunk *)(owner & ~(uintptr_t)ZCREQ_SEND_WRITE));
 		return;
 	}
 	request = (struct zcreq_request *)owner;
-	if (__builtin_expect(send->guarded, 0))
+	if (__builtin_expect(send->guarded != 0, 0))
 		q->context->guard_hooks->send_gone(q->context->guard, send->guarded);
 	q->gone[why]++;
 	zcreq_request_send_gone(request, send->total_bytes);
@@ -153,7 +153,7 @@ static void trim_iovs(struct zcreq_sendq *q, uint64_t bytes)
 
 		if (bytes < iov->iov_len) {
 			iov->iov_base = (char *)iov->iov_base + bytes;
-			iov->iov_len -= bytes;
+			iov->iov_len -= (size_t)bytes;
 			return;
 		}
 		bytes -= iov->iov_len;

@@ -221,7 +221,7 @@ void watch_send(struct watch_call *call, int fd, int flags, const void *caller)
 		}
 		call->socket = socket;
 		call->start_bytes = position(fd);
-		if (++socket->unread_sends > guard_options.unread_sends &&
+		if ((long)++socket->unread_sends > guard_options.unread_sends &&
 		    guard_options.unread_sends && !(socket->said & SAID_UNREAD) &&
 		    socket->trust == TRUST_ALL && has_unread(fd)) {
 			socket->said |= SAID_UNREAD;
