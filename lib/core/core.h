@@ -16,13 +16,13 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include <zcreq/conn.h>
 #include <zcreq/context.h>
 #include <zcreq/request.h>
 
 #include "base/bug.h"
+#include "base/queue.h"
 #include "base/states.h"
 #include "core/slot.h"
 

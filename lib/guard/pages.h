@@ -16,8 +16,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <sys/uio.h>
+
+#include "base/queue.h"
 
 struct zcreq_guard_area {
 	const struct iovec *iov;

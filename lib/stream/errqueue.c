@@ -23,6 +23,9 @@ static const struct sock_extended_err *extended_err(const struct msghdr *header,
 	return (const struct sock_extended_err *)CMSG_DATA(cmsg);
 }
 
+/* musl's CMSG_NXTHDR computes with signs */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *header)
 {
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg;
@@ -34,6 +37,7 @@ const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *heade
 	}
 	return NULL;
 }
+#pragma GCC diagnostic pop
 
 int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
 			struct zcreq_errqueue_item *item)

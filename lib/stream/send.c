@@ -22,7 +22,11 @@
 static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt,
 			    int flags)
 {
-	const struct msghdr header = {.msg_iov = iov, .msg_iovlen = iovcnt};
+	/* a size_t with glibc, an int with musl */
+	const struct msghdr header = {
+		.msg_iov = iov,
+		.msg_iovlen = (__typeof__(header.msg_iovlen))iovcnt,
+	};
 	struct zcreq_stats *stats = &stream->conn.stats;
 	int tries = 0;
 	ssize_t ret;

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
+#include "base/queue.h"
 #include "sim/fake_internal.h"
 #include "sim/fake_sender.h"
 

@@ -23,12 +23,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include <zcreq/conn.h>
 #include <zcreq/request.h>
 #include <zcreq/stream.h>
 
+#include "base/queue.h"
 #include "sim/alloc_fault.h"
 #include "sim/fake_kernel.h"
 #include "sim/fake_sender.h"

@@ -14,12 +14,20 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "polls.h"
 #include "real.h"
 #include "report.h"
 #include "watch.h"
+
+/* flags of the calls for several messages: unsigned with musl */
+#ifdef __GLIBC__
+typedef int mmsg_flags;
+#else
+typedef unsigned mmsg_flags;
+#endif
 
 #define CALLER __builtin_return_address(0)
 
@@ -132,18 +140,28 @@ int close(int fd)
 	return real()->close(fd);
 }
 
+/* glibc has had them since 2.34 and musl has none: then nobody calls them by name, but a
+ * program may ask for the name */
+int close_range(unsigned first, unsigned last, int flags);
+void closefrom(int first);
+
 int close_range(unsigned first, unsigned last, int flags)
 {
 	/* with any flag it closes later, or other tables than this one */
 	if (!flags && first <= last)
 		watch_closing_range(first, last);
+	if (!real()->close_range)
+		return (int)syscall(SYS_close_range, first, last, flags);
 	return real()->close_range(first, last, flags);
 }
 
 void closefrom(int first)
 {
 	watch_closing_range(first < 0 ? 0 : first, UINT32_MAX);
-	real()->closefrom(first);
+	if (real()->closefrom)
+		real()->closefrom(first);
+	else
+		syscall(SYS_close_range, first < 0 ? 0 : first, UINT32_MAX, 0);
 }
 
 int dup(int from)
@@ -198,6 +216,7 @@ int dup3(int from, int to, int flags)
 		return ret; \
 	}
 FCNTL(fcntl)
+int fcntl64(int fd, int operation, ...); /* which musl does not declare */
 FCNTL(fcntl64)
 
 /* ---- sends ---- */
@@ -253,8 +272,9 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return sent_one(&call, real()->sendmsg(fd, message, flags));
 }
 
-int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg)
 {
+	int flags = (int)mmsg;
 	struct watch_call call;
 	int saved = errno, ret;
 
@@ -284,9 +304,10 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	return ret;
 }
 
-int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg,
 	     struct timespec *timeout)
 {
+	int flags = (int)mmsg;
 	int ret = real()->recvmmsg(fd, messages, count, flags, timeout);
 
 	if (flags & MSG_ERRQUEUE && ret <= 0)

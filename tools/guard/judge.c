@@ -272,7 +272,7 @@ static struct iovec *copy_iovs(const struct msghdr *header)
 		put(iov);
 		return NULL;
 	}
-	for (size_t i = 0; i < header->msg_iovlen; i++) {
+	for (size_t i = 0; i < (size_t)header->msg_iovlen; i++) {
 		if (iov[i].iov_len > left)
 			iov[i].iov_len = left;
 		left -= iov[i].iov_len;

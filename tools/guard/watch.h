@@ -30,10 +30,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "base/queue.h"
 #include "guard/checksum.h"
 #include "stream/ids.h"
 
