@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "faults/play.h"
+#include "support/errno_name.h"
 #include "support/suite.h"
 
 /* What the forked tests tell their parent: how far they came. */
@@ -170,7 +171,7 @@ static void visit(const struct play_story *story, struct progress *told, unsigne
 	static struct play play;
 
 	snprintf(told->at, sizeof(told->at), "crossing %u, %s of kind %u, %s", at,
-		 strerrorname_np(what->error), what->kind, times == 1 ? "once" : "lasting");
+		 errno_name(what->error), what->kind, times == 1 ? "once" : "lasting");
 	tell(story, &play, at, what, times, usual);
 	CLAIM(play.fault.failed > 0);
 	end(&play);

@@ -13,6 +13,7 @@
 #include <linux/errqueue.h>
 
 #include "scenarios/scenario.h"
+#include "support/errno_name.h"
 
 #ifndef SCM_TIMESTAMPING
 #define SCM_TIMESTAMPING 37
@@ -29,7 +30,7 @@ const char *trace_result(long result)
 
 	if (result >= 0)
 		return "ok";
-	snprintf(text, sizeof(text), "-%s", strerrorname_np((int)-result));
+	snprintf(text, sizeof(text), "-%s", errno_name((int)-result));
 	return text;
 }
 
@@ -104,7 +105,7 @@ static void message(struct trace_ids *ids, const struct msghdr *header, ssize_t 
 		printed = true;
 		printf("message: %sorigin %u, errno %s, type %u, code %u, %s payload, %zu bytes of control\n",
 		       stamp ? "a timestamp, then " : "", err.ee_origin,
-		       strerrorname_np((int)err.ee_errno), err.ee_type, err.ee_code,
+		       errno_name((int)err.ee_errno), err.ee_type, err.ee_code,
 		       payload ? "with" : "no", c->cmsg_len);
 	}
 	if (header->msg_flags & MSG_CTRUNC)
