@@ -325,6 +325,7 @@ static void on_fault(int number, siginfo_t *info, void *machine)
 {
 	/* a page may have been given back between the fault and here: then the
 	 * instruction succeeds when it is tried again, and else it is not ours */
+	/* initial-exec: another model may allocate at the first use, here in a signal handler */
 	static __thread const void *again __attribute__((tls_model("initial-exec")));
 	enum fault fault = FAULT_OTHERS;
 	int saved = errno;
