@@ -3,10 +3,10 @@
  * lifecycle.c - what the bookkeeping of one request costs, from begin to released
  *
  * Over a socket that costs nothing (free_socket.h). A steady number of requests is
- * kept in flight: each turn begins some, each with one send, flushes, and then has
- * the oldest come back. With a turn of 1 every request pays for its own sendmsg,
- * recvmsg and dispatch; a larger turn is what a loaded loop does, and spreads these
- * over a batch.
+ * kept in flight: each turn begins some, each with one send, has the oldest come back,
+ * and is over when zcreq_turn() has sent the ones and reported the others. With a turn of 1
+ * every request pays for its own sendmsg, recvmsg and turn; a larger turn is what a loaded
+ * loop does, and spreads these over a batch.
  *
  *	lifecycle INFLIGHT [REQUESTS [TURN]]
  *
@@ -49,22 +49,18 @@ static void check(int ret)
 static char buffer[SEND_BYTES];
 
 /* One request more, queued. */
-static void begin_one(struct zcreq_context *context, struct zcreq_conn *conn)
+static void begin_one(struct zcreq_conn *conn)
 {
 	const struct iovec iov = {buffer, sizeof(buffer)};
-	zcreq_id id;
 
-	check(zcreq_begin(conn, &ops, NULL, 0, &id));
-	check(zcreq_add(context, id, &iov, 1, 0));
-	check(zcreq_finish(context, id, 0));
+	check(zcreq_send(conn, &ops, NULL, &iov, 1, 0, NULL));
 }
 
 /* Some requests more in flight, as one batch. */
-static void begin_turn(struct zcreq_context *context, struct zcreq_conn *conn, uint64_t turn)
+static void begin_turn(struct zcreq_conn *conn, uint64_t turn)
 {
 	for (uint64_t i = 0; i < turn; i++)
-		begin_one(context, conn);
-	check(zcreq_flush(conn));
+		begin_one(conn);
 }
 
 static void turns(struct free_socket *s, struct zcreq_context *context, struct zcreq_conn *conn,
@@ -73,11 +69,14 @@ static void turns(struct free_socket *s, struct zcreq_context *context, struct z
 	uint64_t until = released_count;
 
 	for (uint64_t i = 0; i < count; i += turn) {
-		begin_turn(context, conn, turn);
+		begin_turn(conn, turn);
+		if (s->issued == s->tell) /* nothing can come back before this has gone out */
+			zcreq_turn(context, 0);
 		until += turn;
 		while (released_count < until) {
 			s->ready++; /* the oldest batch comes back */
 			check(zcreq_process(conn, POLLERR));
+			zcreq_turn(context, 0);
 		}
 	}
 }
@@ -103,8 +102,10 @@ int main(int argc, char **argv)
 	}
 	check(zcreq_context_new(NULL, &context));
 	check(zcreq_stream_open(context, &o, &conn));
-	for (uint64_t i = turn; i < inflight; i += turn)
-		begin_turn(context, conn, turn);
+	for (uint64_t i = turn; i < inflight; i += turn) {
+		begin_turn(conn, turn);
+		zcreq_turn(context, 0);
+	}
 	turns(&s, context, conn, 100 * turn, turn); /* tables have their size, caches are warm */
 	released_count = 0;
 	CALLGRIND_START_INSTRUMENTATION;

@@ -60,14 +60,10 @@ static void fill(struct zcreq_context *context, struct zcreq_conn *conn, uint32_
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct iovec iov = {memory + (size_t)i * SEND_BYTES, SEND_BYTES};
-		zcreq_id id;
 
-		check(zcreq_begin(conn, &ops, NULL, 0, &id), "begin");
-		check(zcreq_add(context, id, &iov, 1, 0),
-		      "send");
-		check(zcreq_finish(context, id, 0), "finish");
+		check(zcreq_send(conn, &ops, NULL, &iov, 1, 0, NULL), "send");
 		if ((i + 1) % call == 0 || i + 1 == count)
-			check(zcreq_flush(conn), "flush");
+			zcreq_turn(context, 0);
 	}
 }
 
@@ -110,16 +106,12 @@ static void one_round(struct result *result, int round, uint32_t count, uint32_t
 	start_ns = zcreq_now_ns();
 	check(zcreq_conn_abort(conn, -ECANCELED), "abort");
 	result->abort_us[round] = (double)(zcreq_now_ns() - start_ns) / 1e3;
-	while (released_count < count) {
-		check(zcreq_dispatch(context), "dispatch");
-		zcreq_tick(context, zcreq_now_ns());
-	}
+	while (released_count < count)
+		zcreq_turn(context, zcreq_now_ns());
 	result->last_us[round] = (double)(last_ns - start_ns) / 1e3;
 	zcreq_conn_free(conn);
-	while (zcreq_context_free(context)) {
-		zcreq_tick(context, zcreq_now_ns());
-		check(zcreq_dispatch(context), "dispatch");
-	}
+	while (zcreq_context_free(context))
+		zcreq_turn(context, zcreq_now_ns());
 	close(far);
 	check(net_misdirect(&net, false), "neighbours");
 }

@@ -131,12 +131,9 @@ static struct zcreq_conn *open_free(struct zcreq_context *context, struct free_s
 static void send_one(struct zcreq_context *context, struct zcreq_conn *conn)
 {
 	const struct iovec iov = {buffer, sizeof(buffer)};
-	zcreq_id id;
 
-	check(zcreq_begin(conn, &ops, NULL, 0, &id));
-	check(zcreq_add(context, id, &iov, 1, 0));
-	check(zcreq_finish(context, id, 0));
-	check(zcreq_flush(conn));
+	check(zcreq_send(conn, &ops, NULL, &iov, 1, 0, NULL));
+	zcreq_turn(context, 0);
 }
 
 /* All that is in flight comes back. */
@@ -144,12 +141,13 @@ static void prove_all(struct zcreq_conn *conn, struct free_socket *s)
 {
 	s->ready = s->issued - s->tell;
 	check(zcreq_process(conn, POLLERR));
+	zcreq_turn(zcreq_conn_context(conn), 0);
 }
 
 static void leave(struct zcreq_context *context, struct zcreq_conn *conn)
 {
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	check(zcreq_context_free(context));
 }
 
@@ -171,7 +169,7 @@ static void memory_of_connection(void)
 		send_one(context, conn);
 	prove_all(conn, &s);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	before = counted_bytes;
 	s = (struct free_socket){.step = 1};
 	conn = open_free(context, &s);
@@ -183,8 +181,8 @@ static void memory_of_connection(void)
 		send_one(context, conn);
 	prove_all(conn, &s);
 	print_conn("just-after-1024", counted_bytes - before);
-	zcreq_tick(context, SECOND);
-	zcreq_tick(context, 3 * SECOND);
+	zcreq_turn(context, SECOND);
+	zcreq_turn(context, 3 * SECOND);
 	print_conn("idle-after-1024", counted_bytes - before);
 	leave(context, conn);
 }
@@ -209,7 +207,7 @@ static void memory_of_sends(uint64_t count)
 	for (uint64_t i = 0; i < count; i++) {
 		check(zcreq_add(context, ids[i], &iov, 1, 0));
 		check(zcreq_finish(context, ids[i], 0));
-		check(zcreq_flush(conn));
+		zcreq_turn(context, 0);
 	}
 	printf("bench=scale what=memory inflight=%" PRIu64 " request_bytes=%.1f send_bytes=%.1f\n",
 	       count, (double)requests / count, (double)(counted_bytes - start) / count);
@@ -262,10 +260,10 @@ static void scale_tick(size_t count)
 		if (i % 2)
 			prove_all(conn, &sockets[i]);
 	}
-	zcreq_tick(context, SECOND);
+	zcreq_turn(context, SECOND);
 	CALLGRIND_START_INSTRUMENTATION;
 	for (int i = 0; i < TICKS; i++)
-		zcreq_tick(context, SECOND + i);
+		zcreq_turn(context, SECOND + i);
 	CALLGRIND_STOP_INSTRUMENTATION;
 	printf("bench=scale what=tick conns=%zu ticks=%d\n", count, TICKS);
 	free(sockets);

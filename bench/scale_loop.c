@@ -13,16 +13,14 @@
 
 #define TURNS 1000
 
-static struct zcreq_conn *tied(struct zcreq_context *context, struct zcreq_ev *ev, int fd)
+static struct zcreq_conn *opened(struct zcreq_context *context, int fd)
 {
 	const struct zcreq_stream_options options = {
 		.size = sizeof(options), .fd = fd, .mode = ZCREQ_MODE_NEVER, .stall_ms = 60000,
 	};
-	struct zcreq_ev_conn *tie;
 	struct zcreq_conn *conn;
 
 	check(zcreq_stream_open(context, &options, &conn));
-	check(zcreq_ev_conn_new(ev, conn, &tie));
 	return conn;
 }
 
@@ -39,7 +37,7 @@ void scale_loop(size_t count)
 	crowd_join(fds, count, 0);
 	check(zcreq_ev_new(loop, context, &ev));
 	for (size_t i = 0; i < count; i++)
-		conn = tied(context, ev, fds[i]);
+		conn = opened(context, fds[i]);
 	for (int i = 0; i < 2 * TURNS; i++) {
 		if (i == TURNS)
 			CALLGRIND_START_INSTRUMENTATION;

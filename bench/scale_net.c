@@ -3,7 +3,7 @@
  * scale_net.c - ten thousand real connections at work, and a thousand that die at once
  *
  * The loop is what a program with many connections writes: one epoll, and before each
- * sleep a look at those connections only of which zcreq_events_next() tells.
+ * sleep a look at those connections only on which something has changed.
  */
 #include "scale.h"
 
@@ -122,7 +122,6 @@ struct end {
 
 static struct zcreq_context *context;
 static struct end *ends;
-static int epoll;
 static uint64_t released_count, failed_count;
 static char buffer[DYING_BYTES];
 
@@ -150,11 +149,8 @@ static const struct zcreq_request_hooks ops = {.released = released};
 static void send_from(struct end *end, size_t bytes)
 {
 	const struct iovec iov = {buffer, bytes};
-	zcreq_id id;
 
-	check(zcreq_begin(end->conn, &ops, end, 0, &id));
-	check(zcreq_add(context, id, &iov, 1, 0));
-	check(zcreq_finish(context, id, 0));
+	check(zcreq_send(end->conn, &ops, end, &iov, 1, 0, NULL));
 }
 
 static void open_ends(size_t count, size_t unread)
@@ -162,8 +158,7 @@ static void open_ends(size_t count, size_t unread)
 	int *fds = calloc(count, sizeof(*fds));
 
 	ends = calloc(count, sizeof(*ends));
-	epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (!ends || !fds || epoll < 0)
+	if (!ends || !fds)
 		die("scale");
 	crowd_join(fds, count, unread);
 	context = counted_context();
@@ -174,52 +169,18 @@ static void open_ends(size_t count, size_t unread)
 		};
 
 		check(zcreq_stream_open(context, &options, &ends[i].conn));
-		check(zcreq_events_watch(ends[i].conn, &ends[i]));
 	}
 	free(fds);
 	released_count = failed_count = 0;
 }
 
-/* What epoll waits for is what the connection does. */
-static void follow(struct end *end)
-{
-	short wanted = zcreq_events(end->conn);
-	struct epoll_event event = {.events = wanted & POLLOUT ? EPOLLOUT : 0, .data.ptr = end};
-
-	if (wanted && end->watched && event.events == end->epoll_events)
-		return;
-	if (wanted || end->watched)
-		epoll_ctl(epoll, !wanted ? EPOLL_CTL_DEL : end->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
-			  zcreq_stream_fd(end->conn), &event);
-	end->watched = wanted != 0;
-	end->epoll_events = event.events;
-}
-
-static void flush_changed(void)
-{
-	struct end *end;
-
-	while ((end = zcreq_events_next(context))) {
-		if (zcreq_events(end->conn) & POLLOUT)
-			check(zcreq_flush(end->conn));
-		follow(end);
-	}
-}
-
 static void turn(void)
 {
-	struct epoll_event events[EVENTS];
 	uint64_t now_ns = zcreq_now_ns();
-	uint64_t deadline_ns = zcreq_tick(context, now_ns);
-	int n;
+	uint64_t deadline_ns = zcreq_turn(context, now_ns);
+	struct pollfd fd = {zcreq_context_fd(context), POLLIN, 0};
 
-	flush_changed();
-	n = epoll_wait(epoll, events, EVENTS, zcreq_timeout_ms(deadline_ns, now_ns));
-	for (int i = 0; i < n; i++) {
-		struct end *end = events[i].data.ptr;
-
-		check(zcreq_process(end->conn, (short)events[i].events));
-	}
+	poll(&fd, 1, zcreq_timeout_ms(deadline_ns, now_ns));
 }
 
 static void close_ends(size_t count)
@@ -229,11 +190,10 @@ static void close_ends(size_t count)
 	for (size_t i = 0; i < count; i++)
 		zcreq_conn_free(ends[i].conn);
 	do {
-		zcreq_tick(context, zcreq_now_ns());
+		zcreq_turn(context, zcreq_now_ns());
 		check(zcreq_context_stats(context, &stats, sizeof(stats)));
 	} while (stats.connections_now);
 	check(zcreq_context_free(context));
-	close(epoll);
 	crowd_leave();
 	free(ends);
 }

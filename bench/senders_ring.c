@@ -86,28 +86,20 @@ static void top_up(struct zcreq_context *context, struct zcreq_conn *conn, size_
 
 	while (requests_inflight < WINDOW) {
 		struct iovec iov = {buffers + (n++ % WINDOW) * size, size};
-		zcreq_id id;
 
-		check(zcreq_begin(conn, &ops, NULL, 0, &id));
-		check(zcreq_add(context, id, &iov, 1, 0));
-		check(zcreq_finish(context, id, 0));
+		check(zcreq_send(conn, &ops, NULL, &iov, 1, 0, NULL));
 		requests_inflight++;
 	}
 }
 
-static void wait_and_process(struct zcreq_uring *uring, struct zcreq_conn *conn)
+/* One turn; sleeps first if there is nothing else to do. */
+static void turn(struct zcreq_context *context)
 {
-	struct pollfd p[] = {
-		{zcreq_uring_fd(uring), POLLIN, 0},
-		{zcreq_stream_fd(conn), zcreq_events(conn), 0},
-	};
-	uint64_t count;
+	uint64_t now_ns = zcreq_now_ns(), deadline_ns = zcreq_turn(context, now_ns);
+	struct pollfd fd = {zcreq_context_fd(context), POLLIN, 0};
 
-	poll(p, 2, -1);
-	if (p[0].revents && read(p[0].fd, &count, sizeof(count)) < 0)
-		die("raw: eventfd");
-	if (p[1].revents)
-		check(zcreq_process(conn, p[1].revents));
+	if (requests_inflight == WINDOW || deadline_ns != ZCREQ_NEVER)
+		poll(&fd, 1, zcreq_timeout_ms(deadline_ns, now_ns));
 }
 
 uint64_t run_uring(int fd, size_t size, uint64_t end_ns)
@@ -125,18 +117,12 @@ uint64_t run_uring(int fd, size_t size, uint64_t end_ns)
 	check(zcreq_uring_stream_open(uring, context, &o, &conn));
 	while (zcreq_now_ns() < end_ns) {
 		top_up(context, conn, size);
-		check(zcreq_flush(conn));
-		if (zcreq_uring_process(uring) <= 0 && requests_inflight == WINDOW)
-			wait_and_process(uring, conn);
+		turn(context);
 	}
-	check(zcreq_conn_drain(conn, ZCREQ_NEVER));
-	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED) {
-		if (zcreq_uring_process(uring) <= 0 &&
-		    zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED)
-			wait_and_process(uring, conn);
-	}
+	check(zcreq_conn_drain(conn, 0));
+	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED)
+		turn(context);
 	zcreq_conn_free(conn);
-	check(zcreq_dispatch(context));
 	check(zcreq_context_stats(context, &stats, sizeof(stats)));
 	check(zcreq_uring_free(uring));
 	check(zcreq_context_free(context));

@@ -46,31 +46,29 @@ static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode 
 
 		while (requests_inflight < WINDOW) {
 			struct iovec iov = {buffers + (n++ % WINDOW) * size, size};
-			zcreq_id id;
 
-			check(zcreq_begin(conn, &ops, NULL, 0, &id));
-			check(zcreq_add(context, id, &iov, 1, 0));
-			check(zcreq_finish(context, id, 0));
+			check(zcreq_send(conn, &ops, NULL, &iov, 1, 0, NULL));
 			requests_inflight++;
 			bytes += size;
 		}
-		check(zcreq_flush(conn));
-		check(zcreq_dispatch(context));
+		zcreq_turn(context, zcreq_now_ns());
 		if (requests_inflight < WINDOW)
 			continue;
 		p.events = zcreq_events(conn);
 		poll(&p, 1, -1);
 		check(zcreq_process(conn, p.revents));
 	}
-	check(zcreq_conn_drain(conn, ZCREQ_NEVER));
+	check(zcreq_conn_drain(conn, 0));
 	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED) {
+		uint64_t now_ns = zcreq_now_ns(), deadline_ns = zcreq_turn(context, now_ns);
 		struct pollfd p = {o.fd, zcreq_events(conn), 0};
 
-		poll(&p, 1, -1);
+		if (zcreq_conn_state(conn) == ZCREQ_CONN_CLOSED)
+			break;
+		poll(&p, 1, zcreq_timeout_ms(deadline_ns, now_ns));
 		check(zcreq_process(conn, p.revents));
 	}
 	zcreq_conn_free(conn);
-	check(zcreq_dispatch(context));
 	check(zcreq_context_free(context));
 	return bytes;
 }

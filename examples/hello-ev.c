@@ -3,7 +3,7 @@
  * hello-ev.c - send a buffer without copying it, in a libev loop, and hear when it
  * is ours again
  *
- * Two sockets on loopback. The one end is a zcreq connection tied to the loop, the
+ * Two sockets on loopback. The one end is a stream of a context in the loop, the
  * other is read by a plain watcher until the stream ends; then the loop has nothing
  * left to do, and returns by itself.
  */
@@ -18,7 +18,7 @@
 #include <zcreq/zcreq.h>
 
 static char buffer[1 << 20];
-static struct zcreq_ev_conn *tie;
+static struct zcreq_ev *ev;
 
 static void released(zcreq_id id, int status, void *arg)
 {
@@ -27,14 +27,14 @@ static void released(zcreq_id id, int status, void *arg)
 	memset(arg, 0, sizeof(buffer));
 }
 
-static const struct zcreq_request_hooks ops = { .released = released };
+static const struct zcreq_request_hooks request_hooks = { .released = released };
 
 static void closed(struct zcreq_conn *conn, int status, void *arg)
 {
 	(void)arg;
 	printf("closed, status %d\n", status);
-	zcreq_ev_conn_free(tie);
 	zcreq_conn_free(conn);
+	zcreq_ev_free(ev); /* it kept the loop going */
 }
 
 static const struct zcreq_conn_hooks hooks = { .closed = closed };
@@ -78,26 +78,23 @@ int main(void)
 	struct ev_loop *loop = EV_DEFAULT;
 	struct zcreq_context *context;
 	struct zcreq_conn *conn;
-	struct zcreq_ev *ev;
 	ev_io reader;
-	zcreq_id id;
 	int fd[2];
 
 	if (connected_pair(fd))
 		return 1;
 	options.fd = fd[0];
 	if (zcreq_context_new(NULL, &context) || zcreq_ev_new(loop, context, &ev) ||
-	    zcreq_stream_open(context, &options, &conn) || zcreq_ev_conn_new(ev, conn, &tie))
+	    zcreq_stream_open(context, &options, &conn))
 		return 1;
 	ev_io_init(&reader, readable, fd[1], EV_READ);
 	ev_io_start(loop, &reader);
 
-	if (zcreq_begin(conn, &ops, buffer, 0, &id) || zcreq_add(context, id, &iov, 1, 0) ||
-	    zcreq_finish(context, id, 0) || zcreq_conn_drain(conn, ZCREQ_NEVER))
+	if (zcreq_send(conn, &request_hooks, buffer, &iov, 1, 0, NULL) ||
+	    zcreq_conn_drain(conn, 0))
 		return 1;
 	ev_run(loop, 0);
 
-	zcreq_ev_free(ev);
 	close(fd[1]);
 	return zcreq_context_free(context) != 0;
 }

@@ -42,7 +42,7 @@ static void released(zcreq_id id, int status, void *buffer)
 	free(buffer);
 }
 
-static const struct zcreq_request_hooks ops = {.released = released};
+static const struct zcreq_request_hooks hooks = {.released = released};
 
 int main(void)
 {
@@ -51,7 +51,6 @@ int main(void)
 	struct zcreq_uring *uring;
 	struct zcreq_conn *conn;
 	struct iovec iov = {.iov_len = 1 << 20};
-	zcreq_id id;
 	int fds[2];
 
 	connect_pair(fds);
@@ -63,26 +62,17 @@ int main(void)
 	check("open", zcreq_uring_stream_open(uring, context, &options, &conn));
 
 	iov.iov_base = calloc(1, iov.iov_len);
-	check("begin", zcreq_begin(conn, &ops, iov.iov_base, 0, &id));
-	check("send", zcreq_add(context, id, &iov, 1, 0));
-	check("finish", zcreq_finish(context, id, 0));
-	check("drain", zcreq_conn_drain(conn, ZCREQ_NEVER));
+	check("send", zcreq_send(conn, &hooks, iov.iov_base, &iov, 1, 0, NULL));
+	check("drain", zcreq_conn_drain(conn, 0));
 
 	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED) {
 		static char sink[1 << 16];
-		struct pollfd fd[] = {{fds[0], zcreq_events(conn), 0},
-				      {fds[1], POLLIN, 0},
-				      {zcreq_uring_fd(uring), POLLIN, 0}};
-		uint64_t now_ns = zcreq_now_ns(), count;
+		struct pollfd fd[] = {{zcreq_context_fd(context), POLLIN, 0}, {fds[1], POLLIN, 0}};
+		uint64_t now_ns = zcreq_now_ns();
 
-		poll(fd, 3, zcreq_timeout_ms(zcreq_tick(context, now_ns), now_ns));
+		poll(fd, 2, zcreq_timeout_ms(zcreq_turn(context, now_ns), now_ns));
 		if (fd[1].revents && recv(fds[1], sink, sizeof(sink), 0) < 0)
 			perror("hello-uring: recv");
-		check("process", zcreq_process(conn, fd[0].revents));
-		if (fd[2].revents && read(fd[2].fd, &count, sizeof(count)) < 0)
-			perror("hello-uring: eventfd");
-		while (zcreq_uring_process(uring) > 0)
-			;
 	}
 	zcreq_conn_free(conn);
 	check("ring", zcreq_uring_free(uring));

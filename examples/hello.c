@@ -57,17 +57,16 @@ int main(void)
 
 	iov.iov_base = calloc(1, iov.iov_len);
 	check("send", zcreq_send(conn, &hooks, iov.iov_base, &iov, 1, 0, NULL));
-	check("drain", zcreq_conn_drain(conn, ZCREQ_NEVER));
+	check("drain", zcreq_conn_drain(conn, 0));
 
 	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED) {
 		static char sink[1 << 16];
-		struct pollfd fd[] = {{fds[0], zcreq_events(conn), 0}, {fds[1], POLLIN, 0}};
+		struct pollfd fd[] = {{zcreq_context_fd(context), POLLIN, 0}, {fds[1], POLLIN, 0}};
 		uint64_t now_ns = zcreq_now_ns();
 
-		poll(fd, 2, zcreq_timeout_ms(zcreq_tick(context, now_ns), now_ns));
+		poll(fd, 2, zcreq_timeout_ms(zcreq_turn(context, now_ns), now_ns));
 		if (fd[1].revents && recv(fds[1], sink, sizeof(sink), 0) < 0)
 			perror("hello: recv");
-		check("process", zcreq_process(conn, fd[0].revents));
 	}
 	zcreq_conn_free(conn);
 	check("context", zcreq_context_free(context));

@@ -9,7 +9,7 @@
 #
 # At the end a call is planted that breaks a claim, and has to be found.
 #
-# Run by make check from the build tree. Uses: CC
+# Run by make check from the build tree. Uses: srcdir CC
 set -u
 export LC_ALL=C
 tmp=$(mktemp -d) || exit 99
@@ -59,19 +59,32 @@ look()
 	only "calls on a stream's descriptor are made in socket.c" \
 		'(send|recv)(msg|mmsg|to|from)?|[gs]etsockopt|connect|shutdown|accept4?|socket|bind|listen|ioctl|fcntl|fstat' \
 		stream/socket.c
-	# lib/stream/wake.c
-	only "an eventfd is in wake.c" 'eventfd|read|write|readv|writev' stream/wake.c
-	only "descriptors are closed in socket.c and wake.c" 'close' stream/socket.c stream/wake.c
+	# lib/stream/poller.c: its counters are never read
+	only "an eventfd is in poller.c" 'eventfd|write' stream/poller.c
+	only "no descriptor is read" 'read|readv|writev|pread|pwrite'
+	only "descriptors are closed in socket.c and poller.c" 'close' stream/socket.c stream/poller.c
+	only "an epoll is in poller.c" 'epoll_create1|epoll_ctl|epoll_wait' stream/poller.c
 	# include/zcreq/context.h
 	only "the clock is read for the seed, and for who asks for the time" \
 		'clock_gettime|clock_nanosleep|time|gettimeofday|timerfd_.*' base/seed.c stream/socket.c
-	only "nothing waits" 'poll|ppoll|select|pselect|epoll_.*|sleep|usleep|nanosleep|futex|syscall'
+	only "nothing waits" 'poll|ppoll|select|pselect|epoll_p?wait2?|sleep|usleep|nanosleep|futex|syscall' stream/poller.c
 	only "there is no thread and no lock" '(pthread|mtx|cnd|thrd|sem)_.*'
 	only "there is no signal handler, and the environment is not read" \
 		'sigaction|signal|sigprocmask|atexit|(secure_)?getenv'
 	only "there is no file" 'open(at)?|f?open(64)?|mmap(64)?|mprotect'
 	# include/zcreq/context.h: memory comes from the context's allocator
 	only "memory is asked for in memory.c" '[cm]alloc|realloc|free|strdup|aligned_alloc' base/memory.c
+}
+
+# lib/stream/poller.c: it asks the epoll, and does not wait for it. poll(2) and its like
+# are not called there either.
+asks_only()
+{
+	grep -E '^stream/poller\.c (poll|ppoll|p?select|epoll_pwait2?|u?sleep|nanosleep|futex|syscall)$' \
+		"$tmp/uses" >"$tmp/found" && fail "nothing waits: $(xargs <"$tmp/found")"
+	grep -n 'epoll_wait(' "$1" | grep -v 'epoll_wait([^;]*, 0)[,;]' >"$tmp/found" &&
+		fail "nothing waits: $(cat "$tmp/found")"
+	grep -q 'epoll_wait(' "$1" || fail "nobody asks the epoll: the claim is about nothing"
 }
 
 # include/zcreq/context.h: no globals. Read-only after relocation is not writable.
@@ -109,16 +122,22 @@ prefixes()
 }
 
 look
+asks_only "${srcdir:-.}/lib/stream/poller.c"
 no_globals
 never_asks
 prefixes
 
 # ---- planted ----
 real=$failed
-echo "core/conn.c recvmsg" >>"$tmp/uses"
+printf '%s\n' "core/conn.c recvmsg" "stream/send.c epoll_ctl" "stream/poller.c poll" >>"$tmp/uses"
+sed 's/\(epoll_wait([^;]*\), 0)/\1, 1)/' "${srcdir:-.}/lib/stream/poller.c" >"$tmp/waits.c"
 look >"$tmp/said"
-grep -q "^FAIL: calls on a stream's descriptor" "$tmp/said" || {
-	echo "FAIL: a call that was planted is not found"
-	real=1
-}
+asks_only "$tmp/waits.c" >>"$tmp/said"
+for claim in "calls on a stream's descriptor" "an epoll is in poller.c" "nothing waits: stream/poller.c poll" \
+	"nothing waits: .*epoll_wait"; do
+	grep -q "^FAIL: $claim" "$tmp/said" || {
+		echo "FAIL: what was planted against \"$claim\" is not found"
+		real=1
+	}
+done
 exit $real

@@ -127,7 +127,7 @@ if [ -f "$(archive core)" ]; then
 		[ -f "$(archive $room)" ] && cp "$(archive $room)" "$tmp/objects/$room/.libs"
 	done
 	archives=$tmp/objects
-	echo 'extern int zcreq_flush(void *); int planted(void *p) { return zcreq_flush(p); }' >"$tmp/planted.c"
+	echo 'extern int zcreq_process(void *, short); int planted(void *p) { return zcreq_process(p, 0); }' >"$tmp/planted.c"
 	# shellcheck disable=SC2086  # words
 	${CC:-cc} -c -o "$tmp/planted.o" "$tmp/planted.c" && ar q "$(archive core)" "$tmp/planted.o"
 	symbols core >"$tmp/said"

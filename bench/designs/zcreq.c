@@ -4,7 +4,7 @@
  *
  * All that it does for a request, not only what the others do as well: handles and
  * states checked at each step, the queue of sends, the socket asked whether it is
- * alive before proof is believed, callbacks from one dispatch point. One call for
+ * alive before proof is believed, callbacks from one place. One call for
  * each request, as the others have it; what batches save is in bench/lifecycle.
  */
 #include "designs.h"
@@ -46,17 +46,15 @@ static void zcreq_open(struct free_socket *socket, uint32_t most, void (*done)(v
 
 static void send_one(const struct iovec *iov)
 {
-	zcreq_id id;
 
-	check(zcreq_begin(conn, &ops, NULL, 0, &id));
-	check(zcreq_add(context, id, iov, 1, 0));
-	check(zcreq_finish(context, id, 0));
-	check(zcreq_flush(conn));
+	check(zcreq_send(conn, &ops, NULL, iov, 1, 0, NULL));
+	zcreq_turn(context, 0);
 }
 
 static void reap(void)
 {
 	check(zcreq_process(conn, POLLERR));
+	zcreq_turn(context, 0);
 }
 
 const struct design design_zcreq = {"zcreq", zcreq_open, send_one, reap};

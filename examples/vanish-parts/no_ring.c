@@ -20,18 +20,6 @@ int ring_stream_open(struct ring *ring, struct zcreq_context *context,
 	return zcreq_stream_open(context, options, conn);
 }
 
-int ring_fd(struct ring *ring)
-{
-	(void)ring;
-	return -1;
-}
-
-int ring_flush(struct ring *ring)
-{
-	(void)ring;
-	return 0;
-}
-
 int ring_close(struct ring *ring)
 {
 	(void)ring;

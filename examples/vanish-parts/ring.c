@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ring.c - an io_uring for way 7; every function takes a NULL ring for none */
-#include <unistd.h>
-
 #include <zcreq/uring.h>
 
 #include "vanish.h"
@@ -24,25 +22,6 @@ int ring_stream_open(struct ring *ring, struct zcreq_context *context,
 		     const struct zcreq_stream_options *options, struct zcreq_conn **conn)
 {
 	return zcreq_uring_stream_open(uring_of(ring), context, options, conn);
-}
-
-int ring_fd(struct ring *ring)
-{
-	return ring ? zcreq_uring_fd(uring_of(ring)) : -1;
-}
-
-/* What was counted is read before the ring is looked at, so that nothing is missed. */
-int ring_flush(struct ring *ring)
-{
-	uint64_t count;
-	int r;
-
-	if (ring && read(ring_fd(ring), &count, sizeof(count)) == 0)
-		return -1;
-	do
-		r = zcreq_uring_flush(uring_of(ring));
-	while (r > 0);
-	return r;
 }
 
 int ring_close(struct ring *ring)

@@ -192,7 +192,7 @@ static void on_closed(struct zcreq_conn *conn, int status, void *arg)
 	sender->state = SENDER_CLOSED;
 }
 
-static const struct zcreq_request_hooks request_ops = {.released = on_released};
+static const struct zcreq_request_hooks request_hooks = {.released = on_released};
 static const struct zcreq_conn_hooks conn_hooks = {.closed = on_closed};
 
 /* The trace of a row is in memory that is there anyway, and written when all is over. */
@@ -286,42 +286,27 @@ static int sender_top_up(struct sender *sender)
 	while (!r && ledger_peek(ledger, 0)) {
 		struct slot *slot = ledger_send(ledger);
 		struct iovec iov = {slot->memory, ledger->setup->size_bytes};
-		zcreq_id id;
 
-		r = zcreq_begin(sender->conn, &request_ops, slot, 0, &id);
-		if (!r)
-			r = zcreq_add(sender->context, id,
-				      &iov, 1, 0);
-		if (!r)
-			r = zcreq_finish(sender->context, id, 0);
+		r = zcreq_send(sender->conn, &request_hooks, slot, &iov, 1, 0, NULL);
 	}
-	if (!r)
-		r = zcreq_flush(sender->conn);
-	return r ? r : ring_flush(sender->ring);
+	return r;
 }
 
 /* One turn of an event loop. Returns how many requests it released, or an error. */
 static int sender_turn(struct sender *sender, uint64_t until_ns)
 {
 	unsigned before = sender->row->ledger.in_flight;
-	uint64_t now = now_ns(), deadline = zcreq_tick(sender->context, now);
-	short events = zcreq_events(sender->conn);
-	struct pollfd pfd[] = {
-		{.fd = events ? zcreq_stream_fd(sender->conn) : -1, .events = events},
-		{.fd = ring_fd(sender->ring), .events = POLLIN},
-	};
-	int r;
+	uint64_t now = now_ns(), deadline = zcreq_turn(sender->context, now);
+	struct pollfd pfd = {zcreq_context_fd(sender->context), POLLIN, 0};
 
-	if (sender->state == SENDER_CLOSED)
-		return (int)(before - sender->row->ledger.in_flight);
 	if (deadline > until_ns)
 		deadline = until_ns;
-	if (poll(pfd, 2, zcreq_timeout_ms(deadline, now)) < 0)
-		return -errno;
-	r = ring_flush(sender->ring);
-	if (!r)
-		r = zcreq_process(sender->conn, pfd[0].revents);
-	return r < 0 ? r : (int)(before - sender->row->ledger.in_flight);
+	if (before == sender->row->ledger.in_flight && sender->state != SENDER_CLOSED) {
+		if (poll(&pfd, 1, zcreq_timeout_ms(deadline, now)) < 0)
+			return -errno;
+		zcreq_turn(sender->context, now_ns());
+	}
+	return (int)(before - sender->row->ledger.in_flight);
 }
 
 static int sender_transfer(struct sender *sender)

@@ -201,8 +201,6 @@ struct zcreq_stream_options;
 int ring_open(struct zcreq_context *context, struct ring **ring);
 int ring_stream_open(struct ring *ring, struct zcreq_context *context,
 		     const struct zcreq_stream_options *options, struct zcreq_conn **conn);
-int ring_fd(struct ring *ring);
-int ring_flush(struct ring *ring);
 int ring_close(struct ring *ring);
 
 /* ---- draw.c ---- */

@@ -36,6 +36,25 @@ enum zcreq_conn_state {
 	ZCREQ_CONN_CLOSED,
 };
 
+/** Why a connection ends or has ended: see zcreq_conn_cause(). */
+enum zcreq_cause {
+	ZCREQ_CAUSE_NONE = 1,       /**< it goes on, or is still draining */
+	ZCREQ_CAUSE_DRAINED,        /**< in order: on a stream the peer's kernel has all */
+	ZCREQ_CAUSE_ABORTED,        /**< by zcreq_conn_abort() */
+	ZCREQ_CAUSE_FREED,          /**< by zcreq_conn_free(), before it was closed */
+	ZCREQ_CAUSE_DRAIN_DEADLINE, /**< the drain took longer than its timeout_ms */
+	ZCREQ_CAUSE_VANISHED,       /**< the watchdog: the peer does not answer (stall_ms) */
+	ZCREQ_CAUSE_NOT_READING,    /**< the watchdog: it reads nothing (not_reading_ms) */
+	ZCREQ_CAUSE_IDLE,           /**< the watchdog: a limit for quiet peers has passed */
+	ZCREQ_CAUSE_KERNEL_TIMEOUT, /**< the kernel gave up: TCP_USER_TIMEOUT, keepalive, or
+					 retransmissions without an answer */
+	ZCREQ_CAUSE_RESET,          /**< by the peer: it has closed without reading, or died */
+	ZCREQ_CAUSE_SOCKET,         /**< another error of the socket: the status tells */
+	ZCREQ_CAUSE_MEMORY,         /**< what was to be sent cannot be read (-EFAULT) */
+	ZCREQ_CAUSE_DESCRIPTOR,     /**< somebody else has closed the descriptor */
+	ZCREQ_CAUSE_SENDER,         /**< the sender broke its contract (sender.h) */
+};
+
 /** What the watchdog makes of a connection without progress (stream.h). */
 enum zcreq_stall {
 	ZCREQ_STALL_VANISHED = 1, /**< nothing heard from the peer, data unacknowledged */
@@ -59,8 +78,13 @@ enum zcreq_stall {
  * @message:  a message from the socket's error queue that is no notification
  *            (a timestamp, an ICMP error), as recvmsg(2) gave it; valid during
  *            the call, payload cut at 256 bytes (MSG_TRUNC tells).
+ * @readable: there is something to read on the descriptor, an end of the stream
+ *            included: read it with recv(2) and MSG_DONTWAIT. Called again, in the same
+ *            turn or the next, while something is left, unless zcreq_stream_reading()
+ *            switches it off; a program that leaves it on and does not read keeps its
+ *            loop from sleeping.
  *
- * All run from zcreq_dispatch() only and may call anything.
+ * All run from zcreq_turn() only and may call anything.
  */
 struct zcreq_conn_hooks {
 	void (*abort)(struct zcreq_conn *conn, int status, void *arg);
@@ -68,6 +92,7 @@ struct zcreq_conn_hooks {
 	void (*room)(struct zcreq_conn *conn, void *arg);
 	void (*stalled)(struct zcreq_conn *conn, enum zcreq_stall verdict, void *arg);
 	void (*message)(struct zcreq_conn *conn, const struct msghdr *message, void *arg);
+	void (*readable)(struct zcreq_conn *conn, void *arg);
 };
 
 /**
@@ -109,12 +134,12 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
  * Refuses new work, settles every request, releases what the kernel never had,
  * and on a stream makes the kernel let go of the rest (connect(2) to AF_UNSPEC:
  * the peer gets a reset). Usually all proof is there when this returns, and the
- * next dispatch reports it. Packets that already sit in a queueing discipline or
+ * next turn reports it. Packets that already sit in a queueing discipline or
  * a driver keep their pages for a little longer; proof of those is collected by
- * zcreq_tick(). What is not proven within linger_ms goes to quarantine.
+ * zcreq_turn(). What is not proven within linger_ms goes to quarantine.
  *
  * Of many connections that are aborted at once only some are disconnected before
- * the next zcreq_tick(), and some more in each tick after it, so that all others are
+ * the next zcreq_turn(), and some more in each turn after it, so that all others are
  * not stalled. Outcomes are reported without waiting for that.
  *
  * It does not wait, and it does not end requests whose owner has not finished
@@ -133,16 +158,42 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
 int zcreq_conn_abort(struct zcreq_conn *conn, int status);
 
 /**
+ * zcreq_conn_end() - the stream ends after what is queued, and reading goes on
+ * @conn:  a stream, open
+ *
+ * What was queued before is sent, and then the end of the stream (shutdown(2) with
+ * SHUT_WR); no more is queued. The connection stays, for its requests and for what the
+ * peer still sends, until it is drained, aborted or freed; new requests may begin on it,
+ * with holds. The state stays open.
+ *
+ * Ownership: unchanged.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL    conn is NULL, or has no socket;
+ *            -EALREADY  the stream was ended before, or the connection is draining,
+ *                       aborted or closed.
+ * Source:    none.
+ * Since:     0.1
+ */
+int zcreq_conn_end(struct zcreq_conn *conn);
+
+/**
  * zcreq_conn_drain() - the graceful end
- * @conn:         open
- * @deadline_ns:  in the clock of zcreq_tick(); then it is aborted with
- *                -ETIMEDOUT. ZCREQ_NEVER to wait for as long as it takes.
+ * @conn:        open, its stream ended or not
+ * @timeout_ms:  how long it may take, from the next turn on; then it is aborted with
+ *               -ETIMEDOUT. 0: as long as it takes, without a limit.
  *
  * Refuses new requests and lets those in flight finish: their owners may still
  * send and must still finish them. When the last is released and all that was
- * queued has been sent, the descriptor is closed, which ends the stream in order.
- * As always with close(2), that holds if what the peer sent has been read by then;
- * else the kernel resets the connection.
+ * queued has been sent, the stream is ended, and when the peer's kernel has
+ * acknowledged every byte and the end, the descriptor is closed, with status 0. So
+ * that status means that nothing is lost, whatever of the peer's was not read, and
+ * however many duplicates the descriptor has. It does not mean that the peer's program
+ * has read it. What comes in between is an error: a reset, the deadline, a peer that
+ * has vanished (with stall_ms).
+ *
+ * The acknowledgement of the end is looked for by time: zcreq_turn() has to be called
+ * when it says so.
  *
  * Ownership: unchanged.
  * Callback:  released as usual, then the closed hook.
@@ -152,7 +203,7 @@ int zcreq_conn_abort(struct zcreq_conn *conn, int status);
  * Source:    none.
  * Since:     0.1
  */
-int zcreq_conn_drain(struct zcreq_conn *conn, uint64_t deadline_ns);
+int zcreq_conn_drain(struct zcreq_conn *conn, uint32_t timeout_ms);
 
 /**
  * zcreq_conn_free() - the caller is done with the connection, whatever its state
@@ -189,15 +240,34 @@ void zcreq_conn_free(struct zcreq_conn *conn);
 int zcreq_conn_state(const struct zcreq_conn *conn);
 
 /**
+ * zcreq_conn_cause() - why a connection ends or has ended
+ * @conn:  any state
+ *
+ * Known from the abort on, and so in the abort hook, in callbacks of its requests, and in
+ * the closed hook; the status beside it is an errno, of which one may have several causes.
+ *
+ * Ownership: none.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  conn is NULL.
+ * Source:    none.
+ * Since:     0.1
+ *
+ * Return: one of enum zcreq_cause, or an error.
+ */
+int zcreq_conn_cause(const struct zcreq_conn *conn);
+
+/**
  * zcreq_conn_stats() - read the counters of one connection
  * @conn:   any state
  * @stats:  written, @size bytes of it
- * @size:   sizeof(struct zcreq_stats), as the caller was compiled
+ * @size:   sizeof(struct zcreq_stats), as the caller was compiled: a library that
+ *          knows less fills the rest with 0
  *
  * Ownership: the caller's struct.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EINVAL  a NULL, or a size that no version had.
+ * Errors:    -EINVAL  a NULL, or a size of 0.
  * Source:    none.
  * Since:     0.1
  */
@@ -214,6 +284,17 @@ int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, s
  * Since:     0.1
  */
 struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn);
+
+/**
+ * zcreq_conn_arg() - what a connection was opened with, as its hooks get it
+ * @conn:  the connection, or NULL
+ *
+ * Ownership: the caller's. Callback: none. Thread: the context's.
+ * Errors:    NULL for NULL.
+ * Source:    none.
+ * Since:     0.1
+ */
+void *zcreq_conn_arg(const struct zcreq_conn *conn);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

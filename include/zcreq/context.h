@@ -13,14 +13,13 @@
  *
  * - Every function that can fail returns 0 (or a count) or a negative errno, and
  *   leaves errno itself alone. Out-parameters are written on success only.
- * - Callbacks run from zcreq_dispatch() and nowhere else; zcreq_process() and
- *   zcreq_tick() end with it. No other call runs one. A callback may call
- *   anything, also zcreq_conn_free() on its own connection; a zcreq_dispatch()
- *   inside a callback does nothing, so recursion is one level deep.
+ * - Callbacks run from zcreq_turn() and nowhere else. A callback may call anything,
+ *   also zcreq_conn_free() on its own connection; a zcreq_turn() inside a callback
+ *   does nothing, so recursion is one level deep.
  * - Options structs begin with their own size. Zero in any other member means
  *   the default. A size that is too small is -EINVAL; one that is larger than
  *   this library knows is accepted if the rest is zero, else -E2BIG.
- * - Time enters through zcreq_tick() only, in nanoseconds of any clock that does
+ * - Time enters through zcreq_turn() only, in nanoseconds of any clock that does
  *   not jump. No timer reads a clock. A context without a seed in its options reads one
  *   once, to make one.
  * - After fork() only one of the two processes may go on using a context.
@@ -44,7 +43,7 @@ extern "C" {
 
 struct zcreq_context;
 
-/** No deadline: what zcreq_tick() returns when nothing waits for time. */
+/** No deadline: what zcreq_turn() returns when nothing waits for time. */
 #define ZCREQ_NEVER UINT64_MAX
 
 /**
@@ -126,9 +125,11 @@ struct zcreq_context_options {
  * @proved_unsent:       because the kernel never had it;
  * @proved_caller:       and holds, because the caller has dropped them
  * @oldest_age_ns:       of the oldest request that is not released, at the last
- *                       tick; 0 if there is none
+ *                       turn; 0 if there is none
  * @posted_drops:        holds dropped by zcreq_post_drop() and taken in; one
  *                       that found its hold gone is in @stale_handles
+ * @zerocopy_unsupported: connections whose transport answered -EOPNOTSUPP to a batch
+ *                       by reference, and are copied to from then on
  */
 struct zcreq_stats {
 	uint64_t begun;
@@ -167,6 +168,7 @@ struct zcreq_stats {
 	uint64_t proved_caller;
 	uint64_t oldest_age_ns;
 	uint64_t posted_drops;
+	uint64_t zerocopy_unsupported;
 };
 
 /**
@@ -193,15 +195,16 @@ int zcreq_context_new(const struct zcreq_context_options *options,
  *
  * Refuses while anything is left: a connection that was not handed to
  * zcreq_conn_free(), or that was and is not yet closed because it still waits for
- * the kernel or for owners of requests. Free them all, then call zcreq_tick()
+ * the kernel or for owners of requests. Free them all, then call zcreq_turn()
  * until they are gone. A program that is about to exit may leave the context as
  * it is.
  *
  * Ownership: on 0 the context is gone; on an error nothing has changed.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EBUSY  a connection is left, or this is inside a callback, or another
- *                    thread is still inside zcreq_post_drop(): see there.
+ * Errors:    -EBUSY  a connection or a source (a ring) is left, or this is inside a
+ *                    callback, or another thread is still inside zcreq_post_drop(): see
+ *                    there.
  * Source:    none.
  * Since:     0.1
  */
@@ -209,64 +212,82 @@ ZCREQ_MUST_CHECK
 int zcreq_context_free(struct zcreq_context *context);
 
 /**
- * zcreq_dispatch() - run the callbacks that are due
+ * zcreq_turn() - everything that is due
  * @context:  the context
+ * @now_ns:   the time, in nanoseconds; an earlier one than before counts as that
  *
- * The only place from which callbacks run. What callbacks make due in turn is
- * run as well, for a bounded number of rounds, so that a callback that always
- * begins new work cannot keep the program here; what is then left makes
- * zcreq_tick() ask to be called again at once.
+ * What was queued is sent, what descriptors tell is taken in, timers of drain, linger,
+ * watchdog and abort are asked, callbacks run; and again, until nothing is due. Then it
+ * says when to come back at the latest. A program's loop is: wait, serve what is its
+ * own, turn.
+ *
+ *	for (;;) {
+ *		uint64_t now = zcreq_now_ns();
+ *		uint64_t deadline = zcreq_turn(context, now);
+ *
+ *		poll(fds, n, zcreq_timeout_ms(deadline, now));
+ *		...
+ *	}
+ *
+ * with zcreq_context_fd() among @fds. Whatever the program does with the library outside
+ * of callbacks, it does before a turn: a call only notes what is to be done. After a turn
+ * nothing is due, so a program that sleeps until the descriptor is readable or the deadline
+ * has come misses nothing. Callbacks that always make new work do not keep it here: the
+ * number of rounds is bounded, and what is then left makes the deadline "at once".
+ *
+ * A turn in which nothing happened costs what its changed connections cost, not what all
+ * of them do, and without zcreq_context_fd() no system call.
  *
  * Ownership: as each callback says.
- * Callback:  all that are due. Inside a callback this does nothing and returns 0.
- * Thread:    the context's.
- * Errors:    -EINVAL  @context is NULL. Otherwise the number of callbacks run.
- * Source:    none.
- * Since:     0.1
- */
-int zcreq_dispatch(struct zcreq_context *context);
-
-/**
- * zcreq_tick() - tell the library what time it is
- * @context:  the context
- * @now_ns:   the time, in nanoseconds; may repeat, never goes back
- *
- * Drives deadlines of drain and linger, the watchdog, and the retries of the
- * abort ladder; then dispatches. Call it each time before the program sleeps and
- * sleep no longer than it says:
- *
- *	deadline = zcreq_tick(context, now);
- *	poll(fds, n, zcreq_timeout_ms(deadline, now));
- *
- * A period that the library counts (a stall limit, a linger time) starts at the
- * first tick after its cause, so a loop that ticks before it sleeps measures
- * from the right moment. The cost does not depend on the number of connections
- * unless a period has run out.
- *
- * Ownership: as each callback says.
- * Callback:  all that are due.
+ * Callback:  all that are due. Inside a callback this does nothing.
  * Thread:    the context's.
  * Errors:    none; a NULL context is ZCREQ_NEVER.
  * Source:    none.
  * Since:     0.1
  *
- * Return: when to call again at the latest, in the clock of @now_ns; at most
- * @now_ns means at once; ZCREQ_NEVER means that nothing waits for time.
+ * Return: when to call again at the latest, in the clock of @now_ns; at most @now_ns
+ * means at once; ZCREQ_NEVER means that nothing waits for time.
  */
-uint64_t zcreq_tick(struct zcreq_context *context, uint64_t now_ns);
+uint64_t zcreq_turn(struct zcreq_context *context, uint64_t now_ns);
+
+/**
+ * zcreq_context_fd() - one descriptor for any event loop
+ * @context:  the context
+ *
+ * Readable when zcreq_turn() has something to do that no deadline tells: on a socket of a
+ * stream, on a ring, from another thread. poll(2), epoll(7) (level or edge), libev, libuv,
+ * GLib serve it as they serve any other; a loop that watches edges turns again at once
+ * where the deadline says so.
+ *
+ * Made by the first call; from then on each turn asks it with one system call. A program
+ * that never sleeps, or that watches the sockets itself by zcreq_events(), does not
+ * call this. Streams on somebody else's functions (socket_ops) are not behind it.
+ *
+ * Ownership: the context's, closed with it. To be polled, and not to be read from.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  context is NULL;
+ *            -ENOMEM; and what epoll_create1(2), epoll_ctl(2) and eventfd(2) give.
+ * Source:    epoll(7), "nested" descriptors
+ * Since:     0.1
+ *
+ * Return: the descriptor, or an error.
+ */
+int zcreq_context_fd(struct zcreq_context *context);
 
 /**
  * zcreq_context_stats() - read the counters
  * @context:  the context
  * @stats:    written, @size bytes of it
- * @size:     sizeof(struct zcreq_stats), as the caller was compiled
+ * @size:     sizeof(struct zcreq_stats), as the caller was compiled: a library that
+ *            knows less fills the rest with 0
  *
  * The cost grows with the number of connections, not with that of requests.
  *
  * Ownership: the caller's struct.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EINVAL  a NULL, or a size that no version had.
+ * Errors:    -EINVAL  a NULL, or a size of 0.
  * Source:    none.
  * Since:     0.1
  */
@@ -276,8 +297,8 @@ int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats 
 
 /**
  * zcreq_timeout_ms() - a deadline as poll(2) wants it
- * @deadline_ns:  from zcreq_tick()
- * @now_ns:       what zcreq_tick() was given
+ * @deadline_ns:  from zcreq_turn()
+ * @now_ns:       what zcreq_turn() was given
  *
  * Ownership: none.
  * Callback:  none.

@@ -55,7 +55,7 @@ typedef struct { uint64_t bits; } zcreq_hold;
  *                recycle the buffers. released still comes if the proof does.
  *
  * The struct is borrowed until released; it is usually const and static. All are
- * called from zcreq_dispatch() only and may call anything.
+ * called from zcreq_turn() only and may call anything.
  */
 struct zcreq_request_hooks {
 	void (*released)(zcreq_id id, int status, void *arg);

@@ -52,7 +52,8 @@ struct zcreq_submission {
  * struct zcreq_sender_ops - an asynchronous way to send
  * @submit:  required. Starts sending; 0, or a negative errno if nothing was started,
  *           which is then handled like that result: -EAGAIN waits for POLLOUT,
- *           -ENOBUFS and -ENOMEM are tried again as a copy or later, and any other
+ *           -ENOBUFS and -ENOMEM are tried again as a copy or later, -EOPNOTSUPP by
+ *           reference makes copies of this batch and all that follow, and any other
  *           ends the connection. The next comes after this one's result.
  * @cancel:  the connection is aborted: the submission under way should end soon, with
  *           whatever result. NULL: the end of the socket does that.
@@ -118,6 +119,62 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
  * Since:     0.1
  */
 int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs, int count);
+
+/**
+ * struct zcreq_source - something else that takes part in a context's turns
+ * @turn:  does what is due: submits, takes in results; runs no callback, and does not call
+ *         zcreq_turn(). Returns how much it did; more than 0 and it is asked again in the
+ *         same turn.
+ * @fd:    a descriptor that becomes readable when @turn has something to do; asked for
+ *         once the context has one itself, and the same each time. It is watched by its
+ *         edges, and never read. NULL, or -ENXIO: it wakes nobody.
+ * @arg:   handed to both
+ * @next:  the library's
+ *
+ * For what is not a stream's socket: the completions of a ring, or of a user-space
+ * transport.
+ */
+struct zcreq_source {
+	int (*turn)(void *arg);
+	int (*fd)(void *arg);
+	void *arg;
+	struct zcreq_source *next;
+};
+
+/**
+ * zcreq_source_add() - it takes part from now on
+ * @context:  the context
+ * @source:   in no context
+ *
+ * Ownership: borrowed until zcreq_source_remove(), which has to come before the context is
+ *            freed.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  a NULL, also as @turn;
+ *            -EEXIST  @source is in this context already; and what @fd and epoll_ctl(2)
+ *                     give.
+ * Source:    none.
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_source_add(struct zcreq_context *context, struct zcreq_source *source);
+
+/**
+ * zcreq_source_remove() - and no longer
+ * @context:  the context
+ * @source:   its descriptor is still open
+ *
+ * Not from inside its own @turn.
+ *
+ * Ownership: the struct is the caller's again.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL  a NULL;
+ *            -ENOENT  it is not in this context.
+ * Source:    none.
+ * Since:     0.1
+ */
+int zcreq_source_remove(struct zcreq_context *context, struct zcreq_source *source);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -4,15 +4,18 @@
  *
  * Sends and writes leave in the order of the calls, many of them in one
  * sendmsg(2), with MSG_ZEROCOPY where a batch is large enough. The descriptor
- * belongs to the connection until it is closed; the caller reads from it with a
- * watcher of its own, and stops that in the abort or closed hook.
+ * belongs to the connection until it is closed; the caller reads from it, when the
+ * readable hook says so or with a watcher of its own, which it stops in the abort or
+ * closed hook.
  *
- * With any event loop, per connection: wait for zcreq_events(), hand what came to
- * zcreq_process(). Per loop: zcreq_tick() before going to sleep.
+ * With any event loop: zcreq_turn() and zcreq_context_fd() in context.h, and nothing here.
+ * A program that polls the sockets itself waits for zcreq_events(), hands what came to
+ * zcreq_process(), and turns.
  */
 #ifndef ZCREQ_STREAM_H
 #define ZCREQ_STREAM_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -39,12 +42,14 @@ extern "C" {
  *               bytes uses up one 32-bit notification id, counting up.
  * @recvmsg:     recvmsg(2) with MSG_ERRQUEUE: proof, as IP_RECVERR messages of
  *               origin SO_EE_ORIGIN_ZEROCOPY. -EAGAIN when there is none.
- * @getsockopt:  SO_TYPE, SO_PROTOCOL, SO_ERROR, TCP_INFO
+ * @getsockopt:  SO_TYPE, SO_PROTOCOL, SO_ERROR, SO_ZEROCOPY, TCP_INFO. A drain believes
+ *               tcpi_state, and in state CLOSE tcpi_bytes_acked, which counts the end as a
+ *               byte.
  * @setsockopt:  SO_ZEROCOPY, TCP_USER_TIMEOUT, SO_LINGER
  * @disconnect:  connect(2) to AF_UNSPEC: end the connection at once and let go of
  *               every page, saying so on the error queue. A transport that cannot
  *               returns an error; what is in flight then goes to quarantine.
- * @shutdown:    shutdown(2)
+ * @shutdown:    shutdown(2): SHUT_WR for the end of the stream
  * @close:       close(2); the last call for this descriptor
  */
 struct zcreq_socket_ops {
@@ -58,7 +63,8 @@ struct zcreq_socket_ops {
 	int (*close)(int fd, void *arg);
 };
 
-/** When a stream asks for MSG_ZEROCOPY. */
+/** When a stream asks for MSG_ZEROCOPY. A transport that answers -EOPNOTSUPP to it (TLS in
+ *  the kernel does) is copied to from then on, in every mode: statistics tell. */
 enum zcreq_mode {
 	ZCREQ_MODE_AUTO = 0, /**< for batches of threshold_bytes, while it pays: paused
 				  where the kernel copies after all, or has no memory
@@ -72,8 +78,23 @@ enum zcreq_mode {
 #define ZCREQ_WRITE_MAX 65536
 
 /**
+ * For struct zcreq_stream_options: @first_id counts.
+ *
+ * Needed for a socket that has a past: SO_ZEROCOPY is on, and data were sent. The ids of
+ * MSG_ZEROCOPY sends go on counting, and the kernel does not tell where they are: a
+ * notification of a send that somebody else made would prove one of the library's. So
+ * only who made those sends can say (0, if there were none: SO_ZEROCOPY is inherited from
+ * a listener, and a greeting may have been a plain send). It does not matter whether their
+ * notifications were read. Two things the kernel cannot show: sends by MSG_ZEROCOPY before
+ * SO_ZEROCOPY was switched off again, and those before a disconnect and a new connect() on
+ * the same socket. There, too, the flag is needed. io_uring's SEND_ZC uses up no ids.
+ */
+#define ZCREQ_STREAM_FIRST_ID 1u
+
+/**
  * struct zcreq_stream_options - how a stream is set up
  * @size:            sizeof(struct zcreq_stream_options)
+ * @flags:           ZCREQ_STREAM_FIRST_ID or 0
  * @fd:              a connected TCP socket, IPv4 or IPv6, on which nobody else
  *                   sends; made non-blocking or not, the stream never waits
  * @hooks:           borrowed until zcreq_conn_free(); may be NULL
@@ -86,9 +107,11 @@ enum zcreq_mode {
  * @limit_bytes:     what may be queued and in flight before sends are refused
  *                   with -EAGAIN; 0 is no limit. One send always fits when
  *                   there is nothing else, so none is refused for ever.
- * @stall_ms:        the watchdog: a connection with something outstanding that
- *                   made no progress for this long is examined, and aborted with
- *                   -ETIMEDOUT if its peer has vanished; 0 is no watchdog
+ * @stall_ms:        the watchdog: aborts with -ETIMEDOUT when the peer has vanished:
+ *                   it owes the acknowledgement of any byte, copied ones included,
+ *                   was not heard for this long, and has had the time to answer that
+ *                   its path needs. 0 is no watchdog. Less than some 500 makes little
+ *                   difference: TCP itself sends again after 200 ms or more.
  * @not_reading_ms:  abort with -ETIME a peer that answers but has not read for
  *                   this long, found up to stall_ms later; 0 is never. Needs
  *                   stall_ms.
@@ -99,11 +122,18 @@ enum zcreq_mode {
  * @sender:          how batches are sent instead of with sendmsg(2): see sender.h;
  *                   borrowed until closed; NULL is with sendmsg(2)
  * @sender_arg:      handed to every one of its functions
- * @first_id:        the id that the socket's next MSG_ZEROCOPY send will have: 0
- *                   for a socket that never made one
+ * @first_id:        the id that the socket's next MSG_ZEROCOPY send (with a sender,
+ *                   the next submission) will have, if ZCREQ_STREAM_FIRST_ID is in
+ *                   @flags; else it must be 0, and that id is 0
+ * @idle_ms:         abort with -ETIMEDOUT a connection on which nothing is outstanding,
+ *                   no request is open, and of whose peer nothing was heard (no data,
+ *                   no ACK) for this long; 0 is never. Found later, by as much at most,
+ *                   if a request ended meanwhile. Needs stall_ms. SO_KEEPALIVE, with a
+ *                   shorter interval, lets a peer that is alive be heard.
  */
 struct zcreq_stream_options {
 	size_t size;
+	uint32_t flags;
 	int fd;
 	const struct zcreq_conn_hooks *hooks;
 	void *arg;
@@ -119,6 +149,7 @@ struct zcreq_stream_options {
 	uint32_t first_id;
 	const struct zcreq_sender_ops *sender;
 	void *sender_arg;
+	uint32_t idle_ms;
 };
 
 /**
@@ -131,8 +162,9 @@ struct zcreq_stream_options {
  *            failure it is still the caller's.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EINVAL           a NULL, an unknown mode, not_reading_ms without
- *                              stall_ms, or an options size that no version had;
+ * Errors:    -EINVAL           a NULL, an unknown mode or flag, first_id without its
+ *                              flag, not_reading_ms or idle_ms without stall_ms, or
+ *                              an options size that no version had;
  *            -E2BIG            options of a newer library;
  *            -EBADF            the descriptor is not open;
  *            -ENOTSOCK         it is no socket;
@@ -140,6 +172,10 @@ struct zcreq_stream_options {
  *            -EPROTONOSUPPORT  it is a stream, but not TCP (AF_UNIX and MPTCP
  *                              give no notifications);
  *            -ENOTCONN         it is not connected, or no longer;
+ *            -EEXIST           the descriptor is that of a stream of this context;
+ *            -EBUSY            the socket has a past: see ZCREQ_STREAM_FIRST_ID. Not
+ *                              in mode never and not with a sender, which use no ids
+ *                              of the socket;
  *            -EOPNOTSUPP       mode is always and the socket refuses SO_ZEROCOPY
  *                              (in mode auto the stream then copies);
  *            -ENOMEM; and what setsockopt(2) gives.
@@ -171,7 +207,8 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
  *                        0 bytes, an unknown flag, or a conn without a socket;
  *            -EMSGSIZE   iovcnt is above ZCREQ_IOV_MAX;
  *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
- *            -ESHUTDOWN  the connection is draining, aborting or closed;
+ *            -ESHUTDOWN  the stream was ended, or the connection is draining,
+ *                        aborting or closed;
  *            -EAGAIN     limit_bytes is reached: the room hook will tell;
  *            -ENOMEM;
  *            -EMFILE     the context's max_requests are in flight.
@@ -190,7 +227,7 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
  * @iovcnt:  1 to ZCREQ_IOV_MAX
  * @flags:   must be 0
  *
- * Only queues; zcreq_flush() or the next zcreq_process() sends. The whole send is
+ * Only queues; the next zcreq_turn() sends. The whole send is
  * one run of bytes in the stream. A request may make any number of sends, and is
  * released when the last of them is acknowledged or copied.
  *
@@ -204,6 +241,7 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
  *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
  *            -ESTALE     finished already, released, forged, or of another context;
  *            -ECANCELED  the request is aborting;
+ *            -ESHUTDOWN  the stream was ended;
  *            -EAGAIN     limit_bytes is reached: the room hook will tell;
  *            -ENOMEM.
  * Source:    none.
@@ -228,7 +266,7 @@ int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *io
  * Thread:    the context's.
  * Errors:    -EINVAL     a NULL, 0 bytes, or a conn without a socket;
  *            -EMSGSIZE   more than ZCREQ_WRITE_MAX;
- *            -ESHUTDOWN  aborting or closed;
+ *            -ESHUTDOWN  the stream was ended, or the connection is aborting or closed;
  *            -EAGAIN     limit_bytes is reached: the room hook will tell;
  *            -ENOMEM.
  * Source:    none.
@@ -238,30 +276,15 @@ ZCREQ_MUST_CHECK
 int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len);
 
 /**
- * zcreq_flush() - send what is queued, as far as the socket takes it
- * @conn:  any state; does nothing unless open or draining
- *
- * For a caller that has queued a round of sends and does not want to wait for the
- * next POLLOUT. An error of the socket aborts the connection, as in
- * zcreq_process().
- *
- * Ownership: unchanged.
- * Callback:  released becomes due for sends that were copied; none runs here.
- * Thread:    the context's.
- * Errors:    -EINVAL  conn is NULL, or it has no socket.
- * Source:    none.
- * Since:     0.1
- */
-int zcreq_flush(struct zcreq_conn *conn);
-
-/**
  * zcreq_process() - something happened on the descriptor
  * @conn:     any state
  * @revents:  poll(2) bits; those not of interest here are ignored
  *
- * POLLERR reads the whole error queue; POLLOUT sends; POLLHUP, or an error of the
- * socket, aborts the connection with that error (-EPIPE if there is none). Then
- * dispatches. The connection may be freed by a callback.
+ * For programs that poll the sockets themselves. POLLERR reads the whole error queue;
+ * POLLOUT sends; POLLIN makes the readable hook due; POLLHUP, or an error of the
+ * socket, aborts the connection with that error (-EPIPE if there is none). What that
+ * makes due, the next zcreq_turn() does. As nothing is called here, and no connection
+ * goes, a program may hand in all that poll(2) has told it, and turn once.
  *
  * What the end of a connection gives back is not reported as success: before
  * notifications are believed the socket is asked once whether it is still alive.
@@ -270,7 +293,7 @@ int zcreq_flush(struct zcreq_conn *conn);
  * stream and aborts the connection as well.
  *
  * Ownership: unchanged.
- * Callback:  all that are due in the context.
+ * Callback:  none; some become due.
  * Thread:    the context's.
  * Errors:    -EINVAL  conn is NULL, or it has no socket.
  * Source:    poll(2), Documentation/networking/msg_zerocopy.rst
@@ -282,13 +305,15 @@ int zcreq_process(struct zcreq_conn *conn, short revents);
  * zcreq_events() - what to wait for on the descriptor
  * @conn:  any state
  *
- * With a sender POLLOUT is asked for only while nothing is under way, so a program
- * needs to know nothing of it.
+ * For programs that poll the sockets themselves; to be asked after zcreq_turn(), which
+ * sends what it can first. With a sender POLLOUT is asked for only while nothing is under
+ * way, so a program needs to know nothing of it.
  *
  * POLLERR always, although poll(2) reports it unasked: it says that errors are to
- * be processed. POLLOUT while something waits to be sent. 0 says: do not poll
+ * be processed. POLLOUT while something waits to be sent. POLLIN while there is a
+ * readable hook and zcreq_stream_reading() has not switched it off. 0 says: do not poll
  * this descriptor now, not even for errors; after an abort the kernel reports
- * POLLHUP without end, and zcreq_tick() does what is left.
+ * POLLHUP without end, and zcreq_turn() does what is left.
  *
  * Ownership: none.
  * Callback:  none.
@@ -300,49 +325,21 @@ int zcreq_process(struct zcreq_conn *conn, short revents);
 short zcreq_events(const struct zcreq_conn *conn);
 
 /**
- * zcreq_events_watch() - be told when zcreq_events() changes
- * @conn:     any state
- * @watcher:  what zcreq_events_next() returns for this connection: whatever the
- *            program keeps for it; NULL ends it
+ * zcreq_stream_reading() - whether the readable hook is wanted
+ * @conn:  any state
+ * @on:    as it is when the stream is opened, or not
  *
- * For programs with many connections, in place of asking each of them before every
- * sleep. The connection is listed at once, and then each time that zcreq_events()
- * differs from what it was when it was listed last, until zcreq_conn_free(). That a
- * connection is closed is not among it: the closed hook tells.
+ * Off for a program that cannot take more at the moment, or has read the end of the
+ * stream: what waits in the socket then wakes nobody.
  *
- * Ownership: @watcher is the caller's, and only handed back.
+ * Ownership: unchanged.
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL  conn is NULL, or it has no socket.
  * Source:    none.
  * Since:     0.1
  */
-int zcreq_events_watch(struct zcreq_conn *conn, void *watcher);
-
-/**
- * zcreq_events_next() - the next connection of which zcreq_events() has changed
- * @context:  the context
- *
- * Call it until it returns NULL, after zcreq_tick() and before sleeping:
- *
- *	while ((mine = zcreq_events_next(context))) {
- *		if (zcreq_events(mine->conn) & POLLOUT)
- *			zcreq_flush(mine->conn);
- *		epoll_ctl(..., zcreq_events(mine->conn));
- *	}
- *
- * Each change is told once. A flush that changes something lists its connection
- * again, and one that does not does not, so this ends. It may be a change that has
- * been undone since.
- *
- * Ownership: none: it is what was handed to zcreq_events_watch().
- * Callback:  none.
- * Thread:    the context's.
- * Errors:    NULL when there is none, or context is NULL.
- * Source:    none.
- * Since:     0.1
- */
-void *zcreq_events_next(struct zcreq_context *context);
+int zcreq_stream_reading(struct zcreq_conn *conn, bool on);
 
 /**
  * zcreq_stream_fd() - the descriptor of a stream
@@ -362,7 +359,7 @@ int zcreq_stream_fd(const struct zcreq_conn *conn);
 /**
  * zcreq_now_ns() - CLOCK_MONOTONIC, for callers that have no clock at hand
  *
- * A convenience for zcreq_tick(); libzcreq itself never calls it, libzcreq-ev does.
+ * A convenience for zcreq_turn(); libzcreq itself never calls it, libzcreq-ev does.
  *
  * Ownership: none.
  * Callback:  none.
@@ -372,6 +369,52 @@ int zcreq_stream_fd(const struct zcreq_conn *conn);
  * Since:     0.1
  */
 uint64_t zcreq_now_ns(void);
+
+/**
+ * zcreq_socket_disconnect() - end a connection of the program's own, and get its pages back
+ * @fd:  a TCP socket that no stream has
+ *
+ * For programs that make their own zero-copy sends. connect(2) to AF_UNSPEC: the peer gets
+ * a reset, the kernel drops what it has not sent, and the notifications of everything that
+ * TCP still had are on the error queue when the call returns. What is in a queue below TCP
+ * (a queueing discipline, a driver) comes later: the memory is free with its notification,
+ * not with this call. Close the descriptor when the last one was read: closing gives up
+ * the proof, while the kernel goes on sending.
+ *
+ * Ownership: the descriptor stays open, and the caller's.
+ * Callback:  none.
+ * Thread:    any.
+ * Errors:    -EBADF; -ENOTSOCK; -EBUSY another thread sleeps in a call on the socket (some
+ *            kernels): shutdown(2) wakes it, then call again; and what connect(2) gives.
+ * Source:    tcp_disconnect() in net/ipv4/tcp.c; doc/kernel.md
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_socket_disconnect(int fd);
+
+/**
+ * zcreq_socket_verdict() - what the watchdog would say of a socket of the program's own
+ * @fd:        a TCP socket that has a peer, of a stream or not
+ * @stall_ms:  the stall limit; 1 or more
+ *
+ * One system call, and no memory: what moved since the last call is not known. So a peer
+ * whose window is closed is not reading here, also if it has read just before; ask again.
+ *
+ * 0: nothing is wrong, all is acknowledged, or the peer was heard within @stall_ms and can
+ * take more. Else an enum zcreq_stall: vanished (zcreq_socket_disconnect() gets the memory
+ * back), not reading, or congested: quiet for @stall_ms, but the peer has not had the time
+ * yet that its path needs. Ask again in a while; after a pause of the whole machine twice.
+ *
+ * Ownership: none.
+ * Callback:  none.
+ * Thread:    any.
+ * Errors:    -EINVAL  stall_ms is 0; -EBADF; -ENOTSOCK; -EOPNOTSUPP or -ENOPROTOOPT it is
+ *            not TCP; -ENOTCONN it is not connected, or no longer.
+ * Source:    lib/stream/watchdog.c, doc/decisions.md
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_socket_verdict(int fd, uint32_t stall_ms);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

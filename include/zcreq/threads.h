@@ -30,9 +30,6 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/** For zcreq_threads_open(): no descriptor; the program never sleeps for long. */
-#define ZCREQ_THREADS_POLLED 1u
-
 /**
  * struct zcreq_call - one call into the context's thread; part of a struct of the caller's
  * @run:   called once by the context's thread, from where callbacks run. The struct is
@@ -48,56 +45,21 @@ struct zcreq_call {
 /**
  * zcreq_threads_open() - let other threads drop and post
  * @context:  the context
- * @flags:    0, or ZCREQ_THREADS_POLLED
+ * @flags:    must be 0
  *
- * Once, before another thread is given anything; for as long as the context lives.
- * Makes an eventfd(2), by which a drop or a post wakes the context's thread, unless the
- * program polls. What has arrived is taken in where callbacks run, in either case.
+ * Once, before another thread is given anything; for as long as the context lives. A
+ * drop or a post makes zcreq_context_fd() readable, if there is one; what has arrived is
+ * taken in by the next turn in either case.
  *
- * Ownership: the descriptor is the library's, closed with the context.
+ * Ownership: what it makes is the library's, and goes with the context.
  * Thread:    the context's.
  * Errors:    -EINVAL    context is NULL, or an unknown flag;
  *            -EALREADY  it is open;
- *            -ENOMEM; and what eventfd(2) gives.
+ *            -ENOMEM; and what eventfd(2) and epoll_ctl(2) give.
  * Since:     0.1
  */
 ZCREQ_MUST_CHECK
 int zcreq_threads_open(struct zcreq_context *context, unsigned flags);
-
-/**
- * zcreq_threads_fd() - what to poll for
- * @context:  the context
- *
- * Poll it for POLLIN, then call zcreq_threads_process(). An event can be early or
- * late by one: nothing may have arrived.
- *
- * Ownership: borrowed until the context is freed. Not to be read by anybody else.
- * Thread:    the context's.
- * Errors:    -EINVAL  context is NULL;
- *            -ENXIO   zcreq_threads_open() was not called, or with
- *                     ZCREQ_THREADS_POLLED.
- * Since:     0.1
- *
- * Return: the descriptor, or an error.
- */
-int zcreq_threads_fd(const struct zcreq_context *context);
-
-/**
- * zcreq_threads_process() - the descriptor is readable
- * @context:  the context
- *
- * Empties the descriptor, then does what zcreq_dispatch() does. Inside a callback it
- * does nothing, and the descriptor stays readable.
- *
- * Ownership: as each callback says.
- * Thread:    the context's.
- * Errors:    -EINVAL  context is NULL;
- *            -ENXIO   zcreq_threads_open() was not called.
- * Since:     0.1
- *
- * Return: the number of callbacks run, or an error.
- */
-int zcreq_threads_process(struct zcreq_context *context);
 
 /**
  * zcreq_post_drop() - zcreq_drop(), from any thread

@@ -16,7 +16,7 @@
  * a static probe, of provider "zcreq" and with the name in small letters (begin,
  * send, ...), with or without a log. Its arguments are the members conn, subject,
  * status, first and last. A probe that is attached takes effect with the next
- * zcreq_tick(). The probes' semaphore, which tracers raise, is the one global variable
+ * zcreq_turn(). The probes' semaphore, which tracers raise, is the one global variable
  * of the library. See doc/trace.md.
  */
 #ifndef ZCREQ_TRACE_H
@@ -111,8 +111,8 @@ struct zcreq_trace_header {
  *                 the context; overwritten
  * @memory_bytes:  for a header and a power of two of events; the rest is not used
  * @clock_ns:      what time it is; zcreq_now_ns will do. Asked for every event that the
- *                 kernel has part in, for the first after a tick, and at least for each
- *                 16th. NULL is the time of the last tick: costs nothing, and tells
+ *                 kernel has part in, for the first after a turn, and at least for each
+ *                 16th. NULL is the time of the last turn: costs nothing, and tells
  *                 what happened within a turn of the loop only by its order.
  */
 struct zcreq_trace_options {

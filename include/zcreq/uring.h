@@ -4,17 +4,17 @@
  *
  * A program changes one call: zcreq_uring_stream_open() in place of
  * zcreq_stream_open(). Connections, requests and callbacks are the same, and so are
- * the event loop's duties, plus one: zcreq_uring_process() once in each turn, before
- * it sleeps and when zcreq_uring_fd() is readable.
+ * the event loop's duties: zcreq_turn() submits and reads completions, and these make
+ * zcreq_context_fd() readable.
  *
  *	ret = zcreq_uring_new(context, NULL, &ring);   NULL ring: sockets, see below
  *	ret = zcreq_uring_stream_open(ring, context, &options, &conn);
- *	...
- *	zcreq_uring_process(ring);
  *
  * One ring serves many connections. It is the library's own, or the program's: then
- * the program reads the completions, and hands those with its tag to
- * zcreq_uring_completion().
+ * the program reads the completions, hands those with its tag to
+ * zcreq_uring_completion(), and turns. Its own entries and the library's share the
+ * submission queue: an entry that the program has taken is filled, and a chain of
+ * linked ones complete, before it turns.
  *
  * Neither the end of a ring, nor closing the descriptor, nor unregistering a buffer
  * stops the kernel from reading memory that it was given; only a notification says
@@ -97,7 +97,8 @@ struct zcreq_uring_options {
  * do without goes on with a NULL ring, which every function here takes for "send
  * through sockets".
  *
- * Ownership: the caller's until zcreq_uring_free().
+ * Ownership: the caller's until zcreq_uring_free(), which has to come before
+ *            zcreq_context_free().
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL      a NULL, ops with one missing or together with a ring, more
@@ -107,7 +108,8 @@ struct zcreq_uring_options {
  *            -EPERM       it is forbidden, by kernel.io_uring_disabled or a seccomp
  *                         filter;
  *            -EOPNOTSUPP  the kernel's io_uring cannot send without copying;
- *            -ENOMEM; and what io_uring_setup(2) gives.
+ *            -ENOMEM; and what io_uring_setup(2) gives, and eventfd(2) and epoll_ctl(2)
+ *            if the context has a descriptor.
  * Source:    io_uring_setup(2), IORING_REGISTER_PROBE in io_uring_register(2)
  * Since:     0.1
  */
@@ -123,8 +125,8 @@ int zcreq_uring_new(struct zcreq_context *context, const struct zcreq_uring_opti
  *            program's own stays open.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EBUSY  a stream of it is not closed yet (it may be in quarantine), or it
- *                    is called from inside zcreq_uring_process(): nothing changes.
+ * Errors:    -EBUSY  a stream of it is not closed yet (it may be in quarantine): nothing
+ *                    changes.
  * Source:    none.
  * Since:     0.1
  */
@@ -157,48 +159,11 @@ int zcreq_uring_stream_open(struct zcreq_uring *uring, struct zcreq_context *con
 			    struct zcreq_conn **conn);
 
 /**
- * zcreq_uring_flush() - send what is queued, as far as the sockets take it
- * @uring:  may be NULL
- *
- * zcreq_flush() prepares a submission on its connection; this hands all of them to
- * the kernel, reads what has completed, and goes on until nothing moves any more. A
- * system call only if there is something to submit; completions are read from memory.
- * On a ring of the program's own it does not read them: zcreq_uring_completion() has
- * been given them.
- *
- * Ownership: unchanged.
- * Callback:  some become due; none runs here.
- * Thread:    the context's.
- * Errors:    how many completions were handled, or 0 for NULL;
- *            what io_uring_enter(2) gives: the streams then stay as they are, and their
- *            watchdogs and aborts find out.
- * Source:    io_uring_enter(2)
- * Since:     0.1
- */
-int zcreq_uring_flush(struct zcreq_uring *uring);
-
-/**
- * zcreq_uring_process() - zcreq_uring_flush(), then dispatch
- * @uring:  may be NULL
- *
- * Once in each turn of the loop, before it sleeps; a loop that sleeps only after it
- * has returned 0 misses nothing.
- *
- * Ownership: unchanged.
- * Callback:  all that are due in the context.
- * Thread:    the context's.
- * Errors:    those of zcreq_uring_flush().
- * Source:    none.
- * Since:     0.1
- */
-int zcreq_uring_process(struct zcreq_uring *uring);
-
-/**
  * zcreq_uring_completion() - is this completion the library's?
  * @uring:  made with the program's own ring
  * @cqe:    copied; the program marks it as seen
  *
- * What it means is worked out by the next zcreq_uring_process(), for many at once.
+ * What it means is worked out by the next zcreq_turn(), for many at once.
  *
  * Ownership: none.
  * Callback:  none.
@@ -209,25 +174,6 @@ int zcreq_uring_process(struct zcreq_uring *uring);
  * Since:     0.1
  */
 int zcreq_uring_completion(struct zcreq_uring *uring, const struct io_uring_cqe *cqe);
-
-/**
- * zcreq_uring_fd() - an eventfd that tells of completions
- * @uring:  with a ring of the library's own
- *
- * Made by the first call. Each completion adds to it. A program that waits with
- * poll(2) reads its 8 bytes *before* it calls zcreq_uring_process(); one that watches
- * it edge-triggered (EPOLLET), as libzcreq-ev does, never has to.
- *
- * Ownership: the ring's: do not close it.
- * Callback:  none.
- * Thread:    the context's.
- * Errors:    -EINVAL  uring is NULL, or made with the program's own ring, which has
- *                     the program's own way of waiting;
- *            and what eventfd(2) and io_uring_register(2) give.
- * Source:    io_uring_register_eventfd(3)
- * Since:     0.1
- */
-int zcreq_uring_fd(struct zcreq_uring *uring);
 
 /**
  * zcreq_uring_register() - tell the kernel about memory that will be sent often

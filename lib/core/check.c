@@ -101,7 +101,7 @@ static void check_lists(const struct zcreq_conn *conn)
 	const struct zcreq_context *context = conn->context;
 
 	zcreq_assert(conn->watch >= ZCREQ_WATCH_NONE && conn->watch <= ZCREQ_WATCH_CHANGED);
-	zcreq_assert((conn->watch == ZCREQ_WATCH_NONE) == !conn->watcher);
+	zcreq_assert(conn->watch == ZCREQ_WATCH_NONE || context->poller);
 	zcreq_assert(!conn->timer_list || conn->timer_list == &context->stirred ||
 		     conn->timer_list == &context->alarms);
 	zcreq_assert(conn->timer_list != &context->alarms ||
@@ -153,7 +153,7 @@ static void check_ready(const struct zcreq_context *context)
 		zcreq_assert(conn->due);
 		conns++;
 	}
-	/* a round of dispatch takes those that it runs out of the count first */
+	/* a round of a turn takes those that it runs out of the count first */
 	zcreq_assert(context->dispatch_depth || requests == context->ready_count);
 	zcreq_assert(context->dispatch_depth || conns == context->ready_conn_count);
 }

@@ -4,7 +4,7 @@
  *
  * The connection knows its requests and its state; what it sends on is the
  * transport's business. Every way to the end (drain, abort, free, the watchdog,
- * an error of the socket) comes together in two functions: zcreq_conn_abort(),
+ * an error of the socket) comes together in two functions: zcreq_conn_end_with(),
  * which starts it, and zcreq_conn_close_if_over(), which sees that it is over.
  *
  * The memory goes when both owners are gone: the caller with zcreq_conn_free(),
@@ -90,6 +90,7 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 	conn->state = ZCREQ_CONN_OPEN;
 	conn->owners = 2;
 	conn->watch = ZCREQ_WATCH_NONE;
+	conn->cause = ZCREQ_CAUSE_NONE;
 	conn->alarm_ns = ZCREQ_NEVER;
 	TAILQ_INIT(&conn->requests);
 	STAILQ_INIT(&conn->messages);
@@ -104,6 +105,12 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 static void bare_abort(struct zcreq_conn *conn)
 {
 	(void)conn;
+}
+
+static int bare_end(struct zcreq_conn *conn)
+{
+	(void)conn;
+	return 0;
 }
 
 static bool bare_idle(const struct zcreq_conn *conn)
@@ -130,9 +137,10 @@ static void bare_close(struct zcreq_conn *conn)
 	(void)conn;
 }
 
-/* It has no sends, so nobody withdraws any. */
+/* It has no sends, so nobody withdraws any, nor flushes. */
 static const struct zcreq_transport bare_transport = {
 	.abort = bare_abort,
+	.end = bare_end,
 	.idle = bare_idle,
 	.timers = bare_timers,
 	.stats = bare_stats,
@@ -190,6 +198,18 @@ void zcreq_conn_stir(struct zcreq_conn *conn)
 	timers_list(conn, &conn->context->stirred);
 }
 
+/* The period of a drain begins with the first turn after the call. */
+static uint64_t drain_timers(struct zcreq_conn *conn, uint64_t now_ns)
+{
+	if (!conn->deadline_ns)
+		conn->deadline_ns = conn->drain_ms ? now_ns + conn->drain_ms * (uint64_t)1000000
+						   : ZCREQ_NEVER;
+	if (now_ns < conn->deadline_ns)
+		return conn->deadline_ns;
+	zcreq_conn_end_with(conn, -ETIMEDOUT, ZCREQ_CAUSE_DRAIN_DEADLINE);
+	return ZCREQ_NEVER;
+}
+
 void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns)
 {
 	struct zcreq_context *context = conn->context;
@@ -200,13 +220,8 @@ void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns)
 		conn->alarm_ns = ZCREQ_NEVER;
 		return;
 	}
-	if (conn->state == ZCREQ_CONN_DRAINING) {
-		alarm_ns = conn->deadline_ns;
-		if (now_ns >= alarm_ns) {
-			zcreq_conn_abort(conn, -ETIMEDOUT);
-			alarm_ns = ZCREQ_NEVER;
-		}
-	}
+	if (conn->state == ZCREQ_CONN_DRAINING)
+		alarm_ns = drain_timers(conn, now_ns);
 	more_ns = conn->transport->timers(conn, now_ns);
 	conn->alarm_ns = more_ns < alarm_ns ? more_ns : alarm_ns;
 	timers_list(conn, conn->alarm_ns == ZCREQ_NEVER ? NULL : &context->alarms);
@@ -216,24 +231,28 @@ void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns)
 
 void zcreq_conn_close_if_over(struct zcreq_conn *conn)
 {
-	if (conn->state == ZCREQ_CONN_CLOSED || conn->request_count ||
-	    !conn->transport->idle(conn))
+	if (conn->state == ZCREQ_CONN_CLOSED || conn->request_count)
 		return;
+	/* which may find that the connection has died: then it is over now, or aborted */
+	if (conn->state == ZCREQ_CONN_DRAINING)
+		conn->transport->end(conn);
+	if (conn->state == ZCREQ_CONN_CLOSED || !conn->transport->idle(conn))
+		return;
+	if (conn->state == ZCREQ_CONN_DRAINING)
+		conn->cause = ZCREQ_CAUSE_DRAINED;
 	must(conn, ZCREQ_CONN_EVENT_EMPTY);
 	zcreq_conn_due(conn, ZCREQ_CONN_DUE_CLOSED);
 }
 
-int zcreq_conn_abort(struct zcreq_conn *conn, int status)
+int zcreq_conn_end_with(struct zcreq_conn *conn, int status, enum zcreq_cause cause)
 {
 	struct zcreq_request *request;
-	int ret;
+	int ret = conn_event(conn, ZCREQ_CONN_EVENT_ABORT);
 
-	if (!conn || status >= 0)
-		return -EINVAL;
-	ret = conn_event(conn, ZCREQ_CONN_EVENT_ABORT);
 	if (ret)
 		return ret;
 	conn->status = status;
+	conn->cause = (uint8_t)cause;
 	conn->deadline_ns = 0;
 	zcreq_trace_abort(conn);
 	zcreq_conn_due(conn, ZCREQ_CONN_DUE_ABORT);
@@ -245,7 +264,23 @@ int zcreq_conn_abort(struct zcreq_conn *conn, int status)
 	return 0;
 }
 
-int zcreq_conn_drain(struct zcreq_conn *conn, uint64_t deadline_ns)
+int zcreq_conn_abort(struct zcreq_conn *conn, int status)
+{
+	if (!conn || status >= 0)
+		return -EINVAL;
+	return zcreq_conn_end_with(conn, status, ZCREQ_CAUSE_ABORTED);
+}
+
+int zcreq_conn_end(struct zcreq_conn *conn)
+{
+	if (!conn || conn->transport == &bare_transport)
+		return -EINVAL;
+	if (conn->state != ZCREQ_CONN_OPEN)
+		return -EALREADY;
+	return conn->transport->end(conn);
+}
+
+int zcreq_conn_drain(struct zcreq_conn *conn, uint32_t timeout_ms)
 {
 	int ret;
 
@@ -254,7 +289,7 @@ int zcreq_conn_drain(struct zcreq_conn *conn, uint64_t deadline_ns)
 	ret = conn_event(conn, ZCREQ_CONN_EVENT_DRAIN);
 	if (ret)
 		return ret;
-	conn->deadline_ns = deadline_ns;
+	conn->drain_ms = timeout_ms;
 	zcreq_trace_drain(conn);
 	zcreq_conn_stir(conn);
 	zcreq_conn_check_end(conn);
@@ -287,57 +322,57 @@ void zcreq_conn_free(struct zcreq_conn *conn)
 	if (!conn)
 		return;
 	if (zcreq_conn_sends(conn))
-		zcreq_conn_abort(conn, -ECANCELED);
+		zcreq_conn_end_with(conn, -ECANCELED, ZCREQ_CAUSE_FREED);
 	conn->hooks = &no_hooks;
-	zcreq_conn_watch(conn, NULL);
 	disown(conn);
 }
 
 /* The last step: the hook, then the descriptor, then the library's share. */
-static unsigned run_closed(struct zcreq_conn *conn)
+static void run_closed(struct zcreq_conn *conn)
 {
-	unsigned calls = 0;
-
 	timers_list(conn, NULL);
+	zcreq_conn_unqueued(conn);
 	zcreq_trace_closed(conn);
-	if (conn->hooks->closed) {
+	if (conn->hooks->closed)
 		conn->hooks->closed(conn, conn->status, conn->arg);
-		calls++;
-	}
 	zcreq_assert(!conn->message_count); /* delivered before, or they would be lost */
 	conn->transport->close(conn);
 	conn->stats.connections_now = 0;
 	disown(conn);
-	return calls;
 }
 
-unsigned zcreq_conn_run(struct zcreq_conn *conn)
+void zcreq_conn_run(struct zcreq_conn *conn)
 {
-	unsigned due = conn->due, calls = 0;
+	unsigned due = conn->due;
 
 	conn->due = 0;
-	if (due & ZCREQ_CONN_DUE_STALLED && conn->hooks->stalled) {
+	if (due & ZCREQ_CONN_DUE_STALLED && conn->hooks->stalled)
 		conn->hooks->stalled(conn, conn->stall, conn->arg);
-		calls++;
-	}
-	if (due & ZCREQ_CONN_DUE_ABORT && conn->hooks->abort) {
+	if (due & ZCREQ_CONN_DUE_ABORT && conn->hooks->abort)
 		conn->hooks->abort(conn, conn->status, conn->arg);
-		calls++;
-	}
 	if (due & ZCREQ_CONN_DUE_MESSAGE)
-		calls += zcreq_message_deliver(conn);
-	if (due & ZCREQ_CONN_DUE_ROOM && zcreq_conn_sends(conn) && conn->hooks->room) {
+		zcreq_message_deliver(conn);
+	if (due & ZCREQ_CONN_DUE_ROOM && zcreq_conn_sends(conn) && conn->hooks->room)
 		conn->hooks->room(conn, conn->arg);
-		calls++;
-	}
+	if (due & ZCREQ_CONN_DUE_READABLE && zcreq_conn_sends(conn) && conn->hooks->readable)
+		conn->hooks->readable(conn, conn->arg);
 	if (due & ZCREQ_CONN_DUE_CLOSED)
-		calls += run_closed(conn);
-	return calls;
+		run_closed(conn);
 }
 
 int zcreq_conn_state(const struct zcreq_conn *conn)
 {
 	return conn ? conn->state : -EINVAL;
+}
+
+void *zcreq_conn_arg(const struct zcreq_conn *conn)
+{
+	return conn ? conn->arg : NULL;
+}
+
+int zcreq_conn_cause(const struct zcreq_conn *conn)
+{
+	return conn ? conn->cause : -EINVAL;
 }
 
 struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn)

@@ -22,18 +22,21 @@
 #include <zcreq/request.h>
 
 #include "base/bug.h"
+#include "base/numbers.h"
 #include "base/queue.h"
 #include "base/states.h"
 #include "core/slot.h"
 
 struct zcreq_guard_hooks;
 struct zcreq_message;
+struct zcreq_poller;
+struct zcreq_source;
 struct zcreq_threads;
 struct zcreq_trace_event;
 struct zcreq_trace_header;
 
 /* The mailbox of a request or a connection: callbacks that are due, in the order
- * in which dispatch runs them. Not empty means: it is on the context's queue. */
+ * in which a turn runs them. Not empty means: it is on the context's queue. */
 enum zcreq_due {
 	ZCREQ_DUE_SETTLED = 1,
 	ZCREQ_DUE_ABORTING = 2,
@@ -47,20 +50,21 @@ enum zcreq_conn_due {
 	ZCREQ_CONN_DUE_MESSAGE = 4,
 	ZCREQ_CONN_DUE_ROOM = 8,
 	ZCREQ_CONN_DUE_CLOSED = 16,
+	ZCREQ_CONN_DUE_READABLE = 32,
 };
 
-/* Who is to be told that zcreq_events() may have changed: see zcreq_events_watch(). */
+/* Does the context's poller know what zcreq_events() says of a connection? */
 enum zcreq_watch {
-	ZCREQ_WATCH_NONE = 1,
-	ZCREQ_WATCH_TOLD,    /* nothing has changed since */
+	ZCREQ_WATCH_NONE = 1, /* it is not the poller's business */
+	ZCREQ_WATCH_TOLD,    /* nothing has changed since it was told */
 	ZCREQ_WATCH_CHANGED, /* in the context's list */
 };
 
 enum zcreq_watch_event {
-	ZCREQ_WATCH_BEGIN = 1, /* somebody, or somebody else, wants to be told */
-	ZCREQ_WATCH_END,       /* nobody wants to be told */
+	ZCREQ_WATCH_BEGIN = 1, /* the poller waits for it from now on */
+	ZCREQ_WATCH_END,       /* and no longer */
 	ZCREQ_WATCH_CHANGE,    /* what there is to wait for is not what it was */
-	ZCREQ_WATCH_TELL,      /* the watcher is being told */
+	ZCREQ_WATCH_TELL,      /* the poller is being told */
 	ZCREQ_WATCH_EVENTS,
 };
 
@@ -94,9 +98,17 @@ struct zcreq_hold_slot {
 struct zcreq_transport {
 	/* One request with sends, of which nothing was accepted, is withdrawn. */
 	void (*withdraw)(struct zcreq_conn *conn, struct zcreq_request *request);
+	/* What was queued is sent, as far as there is room. */
+	void (*flush)(struct zcreq_conn *conn);
 	/* Every outcome is reported: make the kernel let go. */
 	void (*abort)(struct zcreq_conn *conn);
-	/* Nothing queued, nothing in the kernel. */
+	/*
+	 * What is queued is followed by the end of the stream; of a draining connection
+	 * without requests it is asked again and again, for the end has to be looked for.
+	 * -EALREADY: it was asked for before. It may abort the connection.
+	 */
+	int (*end)(struct zcreq_conn *conn);
+	/* Nothing queued, nothing in the kernel; of a draining one the peer has all. */
 	bool (*idle)(const struct zcreq_conn *conn);
 	/* Does what the time asks for; returns when it wants to be asked again. */
 	uint64_t (*timers)(struct zcreq_conn *conn, uint64_t now_ns);
@@ -110,7 +122,7 @@ struct zcreq_transport {
 #endif
 };
 
-/* Connections that are disconnected between two ticks: see ladder.c. */
+/* Connections that are disconnected in one turn: see ladder.c. */
 #define ZCREQ_DISCONNECTS_AT_ONCE 32
 
 TAILQ_HEAD(zcreq_request_list, zcreq_request);
@@ -126,20 +138,22 @@ struct zcreq_conn {
 	uint8_t stall;          /* enum zcreq_stall, the last verdict, or 0 */
 	uint8_t owners;         /* the caller, and the library until closed */
 	uint8_t watch;          /* enum zcreq_watch; written by watch.c */
-	short told_events;      /* zcreq_events() when the watcher was told */
+	short told_events;      /* zcreq_events() when the poller was told; 0: it was not */
+	uint8_t cause;          /* enum zcreq_cause */
 	int32_t status;         /* what it was aborted with */
 	uint32_t number;        /* in its context, for those who read about it */
 	uint32_t request_count;
+	uint32_t drain_ms;      /* how long a drain may take; 0: as long as it takes */
 	struct zcreq_request_list requests;
 	uint64_t deadline_ns;   /* of drain, then of linger; 0 is not set yet */
 	uint64_t alarm_ns;      /* when timers() is due; NEVER: not in the alarm list */
 	struct zcreq_conn_list *timer_list; /* that in_timers is in: stirred, alarms, or NULL */
 	STAILQ_HEAD(, zcreq_message) messages; /* foreign ones, for the hook */
 	uint32_t message_count;
-	void *watcher;
 	TAILQ_ENTRY(zcreq_conn) in_timers;
 	TAILQ_ENTRY(zcreq_conn) in_context;
 	TAILQ_ENTRY(zcreq_conn) in_changed;
+	TAILQ_ENTRY(zcreq_conn) in_queued; /* its tqe_prev is NULL: in no list */
 	STAILQ_ENTRY(zcreq_conn) in_ready;
 	struct zcreq_stats stats; /* what is counted; see stats.c for the rest */
 };
@@ -153,7 +167,7 @@ static inline uint32_t zcreq_time(uint64_t ns)
 	return (uint32_t)(ns >> ZCREQ_TIME_SHIFT);
 }
 
-/* Where events are kept: see log.c, which alone writes this, but for the tick. */
+/* Where events are kept: see log.c, which alone writes this, but for the turn. */
 struct zcreq_log {
 	/* The one way from the points at which events are told to the log. NULL: there is
 	 * no log, and a program that never starts one does not link its code. */
@@ -170,26 +184,33 @@ struct zcreq_context {
 	STAILQ_HEAD(, zcreq_request) ready;    /* those with a mailbox that is not empty */
 	STAILQ_HEAD(, zcreq_conn) ready_conns; /* the same of connections */
 	uint32_t ready_count, ready_conn_count;
-	struct zcreq_conn_list stirred; /* something happened since the last tick */
+	struct zcreq_conn_list queued;  /* something was queued that is still to be sent */
+	struct zcreq_conn_list stirred; /* something happened since their timers were asked */
 	struct zcreq_conn_list alarms;  /* those with an alarm_ns */
-	struct zcreq_conn_list changed; /* those whose watchers have to be told */
+	struct zcreq_conn_list changed; /* those of which the poller has to be told */
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
-	uint64_t now_ns;                /* at the last tick; 0: there was none */
+	uint64_t now_ns;                /* of the last turn; 0: there was none */
 	uint32_t now;                   /* the same, as zcreq_time() */
 	bool tracing;                   /* there is a log, or a probe is attached: see points.h */
 	struct zcreq_log log;
 	uint32_t dispatch_depth;
+#ifdef ZCREQ_DEBUG
+	uint32_t turns;                 /* so far */
+#endif
 	uint32_t conn_number;           /* of the next connection */
-	uint32_t disconnects_left;      /* before the next tick */
+	uint32_t disconnects_left;      /* in this turn */
 	struct zcreq_conn_list conns;   /* that have not been freed by both owners */
+	struct zcreq_numbers fds;       /* of the kernel, that streams have: see stream.c */
 	struct zcreq_threads *threads;  /* NULL: no other thread has a part in it */
+	struct zcreq_poller *poller;    /* NULL: nobody has asked for a descriptor; poller.h */
+	struct zcreq_source *sources;   /* what else takes part in a turn */
 	struct zcreq_allocator allocator;
 	struct zcreq_stats stats;       /* of connections that are gone, and of none */
 	const struct zcreq_guard_hooks *guard_hooks; /* NULL: no guard; see guarded.h */
 	void *guard;                    /* theirs */
 };
 
-/* How long ago something was that was given the time of the last tick, in 32 bits. */
+/* How long ago something was that was given the time of a turn, in 32 bits. */
 static inline uint64_t zcreq_age_ns(const struct zcreq_context *context, uint32_t since)
 {
 	return (uint64_t)(context->now - since) << ZCREQ_TIME_SHIFT;
@@ -301,13 +322,16 @@ void zcreq_hold_gone(struct zcreq_context *context, struct zcreq_hold_slot *slot
 /* The linger deadline has passed. */
 void zcreq_request_deadline(struct zcreq_request *request);
 
-/* Its callbacks that are due; with the last of them it is gone. How many ran. */
-unsigned zcreq_request_run(struct zcreq_request *request);
+/* Its callbacks that are due; with the last of them it is gone. */
+void zcreq_request_run(struct zcreq_request *request);
 
 /* threads.c */
 
-/* What other threads have dropped is gone, what they have posted is run: how many. */
-unsigned zcreq_threads_take(struct zcreq_context *context);
+/* What other threads have dropped is gone, what they have posted is run. */
+void zcreq_threads_take(struct zcreq_context *context);
+
+/* Is there anything of theirs that was not taken? */
+bool zcreq_threads_wait(const struct zcreq_threads *threads);
 
 /* Counts those that found their hold gone. */
 uint64_t zcreq_threads_stale(const struct zcreq_threads *threads);
@@ -333,6 +357,9 @@ void zcreq_conn_init(struct zcreq_conn *conn, struct zcreq_context *context,
 		     const struct zcreq_conn_hooks *hooks, void *arg);
 void zcreq_conn_due(struct zcreq_conn *conn, enum zcreq_conn_due due);
 
+/* As zcreq_conn_abort(), for @cause. */
+int zcreq_conn_end_with(struct zcreq_conn *conn, int status, enum zcreq_cause cause);
+
 /* Something that ends a connection may have happened: looks, and closes it. */
 void zcreq_conn_close_if_over(struct zcreq_conn *conn);
 
@@ -346,23 +373,39 @@ static inline void zcreq_conn_check_end(struct zcreq_conn *conn)
 void zcreq_conn_deadline(struct zcreq_conn *conn);
 
 /* One connection's hooks that are due; the connection may be gone afterwards. */
-unsigned zcreq_conn_run(struct zcreq_conn *conn);
+void zcreq_conn_run(struct zcreq_conn *conn);
 
-/* The connection's timers want to be looked at by the next tick. */
+/* The connection's timers want to be asked, in this turn or in the next. */
 void zcreq_conn_stir(struct zcreq_conn *conn);
+
+/* Something was queued: it is sent in this turn, or in the next. */
+static inline void zcreq_conn_queued(struct zcreq_conn *conn)
+{
+	if (!conn->in_queued.tqe_prev)
+		TAILQ_INSERT_TAIL(&conn->context->queued, conn, in_queued);
+}
+
+/* There is nothing to send any more. */
+static inline void zcreq_conn_unqueued(struct zcreq_conn *conn)
+{
+	if (!conn->in_queued.tqe_prev)
+		return;
+	TAILQ_REMOVE(&conn->context->queued, conn, in_queued);
+	conn->in_queued.tqe_prev = NULL;
+}
 
 /* Does what the time asks of one connection and sets its next alarm. */
 void zcreq_conn_timers(struct zcreq_conn *conn, uint64_t now_ns);
 
 /* watch.c */
 
-/* Its watcher is told from now on, once to begin with; NULL: nobody is. */
-void zcreq_conn_watch(struct zcreq_conn *conn, void *watcher);
+/* The poller is told of it from now on, once to begin with; or no longer. */
+void zcreq_conn_watch(struct zcreq_conn *conn, bool on);
 
-/* What its watcher waits for may not be what zcreq_events() says any more. */
+/* What the poller waits for may not be what zcreq_events() says any more. */
 void zcreq_conn_changed(struct zcreq_conn *conn);
 
-/* The next whose watcher has to be told, which the caller does; or NULL. */
+/* The next of which the poller has to be told, which the caller does; or NULL. */
 struct zcreq_conn *zcreq_conn_tell(struct zcreq_context *context);
 
 /* stats.c: what is counted of a connection that is about to be freed is kept. */

@@ -44,19 +44,15 @@ static struct zcreq_message *pop(struct zcreq_conn *conn)
 	return kept;
 }
 
-unsigned zcreq_message_deliver(struct zcreq_conn *conn)
+void zcreq_message_deliver(struct zcreq_conn *conn)
 {
 	struct zcreq_context *context = conn->context;
-	unsigned calls = 0;
 
 	for (unsigned left = conn->message_count; left; left--) {
 		struct zcreq_message *kept = pop(conn);
 
-		if (conn->hooks->message) {
+		if (conn->hooks->message)
 			conn->hooks->message(conn, &kept->header, conn->arg);
-			calls++;
-		}
 		zcreq_free(&context->allocator, kept);
 	}
-	return calls;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * message.h - error-queue messages that are not for us, kept until dispatch
+ * message.h - error-queue messages that are not for us, kept until the turn
  *
  * A socket's error queue has other users: timestamps, ICMP errors. Reading the
  * queue takes their messages away from them, so each is copied and handed to the
- * message hook by the next dispatch. What does not fit is counted, not hidden.
+ * message hook by the next turn. What does not fit is counted, not hidden.
  */
 #ifndef ZCREQ_LIB_MESSAGE_H
 #define ZCREQ_LIB_MESSAGE_H
@@ -30,7 +30,7 @@ struct zcreq_message {
  * a message has room for. */
 void zcreq_message_keep(struct zcreq_conn *conn, const struct msghdr *header, size_t len);
 
-/* Calls the hook for all that were kept when it was entered; returns how many. */
-unsigned zcreq_message_deliver(struct zcreq_conn *conn);
+/* Calls the hook for all that were kept when it was entered. */
+void zcreq_message_deliver(struct zcreq_conn *conn);
 
 #endif

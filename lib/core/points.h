@@ -10,7 +10,7 @@
  *
  * The log (log.c) is reached through one hook of the context, which is NULL until a
  * program starts one. Probes are behind the same branch: their semaphore, which a tracer
- * raises, is looked at once in a tick and not at each point, so that nobody pays for them
+ * raises, is looked at once in a turn and not at each point, so that nobody pays for them
  * either. It is the library's one global variable that changes, and only a tracer from
  * outside the program changes it: probes are for any program that runs.
  *

@@ -359,44 +359,35 @@ static inline void retire(struct zcreq_request *request)
 }
 
 /* The callbacks that come before the last one. */
-static unsigned run_news(struct zcreq_request *request, unsigned due)
+static void run_news(struct zcreq_request *request, unsigned due)
 {
 	const struct zcreq_request_hooks *hooks = request->hooks;
 	const zcreq_id id = {request->slot.bits};
-	unsigned calls = 0;
 
-	if (due & ZCREQ_DUE_SETTLED && hooks->settled) {
+	if (due & ZCREQ_DUE_SETTLED && hooks->settled)
 		hooks->settled(id, request->status, request->arg);
-		calls++;
-	}
 	/* the states are asked again: an earlier callback may have moved it on */
-	if (due & ZCREQ_DUE_ABORTING && hooks->aborting && request->state == ZCREQ_STATE_ABORTING) {
+	if (due & ZCREQ_DUE_ABORTING && hooks->aborting && request->state == ZCREQ_STATE_ABORTING)
 		hooks->aborting(id, request->status, request->arg);
-		calls++;
-	}
 	if (due & ZCREQ_DUE_QUARANTINED && hooks->quarantined &&
-	    request->state == ZCREQ_STATE_QUARANTINED) {
+	    request->state == ZCREQ_STATE_QUARANTINED)
 		hooks->quarantined(id, request->arg);
-		calls++;
-	}
-	return calls;
 }
 
-unsigned zcreq_request_run(struct zcreq_request *request)
+void zcreq_request_run(struct zcreq_request *request)
 {
 	const struct zcreq_request_hooks *hooks = request->hooks;
-	unsigned due = request->due, calls = 0;
+	unsigned due = request->due;
 	const zcreq_id id = {request->slot.bits};
 
 	request->due = 0;
 	if (hooks->settled || due != (ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED))
-		calls = run_news(request, due);
+		run_news(request, due);
 	if (!(due & ZCREQ_DUE_RELEASED))
-		return calls;
+		return;
 	retire(request);
 	/* the slot is free from here on, but nobody has taken it yet */
 	hooks->released(id, request->status, request->arg);
-	return calls + 1;
 }
 
 int zcreq_request_state(const struct zcreq_context *context, zcreq_id id)

@@ -49,11 +49,23 @@ void zcreq_stats_keep(const struct zcreq_conn *conn)
 	add(&conn->context->stats, &stats);
 }
 
+/* As much as both sides know; what only the caller knows is 0. */
+static void copy_out(struct zcreq_stats *to, size_t size, const struct zcreq_stats *from)
+{
+	const size_t known = size < sizeof(*from) ? size : sizeof(*from);
+
+	memcpy(to, from, known);
+	memset((char *)to + known, 0, size - known);
+}
+
 int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, size_t size)
 {
-	if (!conn || !stats || size != sizeof(*stats))
+	struct zcreq_stats seen;
+
+	if (!conn || !stats || !size)
 		return -EINVAL;
-	*stats = look(conn);
+	seen = look(conn);
+	copy_out(stats, size, &seen);
 	return 0;
 }
 
@@ -61,16 +73,18 @@ int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats 
 			size_t size)
 {
 	const struct zcreq_conn *conn;
+	struct zcreq_stats sum;
 
-	if (!context || !stats || size != sizeof(*stats))
+	if (!context || !stats || !size)
 		return -EINVAL;
-	*stats = context->stats;
+	sum = context->stats;
 	TAILQ_FOREACH(conn, &context->conns, in_context) {
 		const struct zcreq_stats more = look(conn);
 
-		add(stats, &more);
+		add(&sum, &more);
 	}
 	if (context->threads)
-		stats->stale_handles += zcreq_threads_stale(context->threads);
+		sum.stale_handles += zcreq_threads_stale(context->threads);
+	copy_out(stats, size, &sum);
 	return 0;
 }

@@ -14,7 +14,7 @@
  * count is; a post is counted there from before its push. That is what allows a context
  * to be freed.
  *
- * How the owner is woken is not known here: see stream/wake.c.
+ * How the owner is woken is not known here: see stream/poller.c.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -29,7 +29,7 @@
 #define ONE_WAKER ((uint64_t)1 << 32)
 
 struct zcreq_threads {
-	const struct zcreq_wake_ops *wake; /* NULL: the program polls */
+	_Atomic(const struct zcreq_wake_ops *) wake; /* NULL: nobody sleeps */
 	int fd;
 	char apart[CACHE_LINE];
 	_Atomic(uint64_t) drops;
@@ -41,77 +41,72 @@ struct zcreq_threads {
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock could be held when a signal comes");
 _Static_assert(ATOMIC_POINTER_LOCK_FREE == 2, "a lock could be held when a signal comes");
 
-int zcreq_threads_start(struct zcreq_context *context, const struct zcreq_wake_ops *wake, int fd)
+int zcreq_threads_start(struct zcreq_context *context)
 {
-	struct zcreq_threads *threads;
+	struct zcreq_threads *threads = zcreq_calloc(&context->allocator, 1, sizeof(*threads));
 
-	if (context->threads)
-		return -EALREADY;
-	threads = zcreq_calloc(&context->allocator, 1, sizeof(*threads));
 	if (!threads)
 		return -ENOMEM;
-	threads->wake = wake;
-	threads->fd = fd;
 	atomic_init(&threads->drops, EMPTY);
 	__atomic_store_n(&context->threads, threads, __ATOMIC_RELEASE);
 	return 0;
 }
 
+void zcreq_threads_wake_by(struct zcreq_threads *threads, const struct zcreq_wake_ops *wake, int fd)
+{
+	threads->fd = fd;
+	atomic_store_explicit(&threads->wake, wake, memory_order_seq_cst);
+	/* whoever pushed before that may have woken nobody */
+	if (zcreq_threads_wait(threads))
+		wake->wake(fd);
+}
+
 int zcreq_threads_free(struct zcreq_context *context)
 {
 	struct zcreq_threads *threads = context->threads;
+	const struct zcreq_wake_ops *wake;
 
 	if (!threads)
 		return 0;
 	if (atomic_load_explicit(&threads->drops, memory_order_acquire) != EMPTY ||
 	    atomic_load_explicit(&threads->posts, memory_order_acquire))
 		return -EBUSY;
-	if (threads->wake)
-		threads->wake->close(threads->fd);
+	wake = atomic_load_explicit(&threads->wake, memory_order_relaxed);
+	if (wake)
+		wake->close(threads->fd);
 	zcreq_free(&context->allocator, threads);
 	context->threads = NULL;
 	return 0;
 }
 
-int zcreq_threads_fd(const struct zcreq_context *context)
+/* After a push onto an empty stack. Either this sees how to wake the owner, or the owner,
+ * who says so now, sees the push: see zcreq_threads_wake_by(). */
+static void wake_owner(struct zcreq_threads *threads)
 {
-	if (!context)
-		return -EINVAL;
-	return context->threads && context->threads->wake ? context->threads->fd : -ENXIO;
-}
+	const struct zcreq_wake_ops *wake =
+		atomic_load_explicit(&threads->wake, memory_order_seq_cst);
 
-int zcreq_threads_process(struct zcreq_context *context)
-{
-	if (!context)
-		return -EINVAL;
-	if (!context->threads)
-		return -ENXIO;
-	if (context->dispatch_depth)
-		return 0;
-	/* before the stacks are taken: what is pushed from here on wakes again */
-	if (context->threads->wake)
-		context->threads->wake->clear(context->threads->fd);
-	return zcreq_dispatch(context);
+	if (wake)
+		wake->wake(threads->fd);
 }
 
 static void push_drop(struct zcreq_threads *threads, struct zcreq_hold_slot *slot, uint32_t index)
 {
 	uint64_t old = atomic_load_explicit(&threads->drops, memory_order_relaxed), new;
-	const struct zcreq_wake_ops *wake = threads->wake;
-	bool wakes;
+	bool first;
 
 	do {
 		slot->next = (uint32_t)old;
-		wakes = wake && (old & TOP_MASK) == EMPTY;
+		first = (old & TOP_MASK) == EMPTY;
 		new = (old & ~TOP_MASK) | index;
-		if (wakes)
+		if (first)
 			new += ONE_WAKER;
 	} while (!atomic_compare_exchange_weak_explicit(&threads->drops, &old, new,
-							memory_order_release,
+							memory_order_seq_cst,
 							memory_order_relaxed));
-	if (!wakes)
+	if (!first)
 		return;
-	wake->wake(threads->fd);
+	wake_owner(threads);
 	atomic_fetch_sub_explicit(&threads->drops, ONE_WAKER, memory_order_release);
 }
 
@@ -150,10 +145,10 @@ int zcreq_post(struct zcreq_context *context, struct zcreq_call *call)
 	do {
 		call->next = first;
 	} while (!atomic_compare_exchange_weak_explicit(&threads->posts, &first, call,
-							memory_order_release,
+							memory_order_seq_cst,
 							memory_order_relaxed));
-	if (!first && threads->wake)
-		threads->wake->wake(threads->fd);
+	if (!first)
+		wake_owner(threads);
 	atomic_fetch_sub_explicit(&threads->drops, ONE_WAKER, memory_order_release);
 	return 0;
 }
@@ -210,10 +205,9 @@ static struct zcreq_call *reverse_posts(struct zcreq_call *top)
 	return first;
 }
 
-static unsigned run_posts(struct zcreq_context *context)
+static void run_posts(struct zcreq_context *context)
 {
 	struct zcreq_call *call = NULL, *next;
-	unsigned calls = 0;
 
 	if (atomic_load_explicit(&context->threads->posts, memory_order_relaxed))
 		call = atomic_exchange_explicit(&context->threads->posts, NULL,
@@ -221,15 +215,19 @@ static unsigned run_posts(struct zcreq_context *context)
 	for (call = reverse_posts(call); call; call = next) {
 		next = call->next;
 		call->run(call);
-		calls++;
 	}
-	return calls;
 }
 
-unsigned zcreq_threads_take(struct zcreq_context *context)
+void zcreq_threads_take(struct zcreq_context *context)
 {
 	take_drops(context);
-	return run_posts(context);
+	run_posts(context);
+}
+
+bool zcreq_threads_wait(const struct zcreq_threads *threads)
+{
+	return (atomic_load_explicit(&threads->drops, memory_order_seq_cst) & TOP_MASK) != EMPTY ||
+	       atomic_load_explicit(&threads->posts, memory_order_seq_cst);
 }
 
 uint64_t zcreq_threads_stale(const struct zcreq_threads *threads)

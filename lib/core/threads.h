@@ -12,13 +12,13 @@
 /* How the context's thread is woken, by any other, and in a signal handler too. */
 struct zcreq_wake_ops {
 	void (*wake)(int fd);
-	/* it is awake: what comes from here on wakes it again */
-	void (*clear)(int fd);
 	void (*close)(int fd);
 };
 
-/* Drops and posts are taken from now on; @wake NULL: the program polls. On an error @fd is
- * still the caller's. -EALREADY, -ENOMEM. */
-int zcreq_threads_start(struct zcreq_context *context, const struct zcreq_wake_ops *wake, int fd);
+/* Drops and posts are taken from now on; nobody is woken for them yet. -ENOMEM. */
+int zcreq_threads_start(struct zcreq_context *context);
+
+/* From now on the context's thread may sleep: @fd is the library's, closed with the rest. */
+void zcreq_threads_wake_by(struct zcreq_threads *threads, const struct zcreq_wake_ops *wake, int fd);
 
 #endif

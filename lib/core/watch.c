@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * watch.c - whose watchers have to be told that there is something else to wait for
+ * watch.c - of which connections the poller has to be told
  *
- * It owns the list of connections whose answer to zcreq_events() has changed since their
- * watcher was told: a connection is in it if and only if its watch is CHANGED. So a loop
- * asks those that changed, and not each connection before each sleep.
+ * It owns the list of connections whose answer to zcreq_events() has changed since the
+ * context's poller was told: a connection is in it if and only if its watch is CHANGED. So
+ * a turn tells of those that changed, and does not ask each connection.
  *
  * What the answer is, and whether it has changed, is the stream's business (interest.c).
  */
@@ -46,10 +46,9 @@ static void watch_event(struct zcreq_conn *conn, enum zcreq_watch_event event)
 		TAILQ_INSERT_TAIL(changed, conn, in_changed);
 }
 
-void zcreq_conn_watch(struct zcreq_conn *conn, void *watcher)
+void zcreq_conn_watch(struct zcreq_conn *conn, bool on)
 {
-	conn->watcher = watcher;
-	watch_event(conn, watcher ? ZCREQ_WATCH_BEGIN : ZCREQ_WATCH_END);
+	watch_event(conn, on ? ZCREQ_WATCH_BEGIN : ZCREQ_WATCH_END);
 }
 
 void zcreq_conn_changed(struct zcreq_conn *conn)

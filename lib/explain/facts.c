@@ -80,7 +80,7 @@ static void look_at_request(const struct zcreq_request *request, uint64_t unacke
 	};
 	look_at_holds(request, facts);
 	if (request->state == ZCREQ_STATE_DONE)
-		zcreq_facts_wait(facts, "zcreq_dispatch()");
+		zcreq_facts_wait(facts, "zcreq_turn()");
 	if (request->state == ZCREQ_STATE_OPEN || request->state == ZCREQ_STATE_ABORTING)
 		zcreq_facts_wait(facts, "its owner's zcreq_finish()");
 	if (request->holds)

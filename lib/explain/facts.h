@@ -27,7 +27,7 @@
 #define ZCREQ_FACTS_HOLDS 4
 #define ZCREQ_FACTS_NAME 40 /* characters of a file or of a function */
 
-/* Its owner, the holder of a hold, and one of what proves the sends; or dispatch alone. */
+/* Its owner, the holder of a hold, and one of what proves the sends; or a turn alone. */
 #define ZCREQ_FACTS_WAITS 3
 
 /* In place of a time or a number of bytes that nobody knows. */
@@ -38,7 +38,7 @@ struct zcreq_send_facts {
 	uint64_t unsent_bytes;
 	uint64_t kernel_bytes; /* that the kernel took */
 	uint64_t acked_bytes;  /* of these, or ZCREQ_UNKNOWN */
-	uint64_t age_ns;       /* or ZCREQ_UNKNOWN, as all ages before the first tick */
+	uint64_t age_ns;       /* or ZCREQ_UNKNOWN, as all ages before the first turn */
 };
 
 /* Where it was taken is told for addr2line: an offset in a file. */

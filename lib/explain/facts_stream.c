@@ -32,13 +32,13 @@ static bool knows_unacked(socklen_t len)
 			      sizeof(((struct tcp_info *)NULL)->tcpi_bytes_retrans);
 }
 
-/* When the watchdog looks next, from the last tick on. */
+/* When the watchdog looks next, from the last turn on. */
 static uint64_t look_in_ns(const struct zcreq_stream *stream)
 {
 	if (!stream->stall_ms)
 		return ZCREQ_UNKNOWN;
-	/* what nobody has looked at since it was queued begins with the next tick */
-	if (stream->look == ZCREQ_LOOK_ASLEEP)
+	/* what nobody has looked at since it was queued begins with the next turn */
+	if (stream->look < ZCREQ_LOOK_AWAKE)
 		return stream->stall_ms * ZCREQ_MS;
 	return stream->look_ns - stream->conn.context->now_ns;
 }

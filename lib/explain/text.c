@@ -51,7 +51,7 @@ static void add_bytes(struct zcreq_writer *w, uint64_t bytes)
 static void add_age(struct zcreq_writer *w, uint64_t age_ns)
 {
 	if (age_ns == ZCREQ_UNKNOWN) {
-		zcreq_writer_add(w, ", of unknown age (no tick yet)");
+		zcreq_writer_add(w, ", of unknown age (no turn yet)");
 		return;
 	}
 	zcreq_writer_add(w, ", ");

@@ -190,12 +190,15 @@ static void check_waiting(const struct zcreq_stream *stream)
 	const bool outstanding = zcreq_stream_outstanding(stream);
 
 	zcreq_assert(stream->retry >= ZCREQ_RETRY_NONE && stream->retry <= ZCREQ_RETRY_LATER);
+	zcreq_assert(stream->fin >= ZCREQ_FIN_NONE && stream->fin <= ZCREQ_FIN_OVER);
+	zcreq_assert(stream->fin < ZCREQ_FIN_SENT || !stream->queue.unsent_bytes);
 	zcreq_assert(stream->look == ZCREQ_LOOK_ASLEEP ||
-		     (stream->look == ZCREQ_LOOK_AWAKE && stream->stall_ms));
+		     (stream->look <= ZCREQ_LOOK_DOUBTED && stream->stall_ms));
 	if (conn->state == ZCREQ_CONN_CLOSED)
 		return;
 	if (zcreq_stream_put_off(stream) || stream->ladder != ZCREQ_LADDER_NONE ||
-	    (outstanding && stream->stall_ms))
+	    (outstanding && stream->stall_ms) || stream->look > ZCREQ_LOOK_ASLEEP ||
+	    zcreq_fin_waits(stream))
 		zcreq_assert(conn->timer_list || (!zcreq_conn_sends(conn) && !outstanding));
 	/* a watcher that has not been told of a change sleeps through it */
 	zcreq_assert(conn->watch != ZCREQ_WATCH_TOLD || zcreq_events(conn) == conn->told_events);

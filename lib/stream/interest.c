@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * interest.c - what to wait for on a stream's descriptor, and who is told of changes
+ * interest.c - what to wait for on a stream's descriptor, and whether the poller knows
  *
- * A loop that asks every connection before each sleep pays for all that are idle. So
- * a watcher is told, and only when the answer differs from the one that it was given
- * last: what is queued on a socket that is full already changes nothing.
+ * A loop that asks every connection before each sleep pays for all that are idle. So the
+ * poller is told, and only when the answer differs from the one that it was given last:
+ * what is queued on a socket that is full already changes nothing.
  */
 #include <errno.h>
 #include <poll.h>
@@ -14,12 +14,16 @@
 short zcreq_events(const struct zcreq_conn *conn)
 {
 	const struct zcreq_stream *stream = zcreq_stream_of(conn);
+	short events = POLLERR;
 
-	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn))
+	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn) ||
+	    stream->fin == ZCREQ_FIN_DEAF || stream->fin == ZCREQ_FIN_OVER)
 		return 0;
-	if (!stream->queue.unsent_bytes || zcreq_stream_put_off(stream) || zcreq_stream_lent(stream))
-		return POLLERR;
-	return POLLERR | POLLOUT;
+	if (stream->reads && conn->hooks->readable)
+		events |= POLLIN;
+	if (stream->queue.unsent_bytes && !zcreq_stream_put_off(stream) && !zcreq_stream_lent(stream))
+		events |= POLLOUT;
+	return events;
 }
 
 void zcreq_stream_compare_events(struct zcreq_stream *stream)
@@ -28,20 +32,11 @@ void zcreq_stream_compare_events(struct zcreq_stream *stream)
 		zcreq_conn_changed(&stream->conn);
 }
 
-int zcreq_events_watch(struct zcreq_conn *conn, void *watcher)
+int zcreq_stream_reading(struct zcreq_conn *conn, bool on)
 {
 	if (!zcreq_is_stream(conn))
 		return -EINVAL;
-	zcreq_conn_watch(conn, watcher);
+	zcreq_stream_of(conn)->reads = on;
+	zcreq_stream_events_changed(zcreq_stream_of(conn));
 	return 0;
-}
-
-void *zcreq_events_next(struct zcreq_context *context)
-{
-	struct zcreq_conn *conn = context ? zcreq_conn_tell(context) : NULL;
-
-	if (!conn)
-		return NULL;
-	conn->told_events = zcreq_events(conn);
-	return conn->watcher;
 }

@@ -20,7 +20,7 @@
  *
  * Step 3 costs the kernel about 100 us on loopback, a packet to the peer included. So
  * that a thousand connections that are aborted at once do not stall all others, only
- * some are disconnected between two ticks; the rest takes its turn in the next ones,
+ * some are disconnected in one turn; the rest takes its turn in the next ones,
  * with all outcomes reported and nothing queued any more.
  *
  * After step 3 poll(2) reports POLLHUP without end, so looking again is done by

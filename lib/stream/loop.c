@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loop.c - what the program's loop calls: zcreq_flush() and zcreq_process()
+ * loop.c - what happened on the descriptor: zcreq_process()
  *
  * It owns the decision what to do with revents: which of them end the connection, which
  * mean that there is proof to read, which that there is room. Whoever moved anything ends
@@ -23,17 +23,23 @@ void zcreq_stream_follow_up(struct zcreq_stream *stream)
 	if (!stream->conn.timer_list && !zcreq_stream_outstanding(stream) &&
 	    zcreq_trim_wants(stream))
 		zcreq_conn_stir(&stream->conn);
+	if (__builtin_expect(stream->fin != ZCREQ_FIN_NONE, 0))
+		zcreq_fin_go_on(stream);
 	zcreq_conn_check_end(&stream->conn);
 	zcreq_stream_events_changed(stream);
 }
 
-int zcreq_flush(struct zcreq_conn *conn)
+/* The same after the end of the stream: POLLHUP says only that the peer has ended its
+ * own, and what the peer has acknowledged outweighs what has come of the socket since. */
+static void process_ended(struct zcreq_stream *stream, short revents)
 {
-	if (!zcreq_is_stream(conn))
-		return -EINVAL;
-	zcreq_stream_flush(zcreq_stream_of(conn));
-	zcreq_stream_follow_up(zcreq_stream_of(conn));
-	return 0;
+	int messages = zcreq_stream_reap(stream);
+
+	if (revents & POLLHUP)
+		zcreq_fin_hangup(stream);
+	zcreq_fin_go_on(stream);
+	if (zcreq_fin_waits(stream) && zcreq_conn_sends(&stream->conn) && messages <= 0)
+		zcreq_stream_die(stream, -messages);
 }
 
 /* POLLERR, POLLHUP or POLLNVAL. An end comes first: abort does the reading then. */
@@ -44,6 +50,11 @@ static void process_error(struct zcreq_stream *stream, short revents)
 	/* a submission that is under way may have taken the socket's error */
 	if (zcreq_stream_lent(stream) && stream->sending.ops->reap)
 		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
+	if (zcreq_conn_sends(&stream->conn) && stream->fin >= ZCREQ_FIN_SENT &&
+	    !(revents & POLLNVAL)) {
+		process_ended(stream, revents);
+		return;
+	}
 	if (zcreq_conn_sends(&stream->conn) && revents & (POLLHUP | POLLNVAL)) {
 		zcreq_stream_die(stream, revents & POLLNVAL ? EBADF : EPIPE);
 		return;
@@ -52,26 +63,33 @@ static void process_error(struct zcreq_stream *stream, short revents)
 	if (!zcreq_conn_sends(&stream->conn))
 		return;
 	if (messages < 0)
-		zcreq_conn_abort(&stream->conn, messages);
+		zcreq_conn_end_with(&stream->conn, messages, zcreq_stream_cause(messages));
 	else if (messages == 0)
 		zcreq_stream_die(stream, 0);
+}
+
+/* There is room in the socket. */
+static void process_room(struct zcreq_stream *stream)
+{
+	if (stream->sending.ops)
+		zcreq_sender_room(stream);
+	zcreq_stream_flush(stream);
 }
 
 int zcreq_process(struct zcreq_conn *conn, short revents)
 {
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
-	struct zcreq_context *context;
 
 	if (!zcreq_is_stream(conn))
 		return -EINVAL;
-	context = conn->context;
-	if (conn->state != ZCREQ_CONN_CLOSED) {
-		if (revents & (POLLERR | POLLHUP | POLLNVAL))
-			process_error(stream, revents);
-		if (revents & POLLOUT)
-			zcreq_stream_flush(stream);
-		zcreq_stream_follow_up(stream);
-	}
-	zcreq_dispatch(context);
+	if (conn->state == ZCREQ_CONN_CLOSED)
+		return 0;
+	if (revents & (POLLERR | POLLHUP | POLLNVAL))
+		process_error(stream, revents);
+	if (revents & POLLOUT)
+		process_room(stream);
+	if (revents & POLLIN && stream->reads)
+		zcreq_conn_due(conn, ZCREQ_CONN_DUE_READABLE);
+	zcreq_stream_follow_up(stream);
 	return 0;
 }

@@ -46,3 +46,8 @@ void zcreq_policy_decide(struct zcreq_policy *policy)
 		enter(policy, ZCREQ_POLICY_USING);
 	}
 }
+
+void zcreq_policy_give_up(struct zcreq_policy *policy)
+{
+	enter(policy, ZCREQ_POLICY_NEVER);
+}

@@ -42,8 +42,8 @@ enum zcreq_policy_state {
 	ZCREQ_POLICY_USING,
 	ZCREQ_POLICY_PROBING,
 	ZCREQ_POLICY_PAUSED, /* from here on notifications say nothing */
-	ZCREQ_POLICY_ALWAYS, /* mode always: stays */
-	ZCREQ_POLICY_NEVER,  /* mode never, or the socket cannot: stays */
+	ZCREQ_POLICY_ALWAYS, /* mode always: stays, unless the transport does not take it */
+	ZCREQ_POLICY_NEVER,  /* mode never, or the transport does not take it: stays */
 };
 
 struct zcreq_policy {
@@ -61,6 +61,9 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 
 /* The slow part of the two below: the sample is full, or the pause is over. */
 void zcreq_policy_decide(struct zcreq_policy *policy);
+
+/* The transport does not take MSG_ZEROCOPY at all: copies from here on, in every mode. */
+__attribute__((cold)) void zcreq_policy_give_up(struct zcreq_policy *policy);
 
 #define ZCREQ_POLICY_SAMPLE 64
 #define ZCREQ_POLICY_PROBE 8

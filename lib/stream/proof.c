@@ -55,11 +55,28 @@ bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 	return true;
 }
 
+/*
+ * A notification may begin before our first id and end among ours: the kernel adds to one
+ * that is unread, whoever made the sends. Of such a range the part before is not ours.
+ * Once the first id is proven no true range can reach back beyond it.
+ */
+static bool begins_in_past(const struct zcreq_stream *stream, uint32_t lo, uint32_t hi)
+{
+	const struct zcreq_ids *ids = &stream->ids;
+
+	return stream->had_past && ids->oldest == stream->first_id &&
+	       (int32_t)(ids->oldest - lo) > 0 && zcreq_ids_knows(ids, ids->oldest, hi);
+}
+
 /* The kernel says that ids lo..hi are no longer referenced. */
 static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, bool copied)
 {
-	uint32_t id = lo, ids = hi - lo + 1;
+	uint32_t id, ids;
 
+	if (__builtin_expect(begins_in_past(stream, lo, hi), 0))
+		lo = stream->first_id;
+	id = lo;
+	ids = hi - lo + 1;
 	/* a sender's ids are not the error queue's */
 	if (stream->sending.ops || !zcreq_ids_knows(&stream->ids, lo, hi)) {
 		stream->conn.stats.bogus_ranges++;
@@ -71,6 +88,27 @@ static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, b
 		prove(stream, id, copied);
 	while (id++ != hi);
 	zcreq_stream_progressed(stream, ids);
+}
+
+enum zcreq_cause zcreq_stream_cause(int error)
+{
+	switch (error) {
+	case -ECONNRESET:
+	case -EPIPE:
+	case -ENOTCONN:
+		return ZCREQ_CAUSE_RESET;
+	case -ETIMEDOUT:
+		return ZCREQ_CAUSE_KERNEL_TIMEOUT;
+	case -EFAULT:
+		return ZCREQ_CAUSE_MEMORY;
+	case -EBADF:
+	case -ENOTSOCK:
+		return ZCREQ_CAUSE_DESCRIPTOR;
+	case -ERANGE: /* what sender.c makes of a result that cannot be */
+		return ZCREQ_CAUSE_SENDER;
+	default:
+		return ZCREQ_CAUSE_SOCKET;
+	}
 }
 
 void zcreq_stream_die(struct zcreq_stream *stream, int otherwise)
@@ -85,7 +123,7 @@ void zcreq_stream_die(struct zcreq_stream *stream, int otherwise)
 	if (!error)
 		error = otherwise;
 	if (error)
-		zcreq_conn_abort(&stream->conn, -error);
+		zcreq_conn_end_with(&stream->conn, -error, zcreq_stream_cause(-error));
 }
 
 /*
@@ -102,7 +140,7 @@ void zcreq_stream_die_if_dead(struct zcreq_stream *stream)
 		return;
 	if (stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
 				    stream->ops_arg) ||
-	    info.tcpi_state == TCP_STATE_CLOSE)
+	    (info.tcpi_state == TCP_STATE_CLOSE && !zcreq_fin_is_acked(stream, &info)))
 		zcreq_stream_die(stream, ECONNRESET);
 }
 
@@ -159,6 +197,8 @@ int zcreq_stream_reap(struct zcreq_stream *stream)
 		if (ret < 0)
 			return messages ? messages : ret;
 		messages += ret;
-	} while (claims.count == CLAIMS_AT_ONCE && messages < most);
+		/* its end may have come with them: nobody hears of messages any more */
+	} while (claims.count == CLAIMS_AT_ONCE && messages < most &&
+		 stream->conn.state != ZCREQ_CONN_CLOSED);
 	return messages;
 }

@@ -5,7 +5,7 @@
  * ENOBUFS and ENOMEM of a plain send, or of the library's own memory, are no error of the
  * connection, and no descriptor tells when there is memory again. So sending is put off by
  * time, for as long as it fails; zcreq_events() asks for no POLLOUT meanwhile, which would
- * come at once. The time is that of ticks: how long it is to be waited for is known only
+ * come at once. The time is that of turns: how long it is to be waited for is known only
  * with the next one.
  *
  * It decides nothing else: whether an error is one of these is send.c's business.

@@ -48,6 +48,12 @@ void zcreq_stream_no_buffers(struct zcreq_stream *stream)
 		stream->conn.stats.no_buffers_locked++;
 }
 
+void zcreq_stream_unsupported(struct zcreq_stream *stream)
+{
+	stream->conn.stats.zerocopy_unsupported++;
+	zcreq_policy_give_up(&stream->policy);
+}
+
 static ssize_t call_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
 {
 	ssize_t ret = call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY);
@@ -108,6 +114,10 @@ static ssize_t send_batch(struct zcreq_stream *stream)
 		ret = send_zerocopy(stream, iov, iovcnt);
 		if (ret == -ENOBUFS)
 			zcreq_policy_refused(&stream->policy);
+		if (ret == -EOPNOTSUPP) {
+			zcreq_stream_unsupported(stream);
+			ret = -ENOBUFS;
+		}
 	}
 	if (ret == -ENOBUFS)
 		ret = send_copy(stream, iov, iovcnt);
@@ -119,7 +129,7 @@ void zcreq_stream_failed(struct zcreq_stream *stream, int error)
 	if (error == -EAGAIN)
 		return;
 	if (error != -ENOBUFS && error != -ENOMEM) {
-		zcreq_conn_abort(&stream->conn, error);
+		zcreq_conn_end_with(&stream->conn, error, zcreq_stream_cause(error));
 		return;
 	}
 	zcreq_retry_later(stream);

@@ -21,21 +21,21 @@ const int8_t zcreq_sender_table[ZCREQ_SENDER_TURN_ROOM + 1][ZCREQ_SENDER_EVENTS]
 		[ZCREQ_SENDER_RETURNED] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_RESULT] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_FULL] = ZCREQ_SENDER_TURN_SOCKETS,
-		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_OURS,
+		[ZCREQ_SENDER_ROOM] = ZCREQ_SENDER_TURN_OURS,
 	},
 	[ZCREQ_SENDER_TURN_SOCKETS] = {
 		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_RETURNED] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_RESULT] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
-		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_OURS,
+		[ZCREQ_SENDER_ROOM] = ZCREQ_SENDER_TURN_OURS,
 	},
 	[ZCREQ_SENDER_TURN_CALLING] = {
 		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_RETURNED] = ZCREQ_SENDER_TURN_SENDERS,
 		[ZCREQ_SENDER_RESULT] = ZCREQ_SENDER_TURN_OURS,
 		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
-		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_CALLING,
+		[ZCREQ_SENDER_ROOM] = ZCREQ_SENDER_TURN_CALLING,
 	},
 	[ZCREQ_SENDER_TURN_SENDERS] = {
 		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
@@ -43,14 +43,14 @@ const int8_t zcreq_sender_table[ZCREQ_SENDER_TURN_ROOM + 1][ZCREQ_SENDER_EVENTS]
 		[ZCREQ_SENDER_RESULT] = ZCREQ_SENDER_TURN_OURS,
 		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
 		/* an edge of POLLOUT is not told again if the result will be -EAGAIN */
-		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_ROOM,
+		[ZCREQ_SENDER_ROOM] = ZCREQ_SENDER_TURN_ROOM,
 	},
 	[ZCREQ_SENDER_TURN_ROOM] = {
 		[ZCREQ_SENDER_SUBMIT] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_RETURNED] = ZCREQ_IMPOSSIBLE,
 		[ZCREQ_SENDER_RESULT] = ZCREQ_SENDER_TURN_OURS,
 		[ZCREQ_SENDER_FULL] = ZCREQ_IMPOSSIBLE,
-		[ZCREQ_SENDER_FLUSH] = ZCREQ_SENDER_TURN_ROOM,
+		[ZCREQ_SENDER_ROOM] = ZCREQ_SENDER_TURN_ROOM,
 	},
 };
 
@@ -118,7 +118,12 @@ static void failed(struct zcreq_stream *stream, int error)
 		zcreq_policy_refused(&stream->policy);
 		return;
 	}
-	turn_event(&stream->sending, ZCREQ_SENDER_FULL);
+	if (stream->sending.by_reference && error == -EOPNOTSUPP) {
+		zcreq_stream_unsupported(stream);
+		return;
+	}
+	if (error == -EAGAIN)
+		turn_event(&stream->sending, ZCREQ_SENDER_FULL);
 	zcreq_stream_failed(stream, error);
 }
 
@@ -164,11 +169,15 @@ static void submit(struct zcreq_stream *stream)
 		turn_event(sending, ZCREQ_SENDER_RETURNED);
 }
 
+void zcreq_sender_room(struct zcreq_stream *stream)
+{
+	turn_event(&stream->sending, ZCREQ_SENDER_ROOM);
+}
+
 void zcreq_sender_flush(struct zcreq_stream *stream)
 {
 	struct zcreq_sending *sending = &stream->sending;
 
-	turn_event(sending, ZCREQ_SENDER_FLUSH);
 	/* goes on while submissions are answered from inside, and take something; after an
 	 * abort nothing is unsent */
 	while (sending->turn == ZCREQ_SENDER_TURN_OURS && stream->queue.unsent_bytes &&
@@ -191,7 +200,9 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 	room = stream->sending.turn == ZCREQ_SENDER_TURN_ROOM;
 	too_many = result > 0 && (uint64_t)result > stream->sending.lent_bytes;
 	ended(stream, id, too_many ? -ERANGE : result, more);
-	if (!calling && (room || stream->sending.turn == ZCREQ_SENDER_TURN_OURS))
+	if (room)
+		zcreq_sender_room(stream);
+	if (!calling)
 		zcreq_stream_flush(stream);
 	zcreq_stream_follow_up(stream);
 	return too_many ? -ERANGE : 0;

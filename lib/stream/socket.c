@@ -72,6 +72,11 @@ const struct zcreq_socket_ops zcreq_kernel_socket = {
 	.close = kernel_close,
 };
 
+int zcreq_socket_disconnect(int fd)
+{
+	return kernel_disconnect(fd, NULL);
+}
+
 uint64_t zcreq_now_ns(void)
 {
 	struct timespec now;

@@ -3,8 +3,8 @@
  * socket.h - struct zcreq_socket_ops of the kernel
  *
  * In libzcreq socket.c is the only file that makes system calls on a stream's descriptor
- * (tests/claims.sh). The eventfd that other threads write to is wake.c's; io_uring, libev
- * and the guard make calls of their own.
+ * (tests/claims.sh). The epoll of a context, and the eventfd that other threads write to,
+ * are poller.c's; io_uring, libev and the guard make calls of their own.
  */
 #ifndef ZCREQ_LIB_SOCKET_H
 #define ZCREQ_LIB_SOCKET_H

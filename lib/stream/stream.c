@@ -13,11 +13,13 @@
 #include "stream/check.h"
 #include "stream/stream.h"
 #include "base/options.h"
+#include "stream/poller.h"
 #include "stream/socket.h"
 #include "core/guarded.h"
 #include "core/points.h"
 
 #define LINGER_MS 5000
+#define ZCREQ_STREAM_FLAGS ZCREQ_STREAM_FIRST_ID /* that there are */
 
 static int get_int(const struct zcreq_stream *stream, int level, int name, int *value)
 {
@@ -32,12 +34,18 @@ static int set_int(const struct zcreq_stream *stream, int level, int name, int v
 				       stream->ops_arg);
 }
 
+/* What a kernel says of a socket, and how much of that it knows. */
+struct socket_info {
+	struct tcp_info tcp;
+	socklen_t len;
+};
+
 /* Is the descriptor a TCP socket that is connected? */
-static int check_socket(const struct zcreq_stream *stream)
+static int check_socket(struct zcreq_stream *stream, struct socket_info *info)
 {
-	struct tcp_info info = {0};
-	socklen_t len = sizeof(info);
 	int value, ret;
+
+	*info = (struct socket_info){.len = sizeof(info->tcp)};
 
 	ret = get_int(stream, SOL_SOCKET, SO_TYPE, &value);
 	if (ret)
@@ -49,31 +57,56 @@ static int check_socket(const struct zcreq_stream *stream)
 		return ret;
 	if (value != IPPROTO_TCP)
 		return -EPROTONOSUPPORT;
-	ret = stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
+	ret = stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info->tcp, &info->len,
 				      stream->ops_arg);
 	if (ret)
 		return ret;
 	/* the two states in which data can be sent: established, and half closed */
-	return info.tcpi_state == 1 || info.tcpi_state == 8 ? 0 : -ENOTCONN;
+	if (info->tcp.tcpi_state != 1 && info->tcp.tcpi_state != 8)
+		return -ENOTCONN;
+	zcreq_fin_init(stream, &info->tcp);
+	return 0;
 }
 
-static int set_up_socket(struct zcreq_stream *stream, const struct zcreq_stream_options *o)
+/*
+ * May somebody else have used up ids of the socket? Then the first of ours is not 0, and
+ * a notification of theirs would be taken for one of ours. The kernel does not tell the
+ * next id. It tells whether MSG_ZEROCOPY was possible and whether data were sent; both may
+ * be true of a socket on which nobody combined them, but the two cannot be told apart.
+ */
+static bool may_have_used_ids(const struct zcreq_stream *stream, const struct socket_info *info)
 {
-	enum zcreq_mode mode = o->mode;
-	int ret = check_socket(stream);
+	const socklen_t enough = offsetof(struct tcp_info, tcpi_data_segs_out) +
+				 sizeof(info->tcp.tcpi_data_segs_out);
+	int on;
 
-	if (ret)
-		return ret;
+	/* a kernel that does not know the option has no ids either */
+	if (get_int(stream, SOL_SOCKET, SO_ZEROCOPY, &on) || !on)
+		return false;
+	return info->len < enough || info->tcp.tcpi_data_segs_out || info->tcp.tcpi_notsent_bytes;
+}
+
+static int set_up_socket(struct zcreq_stream *stream, const struct zcreq_stream_options *o,
+			 const struct socket_info *info)
+{
 	/* a sender has its own way, and the two do not mix on one socket */
-	if (!o->sender && mode != ZCREQ_MODE_NEVER && set_int(stream, SOL_SOCKET, SO_ZEROCOPY, 1)) {
-		if (mode == ZCREQ_MODE_ALWAYS)
-			return -EOPNOTSUPP;
-		mode = ZCREQ_MODE_NEVER;
-	}
+	bool zerocopy = !o->sender && o->mode != ZCREQ_MODE_NEVER;
+	enum zcreq_mode mode = o->mode;
+	int ret;
+
+	if (zerocopy && !(o->flags & ZCREQ_STREAM_FIRST_ID) &&
+	    may_have_used_ids(stream, info))
+		return -EBUSY;
 	if (o->user_timeout_ms) {
 		ret = set_int(stream, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)o->user_timeout_ms);
 		if (ret)
 			return ret;
+	}
+	/* last: a socket that is refused does not look as if it had been used */
+	if (zerocopy && set_int(stream, SOL_SOCKET, SO_ZEROCOPY, 1)) {
+		if (mode == ZCREQ_MODE_ALWAYS)
+			return -EOPNOTSUPP;
+		mode = ZCREQ_MODE_NEVER;
 	}
 	zcreq_policy_init(&stream->policy, mode, o->threshold_bytes);
 	return 0;
@@ -84,11 +117,40 @@ static int check_options(const struct zcreq_stream_options *o)
 	if (o->mode != ZCREQ_MODE_AUTO && o->mode != ZCREQ_MODE_ALWAYS &&
 	    o->mode != ZCREQ_MODE_NEVER)
 		return -EINVAL;
-	if (o->not_reading_ms && !o->stall_ms)
+	if (o->flags & ~ZCREQ_STREAM_FLAGS)
+		return -EINVAL;
+	if (o->first_id && !(o->flags & ZCREQ_STREAM_FIRST_ID))
+		return -EINVAL;
+	if ((o->not_reading_ms || o->idle_ms) && !o->stall_ms)
 		return -EINVAL;
 	if (o->sender && !o->sender->submit)
 		return -EINVAL;
 	return o->user_timeout_ms > INT_MAX ? -EINVAL : 0;
+}
+
+static bool is_kernels(const struct zcreq_stream *stream)
+{
+	return stream->ops == &zcreq_kernel_socket;
+}
+
+/*
+ * The descriptor is this stream's, and of no other in the context: two would take each
+ * other's notifications. What descriptors of other transports mean only they know.
+ */
+static int claim_socket(struct zcreq_stream *stream, struct zcreq_context *context,
+			const struct zcreq_stream_options *o)
+{
+	struct socket_info info;
+	int ret = check_socket(stream, &info);
+
+	if (!ret && is_kernels(stream))
+		ret = zcreq_numbers_put(&context->fds, &context->allocator, (uint32_t)stream->fd);
+	if (ret)
+		return ret;
+	ret = set_up_socket(stream, o, &info);
+	if (ret && is_kernels(stream))
+		zcreq_numbers_drop(&context->fds, (uint32_t)stream->fd);
+	return ret;
 }
 
 int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_options *options,
@@ -114,24 +176,33 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->sending.ops = o.sender;
 	stream->sending.arg = o.sender_arg;
 	stream->sending.turn = ZCREQ_SENDER_TURN_OURS;
-	ret = set_up_socket(stream, &o);
+	ret = claim_socket(stream, context, &o);
 	if (ret) {
 		zcreq_free(&context->allocator, stream);
 		return ret;
 	}
 	stream->stall_ms = o.stall_ms;
 	stream->not_reading_ms = o.not_reading_ms;
+	stream->idle_ms = o.idle_ms;
+	stream->window_seen = UINT32_MAX; /* the first look has nothing to compare with */
 	stream->linger_ms = o.linger_ms ? o.linger_ms : LINGER_MS;
 	stream->limit_bytes = o.limit_bytes ? o.limit_bytes : UINT64_MAX;
+	stream->first_id = o.first_id;
+	stream->had_past = o.flags & ZCREQ_STREAM_FIRST_ID;
 	zcreq_ids_init(&stream->ids, o.first_id);
 	stream->ladder = ZCREQ_LADDER_NONE;
 	stream->retry = ZCREQ_RETRY_NONE;
 	stream->look = ZCREQ_LOOK_ASLEEP;
+	stream->reads = true;
 	zcreq_sendq_init(&stream->queue, context);
 	zcreq_conn_init(&stream->conn, context, &zcreq_stream_transport, o.hooks, o.arg);
-	if (context->guard_hooks && stream->ops == &zcreq_kernel_socket)
+	if (context->guard_hooks && is_kernels(stream))
 		stream->guarded = context->guard_hooks->open(context->guard, &stream->conn,
 							     stream->fd);
+	if (context->poller)
+		zcreq_poller_join(stream);
+	if (stream->idle_ms)
+		zcreq_conn_stir(&stream->conn);
 	*conn = &stream->conn;
 	return 0;
 }
@@ -148,9 +219,18 @@ static inline int check_room(struct zcreq_stream *stream, uint64_t len)
 	return -EAGAIN;
 }
 
-/* Something was queued: the watchdog looks from the next tick on. */
+/* May so many bytes be queued? Not after the end of the stream. */
+static inline int may_queue(struct zcreq_stream *stream, uint64_t len)
+{
+	if (__builtin_expect(stream->fin != ZCREQ_FIN_NONE, 0))
+		return -ESHUTDOWN;
+	return check_room(stream, len);
+}
+
+/* Something was queued: it is sent, and the watchdog looks, in this turn or in the next. */
 static inline void queued(struct zcreq_stream *stream)
 {
+	zcreq_conn_queued(&stream->conn);
 	if (stream->stall_ms)
 		zcreq_conn_stir(&stream->conn);
 	zcreq_stream_events_changed(stream);
@@ -239,7 +319,7 @@ int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *io
 	stream = zcreq_stream_of(request->conn);
 	ret = zcreq_request_may(request, ZCREQ_EVENT_HOLD);
 	if (!ret)
-		ret = check_room(stream, total);
+		ret = may_queue(stream, total);
 	if (!ret)
 		ret = zcreq_sendq_push(&stream->queue, request, iov, (uint32_t)iovcnt, total);
 	if (ret)
@@ -260,7 +340,7 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
 		return -EINVAL;
 	ret = check_send(iov, iovcnt, flags, &total);
 	if (!ret && conn->state == ZCREQ_CONN_OPEN) /* or begin says so */
-		ret = check_room(stream, total);
+		ret = may_queue(stream, total);
 	/* the place first: a request that has begun cannot be taken back */
 	if (!ret && !zcreq_sendq_fits(&stream->queue, (uint32_t)iovcnt))
 		ret = zcreq_sendq_grow(&stream->queue, (uint32_t)iovcnt);
@@ -287,7 +367,7 @@ int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len)
 		return -EMSGSIZE;
 	if (!zcreq_conn_sends(conn))
 		return -ESHUTDOWN;
-	ret = check_room(stream, len);
+	ret = may_queue(stream, len);
 	if (!ret)
 		ret = zcreq_sendq_write(&stream->queue, data, (uint32_t)len);
 	if (!ret)
@@ -302,6 +382,12 @@ int zcreq_stream_fd(const struct zcreq_conn *conn)
 	return zcreq_stream_of(conn)->fd < 0 ? -EBADF : zcreq_stream_of(conn)->fd;
 }
 
+static void stream_flush(struct zcreq_conn *conn)
+{
+	zcreq_stream_flush(zcreq_stream_of(conn));
+	zcreq_stream_follow_up(zcreq_stream_of(conn));
+}
+
 static void stream_withdraw(struct zcreq_conn *conn, struct zcreq_request *request)
 {
 	zcreq_sendq_drop(&zcreq_stream_of(conn)->queue, request);
@@ -312,14 +398,17 @@ static bool stream_idle(const struct zcreq_conn *conn)
 {
 	const struct zcreq_stream *stream = zcreq_stream_of(conn);
 
-	return !zcreq_stream_outstanding(stream) && stream->ladder != ZCREQ_LADDER_WAITING;
+	if (zcreq_stream_outstanding(stream))
+		return false;
+	return conn->state == ZCREQ_CONN_DRAINING ? stream->fin >= ZCREQ_FIN_ACKED
+						  : stream->ladder != ZCREQ_LADDER_WAITING;
 }
 
-/* One after the other, and each of the first two may end the connection. */
+/* One after the other, and each but the last may end the connection. */
 static uint64_t stream_timers(struct zcreq_conn *conn, uint64_t now_ns)
 {
 	static uint64_t (*const timers[])(struct zcreq_stream *, uint64_t) = {
-		zcreq_retry_timers, zcreq_watchdog_timers, zcreq_trim_timers,
+		zcreq_retry_timers, zcreq_fin_timers, zcreq_watchdog_timers, zcreq_trim_timers,
 	};
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
 	uint64_t next_ns = ZCREQ_NEVER, due_ns;
@@ -354,12 +443,13 @@ static void stream_check(const struct zcreq_conn *conn)
 static void stream_close(struct zcreq_conn *conn)
 {
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
-	const struct linger reset = {.l_onoff = 1};
+	/* with SO_LINGER of the program's close() would wait, for as long as that says, or
+	 * reset a peer that has read nothing yet. Nothing is left to wait for; but a peer
+	 * must not take a stream that was cut off for one that has ended */
+	const struct linger linger = {.l_onoff = stream->ladder == ZCREQ_LADDER_REFUSED};
 
-	/* a peer must not take a stream that was cut off for one that has ended */
-	if (stream->ladder == ZCREQ_LADDER_REFUSED)
-		stream->ops->setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset),
-					stream->ops_arg);
+	stream->ops->setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger),
+				stream->ops_arg);
 	if (stream->sending.ops && stream->sending.ops->closed)
 		stream->sending.ops->closed(conn, stream->sending.arg);
 	if (stream->guarded) {
@@ -367,6 +457,10 @@ static void stream_close(struct zcreq_conn *conn)
 		stream->conn.context->guard_hooks->close(stream->guarded);
 		stream->guarded = NULL;
 	}
+	zcreq_poller_leave(stream);
+	/* before the close, after which the kernel may give the number to another thread */
+	if (is_kernels(stream))
+		zcreq_numbers_drop(&stream->conn.context->fds, (uint32_t)stream->fd);
 	stream->ops->close(stream->fd, stream->ops_arg);
 	stream->fd = -1;
 	zcreq_sendq_deinit(&stream->queue);
@@ -375,7 +469,9 @@ static void stream_close(struct zcreq_conn *conn)
 
 const struct zcreq_transport zcreq_stream_transport = {
 	.withdraw = stream_withdraw,
+	.flush = stream_flush,
 	.abort = zcreq_ladder_abort,
+	.end = zcreq_fin_end,
 	.idle = stream_idle,
 	.timers = stream_timers,
 	.stats = stream_stats,

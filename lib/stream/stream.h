@@ -3,12 +3,14 @@
  * stream.h - a stream from the inside: what the files of this room share
  *
  *	stream.c    opening, queueing, what the caller asks
- *	loop.c      zcreq_flush() and zcreq_process(): what to do with revents
+ *	loop.c      zcreq_process(): what to do with revents
  *	send.c      batches out to the socket
  *	proof.c     claims read from the error queue, judged, believed; dying
  *	sender.c    both of these through a sender, which answers later
  *	retry.c     memory is short: sending goes on in a while
  *	interest.c  what to wait for
+ *	poller.c    the context's descriptor, behind which all of them stand
+ *	fin.c       the end of the stream, and whether the peer has all
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
  *	watchdog.c  who has stopped, and why
  *	trim.c      what an idle one need not keep
@@ -33,6 +35,8 @@
 
 #define ZCREQ_MS ((uint64_t)1000000)
 
+struct tcp_info;
+
 /* How far down the abort ladder a stream is: ladder.c. */
 enum zcreq_ladder {
 	ZCREQ_LADDER_NONE = 1, /* not aborted */
@@ -53,7 +57,7 @@ extern const int8_t zcreq_ladder_table[ZCREQ_LADDER_LET_GO + 1][ZCREQ_LADDER_EVE
 /* Whether memory is short: retry.c. */
 enum zcreq_retry {
 	ZCREQ_RETRY_NONE = 1, /* nothing keeps the stream from sending */
-	ZCREQ_RETRY_SOON,     /* not before a while, which begins with the next tick */
+	ZCREQ_RETRY_SOON,     /* not before a while, which begins when timers are asked */
 	ZCREQ_RETRY_LATER,    /* not before retry_ns */
 };
 
@@ -68,22 +72,48 @@ extern const int8_t zcreq_retry_table[ZCREQ_RETRY_LATER + 1][ZCREQ_RETRY_EVENTS]
 
 /* Whether the watchdog counts: watchdog.c. */
 enum zcreq_look {
-	ZCREQ_LOOK_ASLEEP = 1, /* nothing is outstanding, or was when it looked last */
-	ZCREQ_LOOK_AWAKE,      /* since quiet_since_ns nothing has moved, as far as it knows */
+	ZCREQ_LOOK_ASLEEP = 1,   /* nobody owed anything when it looked last */
+	ZCREQ_LOOK_IDLE,         /* the same, and the idle limit counts */
+	ZCREQ_LOOK_IDLE_DOUBTED, /* that is over, but the look came too late to be believed */
+	ZCREQ_LOOK_AWAKE,        /* something is outstanding, or may be unacknowledged */
+	ZCREQ_LOOK_DOUBTED,      /* the same, and the last look found reason to abort, which
+				    the next one has to find again */
 };
 
 enum zcreq_look_event {
-	ZCREQ_LOOK_NOTHING = 1, /* is outstanding */
-	ZCREQ_LOOK_SOMETHING,   /* is outstanding, and may have moved */
+	ZCREQ_LOOK_NOTHING = 1, /* is outstanding or unacknowledged */
+	ZCREQ_LOOK_SILENCE,     /* nothing is, and there is a limit for that as well */
+	ZCREQ_LOOK_SOMETHING,   /* is outstanding or unacknowledged */
+	ZCREQ_LOOK_DOUBT,       /* there was reason to abort, but perhaps not the peer's */
 	ZCREQ_LOOK_EVENTS,
 };
 
-extern const int8_t zcreq_look_table[ZCREQ_LOOK_AWAKE + 1][ZCREQ_LOOK_EVENTS];
+extern const int8_t zcreq_look_table[ZCREQ_LOOK_DOUBTED + 1][ZCREQ_LOOK_EVENTS];
+
+/* How far the end of the stream is: fin.c. From SENT on nothing more can be sent. */
+enum zcreq_fin {
+	ZCREQ_FIN_NONE = 1, /* the stream goes on */
+	ZCREQ_FIN_ASKED,    /* it ends after what is queued */
+	ZCREQ_FIN_SENT,     /* it has ended here; has the peer all of it? */
+	ZCREQ_FIN_DEAF,     /* the same, and poll(2) says POLLHUP and can say no more */
+	ZCREQ_FIN_ACKED,    /* the peer's kernel has every byte and the end */
+	ZCREQ_FIN_OVER,     /* the same, and poll(2) says POLLHUP */
+};
+
+enum zcreq_fin_event {
+	ZCREQ_FIN_ASK = 1,
+	ZCREQ_FIN_SHUT,   /* the socket was shut down for sending */
+	ZCREQ_FIN_HANGUP, /* poll(2) said POLLHUP: the peer has ended as well */
+	ZCREQ_FIN_ACK,    /* of all */
+	ZCREQ_FIN_EVENTS,
+};
+
+extern const int8_t zcreq_fin_table[ZCREQ_FIN_OVER + 1][ZCREQ_FIN_EVENTS];
 
 /* Whose turn it is with a sender: sender.c. From CALLING on a submission is under way. */
 enum zcreq_sender_turn {
 	ZCREQ_SENDER_TURN_OURS = 1, /* to submit what is next, if there is anything */
-	ZCREQ_SENDER_TURN_SOCKETS,  /* it took nothing: POLLOUT, or a caller's flush, tells */
+	ZCREQ_SENDER_TURN_SOCKETS,  /* it was full: POLLOUT tells */
 	ZCREQ_SENDER_TURN_CALLING,  /* inside submit(), and no result yet */
 	ZCREQ_SENDER_TURN_SENDERS,  /* to say what has become of it */
 	ZCREQ_SENDER_TURN_ROOM,     /* the same, and there was room in the socket meanwhile */
@@ -94,7 +124,7 @@ enum zcreq_sender_event {
 	ZCREQ_SENDER_RETURNED,   /* it has returned, and the result is still to come */
 	ZCREQ_SENDER_RESULT,     /* of the submission under way */
 	ZCREQ_SENDER_FULL,       /* the result was that the socket took nothing */
-	ZCREQ_SENDER_FLUSH,      /* there is room, or the caller thinks so */
+	ZCREQ_SENDER_ROOM,       /* there is some, says POLLOUT */
 	ZCREQ_SENDER_EVENTS,
 };
 
@@ -116,24 +146,35 @@ struct zcreq_stream {
 	void *ops_arg;
 	int fd;                    /* -1 when closed */
 	void *guarded;             /* a guard's; NULL: nobody watches the descriptor */
-	uint32_t stall_ms, not_reading_ms, linger_ms;
+	uint32_t stall_ms, not_reading_ms, idle_ms, linger_ms;
 	uint64_t limit_bytes;
 	uint64_t room_below_bytes; /* held bytes at which the room hook is owed; 0: it is not */
 	struct zcreq_sendq queue;
 	struct zcreq_ids ids;
+	uint32_t first_id;
+	bool had_past;             /* ids before @first_id are somebody else's */
 	struct zcreq_policy policy;
 	struct zcreq_sending sending;
 	uint8_t ladder;            /* enum zcreq_ladder; written by ladder.c */
 	uint8_t retry;             /* enum zcreq_retry; written by retry.c */
+	bool reads;                /* the program wants to hear that there is something to read */
 	uint8_t look;              /* enum zcreq_look; written by watchdog.c */
-	uint64_t poll_gap_ns;      /* between two looks while lingering */
+	uint8_t fin;               /* enum zcreq_fin; written by fin.c */
+	uint64_t base_acked;       /* tcpi_bytes_acked before our bytes; NEVER: not known */
+	uint64_t fin_ns;           /* when to look for the acknowledgement; 0: not set yet */
+	uint64_t poll_gap_ns;      /* between two looks, for that or while lingering */
 	uint64_t retry_ns;         /* RETRY_LATER: no sending before this */
 	uint64_t progress;         /* bytes accepted and ids notified, ever */
-	uint64_t progress_seen;    /* at the last look */
-	uint64_t quiet_since_ns;   /* LOOK_AWAKE: no progress since */
-	uint64_t look_ns;          /* LOOK_AWAKE: when to look next, if it stays quiet */
+	uint64_t progress_seen;    /* at the last turn that noted it */
+	uint32_t proved_seen;      /* ids proven, ever, at that time */
+	uint32_t window_seen;      /* tcpi_snd_wnd at the last look */
+	uint64_t quiet_since_ns;   /* from LOOK_AWAKE on: no progress since */
+	uint64_t owed_since_ns;    /* the same: who was not heard since owes since then; NEVER:
+				    * all that was sent is proven */
+	uint64_t copied_seen;      /* batches copied when the last proof was noted */
+	uint64_t look_ns;          /* unless LOOK_ASLEEP: when to look next */
 	uint64_t acked_seen;       /* tcpi_bytes_acked at the last look */
-	uint64_t unread_since_ns;  /* the last look that found it changed */
+	uint64_t unread_since_ns;  /* the last look that found one of these grown */
 	uint64_t trim_ns;          /* when its memory goes, if it stays as idle; 0: never */
 	uint64_t trim_progress;    /* at the last look at that */
 };
@@ -212,6 +253,10 @@ void zcreq_stream_flush(struct zcreq_stream *stream);
  * has, or with nothing in flight the limit on locked memory. */
 void zcreq_stream_no_buffers(struct zcreq_stream *stream);
 
+/* send.c: the transport has answered -EOPNOTSUPP to a batch by reference, as TLS in the
+ * kernel does, which was switched on after SO_ZEROCOPY had been accepted. */
+__attribute__((cold)) void zcreq_stream_unsupported(struct zcreq_stream *stream);
+
 /* send.c: a send has failed: tries again in a while, or aborts. */
 void zcreq_stream_failed(struct zcreq_stream *stream, int error);
 
@@ -227,10 +272,40 @@ void zcreq_stream_die_if_dead(struct zcreq_stream *stream);
 /* proof.c: the socket is dead: aborts with its error, or with @otherwise if it has none. */
 void zcreq_stream_die(struct zcreq_stream *stream, int otherwise);
 
-/* sender.c: submits what is next, if nothing is under way. */
+/* sender.c: submits what is next, if nothing is under way and the socket is not full. */
 void zcreq_sender_flush(struct zcreq_stream *stream);
 
-/* retry.c: memory is short: nothing is sent until a while after the next tick. */
+/* sender.c: the socket is not full any more. */
+void zcreq_sender_room(struct zcreq_stream *stream);
+
+/* Is the end of the stream on its way, so that the peer owes its acknowledgement? */
+static inline bool zcreq_fin_waits(const struct zcreq_stream *stream)
+{
+	return stream->fin == ZCREQ_FIN_SENT || stream->fin == ZCREQ_FIN_DEAF;
+}
+
+/* fin.c: the stream has not ended; what the socket says of it before. */
+void zcreq_fin_init(struct zcreq_stream *stream, const struct tcp_info *info);
+
+/* fin.c: the transport's end. */
+int zcreq_fin_end(struct zcreq_conn *conn);
+
+/* fin.c: ends the stream if it is time, and looks whether the peer has all. */
+void zcreq_fin_go_on(struct zcreq_stream *stream);
+
+/* fin.c: poll(2) has said POLLHUP after the end. */
+void zcreq_fin_hangup(struct zcreq_stream *stream);
+
+/* fin.c: timers while the acknowledgement is missing; may abort the connection. */
+uint64_t zcreq_fin_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+/* fin.c: does this say that the peer's kernel has every byte and the end? */
+bool zcreq_fin_is_acked(const struct zcreq_stream *stream, const struct tcp_info *info);
+
+/* proof.c: what an error of the socket is the cause of. */
+enum zcreq_cause zcreq_stream_cause(int error);
+
+/* retry.c: memory is short: nothing is sent until a while after the next turn. */
 void zcreq_retry_later(struct zcreq_stream *stream);
 
 /* retry.c: sends again when it is time; returns when that is. */

@@ -3,7 +3,7 @@
  * check.c - what holds of an io_uring's struct between any two public calls
  *
  * As lib/core/check.c: it changes nothing, and the library itself calls it only with
- * --enable-debug, at the end of zcreq_uring_flush().
+ * --enable-debug, at the end of zcreq_ring_turn().
  */
 #include "uring/ring.h"
 

@@ -27,12 +27,14 @@ static struct io_uring_sqe *liburing_get_sqe(void *arg)
 
 static int liburing_submit(void *arg)
 {
+	struct io_uring *ring = arg;
 	int ret;
 
-	/* a kernel can stop at an entry that it does not like; that one is told */
+	/* a kernel can stop at an entry that it does not like; that one is told. A thread of
+	 * the kernel's takes them when it comes to it. */
 	do
-		ret = io_uring_submit(arg);
-	while (ret > 0 && io_uring_sq_ready(arg));
+		ret = io_uring_submit(ring);
+	while (ret > 0 && !(ring->flags & IORING_SETUP_SQPOLL) && io_uring_sq_ready(ring));
 	return ret;
 }
 
@@ -179,6 +181,40 @@ static int check_options(const struct zcreq_uring_options *o)
 	return 0;
 }
 
+/*
+ * A source's descriptor. Each completion makes it readable: the kernel posts to it. A ring
+ * of the program's has the program's own way of waiting.
+ */
+static int ring_fd(void *arg)
+{
+	struct zcreq_uring *uring = arg;
+	int fd, ret;
+
+	if (uring->ring && uring->ring != &uring->own)
+		return -ENXIO;
+	if (uring->eventfd >= 0)
+		return uring->eventfd;
+	/* readable at first: of what completed before, it would never tell */
+	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	ret = uring->ops->eventfd(fd, uring->ops_arg);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return uring->eventfd = fd;
+}
+
+/* What set_up() has made. */
+static void take_down(struct zcreq_uring *uring)
+{
+	if (uring->ring == &uring->own)
+		io_uring_queue_exit(&uring->own);
+	if (uring->eventfd >= 0)
+		close(uring->eventfd);
+}
+
 int zcreq_uring_new(struct zcreq_context *context, const struct zcreq_uring_options *options,
 		    struct zcreq_uring **out)
 {
@@ -204,7 +240,15 @@ int zcreq_uring_new(struct zcreq_context *context, const struct zcreq_uring_opti
 	uring->tag = o.tag;
 	uring->eventfd = -1;
 	uring->work = RING_RESTS;
+	uring->source = (struct zcreq_source){
+		.turn = zcreq_ring_turn, .fd = ring_fd, .arg = uring,
+	};
 	ret = set_up(uring, &o);
+	if (!ret) {
+		ret = zcreq_source_add(context, &uring->source);
+		if (ret)
+			take_down(uring);
+	}
 	if (ret) {
 		free(uring);
 		return ret;
@@ -223,10 +267,8 @@ int zcreq_uring_free(struct zcreq_uring *uring)
 		return -EBUSY;
 	if (uring->buffer_count)
 		zcreq_uring_unregister(uring);
-	if (uring->ring == &uring->own)
-		io_uring_queue_exit(&uring->own);
-	if (uring->eventfd >= 0)
-		close(uring->eventfd);
+	zcreq_source_remove(uring->context, &uring->source);
+	take_down(uring);
 	while ((message = uring->free_messages)) {
 		uring->free_messages = message->next_free;
 		free(message);
@@ -234,26 +276,6 @@ int zcreq_uring_free(struct zcreq_uring *uring)
 	free(uring->streams);
 	free(uring);
 	return 0;
-}
-
-int zcreq_uring_fd(struct zcreq_uring *uring)
-{
-	int fd, ret;
-
-	if (!uring || (uring->ring && uring->ring != &uring->own))
-		return -EINVAL;
-	if (uring->eventfd >= 0)
-		return uring->eventfd;
-	/* readable at first: of what completed before, it would never tell */
-	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	ret = uring->ops->eventfd(fd, uring->ops_arg);
-	if (ret) {
-		close(fd);
-		return ret;
-	}
-	return uring->eventfd = fd;
 }
 
 /* A free number of the table, from the last one on so that none comes back soon. */

@@ -89,11 +89,12 @@ struct ring_stream {
 
 struct zcreq_uring {
 	struct zcreq_context *context;
+	struct zcreq_source source;  /* its part in the context's turns */
 	const struct zcreq_uring_ops *ops;
 	void *ops_arg;
 	struct io_uring own;         /* a ring of the library's own, or */
 	struct io_uring *ring;       /* the program's; NULL: neither, but a test's */
-	int eventfd;                 /* -1: nobody has asked for it */
+	int eventfd;                 /* -1: the context has not asked for it */
 	uint8_t tag;
 	uint8_t usage_flag;          /* RING_REPORT_USAGE where the kernel knows it */
 	uint8_t work;                /* enum ring_work; written by send.c */
@@ -108,7 +109,7 @@ struct zcreq_uring {
 	struct ring_completion round[RING_ROUND];
 };
 
-/* Is it inside zcreq_uring_flush()? */
+/* Is it inside zcreq_ring_turn()? */
 static inline bool ring_at_work(const struct zcreq_uring *uring)
 {
 	return uring->work == RING_WORKS || uring->work == RING_ASKED;
@@ -122,6 +123,10 @@ static inline uint64_t ring_name(const struct zcreq_uring *uring, uint32_t numbe
 
 /* send.c */
 extern const struct zcreq_sender_ops zcreq_ring_sender;
+
+/* send.c: a source's turn. Hands to the kernel what was prepared, works out what has
+ * completed, and goes on until nothing moves: how many completions, or an error. */
+int zcreq_ring_turn(void *arg);
 
 /* check.c: claims what holds of it between two public calls, and stops where it does not. */
 void zcreq_uring_check(const struct zcreq_uring *uring);

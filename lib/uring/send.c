@@ -199,10 +199,10 @@ static void ring_reap(struct zcreq_conn *conn, void *arg)
 	/* as often as it takes to read all that is in flight now, and no longer */
 	most = RUNS + 2 * uring->in_flight / DRAIN_MOST;
 	while (stream->pending && most--) {
-		if (zcreq_uring_flush(uring) < DRAIN_MOST)
+		if (zcreq_ring_turn(uring) < DRAIN_MOST)
 			uring->ops->run(uring->ops_arg);
 	}
-	zcreq_uring_flush(uring);
+	zcreq_ring_turn(uring);
 }
 
 static void ring_closed(struct zcreq_conn *conn, void *arg)
@@ -343,11 +343,12 @@ static int submit(struct zcreq_uring *uring)
 	return ret < 0 ? ret : 0;
 }
 
-int zcreq_uring_flush(struct zcreq_uring *uring)
+int zcreq_ring_turn(void *arg)
 {
+	struct zcreq_uring *uring = arg;
 	int all = 0, count, ret;
 
-	if (!uring || ring_at_work(uring))
+	if (ring_at_work(uring))
 		return 0;
 	work_event(uring, RING_BEGIN);
 	do {
@@ -364,18 +365,10 @@ int zcreq_uring_flush(struct zcreq_uring *uring)
 #ifdef ZCREQ_DEBUG
 	zcreq_uring_check(uring);
 #endif
-	if (all)
-		return all;
+	/* what the kernel would not take yet is handed to it again */
+	if (all || uring->prepared)
+		return all + (uring->prepared > 0);
 	return ret < 0 ? ret : count;
-}
-
-int zcreq_uring_process(struct zcreq_uring *uring)
-{
-	int ret = zcreq_uring_flush(uring);
-
-	if (uring)
-		zcreq_dispatch(uring->context);
-	return ret;
 }
 
 int zcreq_uring_completion(struct zcreq_uring *uring, const struct io_uring_cqe *cqe)
@@ -386,6 +379,6 @@ int zcreq_uring_completion(struct zcreq_uring *uring, const struct io_uring_cqe 
 		return 0;
 	gather(uring, cqe);
 	if (uring->round_count == RING_ROUND)
-		zcreq_uring_flush(uring);
+		zcreq_ring_turn(uring);
 	return 1;
 }

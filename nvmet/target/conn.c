@@ -59,7 +59,7 @@ void conn_drain(struct conn *conn, uint32_t within_ms)
 	if (!begin_end(conn, 0))
 		return;
 	tasks_drop(conn);
-	if (zcreq_conn_drain(conn->stream, zcreq_now_ns() + within_ms * UINT64_C(1000000)) < 0)
+	if (zcreq_conn_drain(conn->stream, within_ms) < 0)
 		zcreq_conn_abort(conn->stream, -ECANCELED);
 }
 
@@ -152,7 +152,6 @@ static void on_closed(struct zcreq_conn *stream, int status, void *arg)
 	begin_end(conn, 0);
 	tasks_drop(conn);
 	tell_end(conn);
-	zcreq_ev_conn_free(conn->tie);
 	zcreq_conn_free(stream);
 	if (conn->ctrl)
 		ctrl_detach(conn->ctrl, conn);
@@ -341,11 +340,7 @@ static int open_stream(struct conn *conn, int fd)
 	err = sender_open(conn->target->sender, conn->target->context, &stream, &conn->stream);
 	if (err < 0) {
 		close(fd);
-		return err;
 	}
-	err = zcreq_ev_conn_new(conn->target->ev, conn->stream, &conn->tie);
-	if (err < 0)
-		zcreq_conn_free(conn->stream); /* which closes the descriptor */
 	return err;
 }
 

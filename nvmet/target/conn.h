@@ -31,7 +31,6 @@ struct conn {
 	struct target *target;
 	enum conn_phase phase;
 	struct zcreq_conn *stream;
-	struct zcreq_ev_conn *tie;
 	ev_io readable;
 	ev_timer deadline; /* for the handshake, and for the host to close */
 	int end_status;    /* the first reason why it ends */

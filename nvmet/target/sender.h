@@ -9,7 +9,6 @@
 #ifndef NVMET_SENDER_H
 #define NVMET_SENDER_H
 
-#include <zcreq/ev.h>
 #include <zcreq/zcreq.h>
 
 enum sender_kind {
@@ -20,9 +19,8 @@ enum sender_kind {
 
 struct sender;
 
-/* NULL and 0: through sockets. The context is served by the loop of @ev. */
-int sender_new(enum sender_kind kind, struct zcreq_context *context, struct zcreq_ev *ev,
-	       struct sender **sender);
+/* NULL and 0: through sockets. */
+int sender_new(enum sender_kind kind, struct zcreq_context *context, struct sender **sender);
 void sender_free(struct sender *sender);
 
 /* Gives a socket to the library. */

@@ -6,11 +6,9 @@
 
 #include <errno.h>
 
-int sender_new(enum sender_kind kind, struct zcreq_context *context, struct zcreq_ev *ev,
-	       struct sender **sender)
+int sender_new(enum sender_kind kind, struct zcreq_context *context, struct sender **sender)
 {
 	(void)context;
-	(void)ev;
 	*sender = NULL;
 	return kind == SENDER_URING ? -ENOSYS : 0;
 }

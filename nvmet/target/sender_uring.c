@@ -2,7 +2,7 @@
 /*
  * sender_uring.c - sockets, or one ring for all connections of the loop
  *
- * Owns: the ring and its place in the loop.
+ * Owns: the ring, which takes part in the context's turns.
  */
 #include "sender.h"
 
@@ -13,26 +13,9 @@
 
 struct sender {
 	struct zcreq_uring *uring;
-	struct zcreq_ev_engine *tie;
 };
 
-static int flush(void *arg)
-{
-	return zcreq_uring_flush(arg);
-}
-
-static int make_ring(struct sender *sender, struct zcreq_context *context, struct zcreq_ev *ev)
-{
-	int ret = zcreq_uring_new(context, NULL, &sender->uring);
-
-	if (ret)
-		return ret;
-	ret = zcreq_uring_fd(sender->uring);
-	return ret < 0 ? ret : zcreq_ev_engine_new(ev, ret, flush, sender->uring, &sender->tie);
-}
-
-int sender_new(enum sender_kind kind, struct zcreq_context *context, struct zcreq_ev *ev,
-	       struct sender **out)
+int sender_new(enum sender_kind kind, struct zcreq_context *context, struct sender **out)
 {
 	struct sender *sender;
 	int ret;
@@ -43,7 +26,7 @@ int sender_new(enum sender_kind kind, struct zcreq_context *context, struct zcre
 	sender = calloc(1, sizeof(*sender));
 	if (!sender)
 		return -ENOMEM;
-	ret = make_ring(sender, context, ev);
+	ret = zcreq_uring_new(context, NULL, &sender->uring);
 	if (ret) {
 		sender_free(sender);
 		return kind == SENDER_AUTO ? 0 : ret;
@@ -56,7 +39,6 @@ void sender_free(struct sender *sender)
 {
 	if (!sender)
 		return;
-	zcreq_ev_engine_free(sender->tie);
 	/* a ring that still holds pages outlives the program's last word */
 	if (zcreq_uring_free(sender->uring) == 0)
 		free(sender);

@@ -260,8 +260,7 @@ static int open_loop(struct target *target, bool first)
 	if (err == 0)
 		err = zcreq_ev_new(target->loop, target->context, &target->ev);
 	if (err == 0)
-		err = sender_new(target->options.sender, target->context, target->ev,
-				 &target->sender);
+		err = sender_new(target->options.sender, target->context, &target->sender);
 	if (err < 0)
 		return err;
 	ev_async_init(&target->wake, on_wake);

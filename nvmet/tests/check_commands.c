@@ -245,7 +245,7 @@ static const struct {
 	unsigned first, bits;
 	uint64_t io, discovery;
 } cap_fields[] = {
-	{ "MQES", 0, 16, 127, 127 },
+	{ "MQES", 0, 16, 255, 255 },
 	{ "CQR", 16, 1, 1, 1 },
 	{ "AMS", 17, 2, 0, 0 },
 	{ "reserved", 19, 5, 0, 0 },

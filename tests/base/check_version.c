@@ -22,6 +22,20 @@ START_TEST(the_library_is_the_version_of_its_headers)
 }
 END_TEST
 
+#if ZCREQ_VERSION_NUMBER < 100
+#error "the preprocessor cannot compare it"
+#endif
+
+START_TEST(the_number_has_the_three_parts)
+{
+	char whole[32];
+
+	snprintf(whole, sizeof(whole), "%d.%d.%d", ZCREQ_VERSION_NUMBER / 10000,
+		 ZCREQ_VERSION_NUMBER / 100 % 100, ZCREQ_VERSION_NUMBER % 100);
+	ck_assert_str_eq(whole, ZCREQ_VERSION);
+}
+END_TEST
+
 START_TEST(the_clock_goes_forward)
 {
 	uint64_t first = zcreq_now_ns(), second = zcreq_now_ns();
@@ -69,6 +83,7 @@ int main(void)
 	TCase *asked = tcase_create("asked");
 
 	tcase_add_test(asked, the_library_is_the_version_of_its_headers);
+	tcase_add_test(asked, the_number_has_the_three_parts);
 	tcase_add_test(asked, the_clock_goes_forward);
 	tcase_add_test(asked, a_timeout_is_never_too_short_and_less_than_one_too_long);
 	suite_add_tcase(s, asked);

@@ -24,8 +24,7 @@ static void setup(void)
 {
 	context = counting_context(&memory, 0);
 	ck_assert_int_eq(zcreq_conn_open(context, NULL, &conn), 0);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &heard.id),
-			 0);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &heard.id), 0);
 	ck_assert_int_eq(zcreq_take(context, heard.id, &hold), 0);
 	request = zcreq_request_find(context, heard.id);
 	zcreq_context_check(context);
@@ -37,11 +36,11 @@ static void teardown(void)
 	zcreq_context_check(context);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
 	zcreq_context_check(context);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	zcreq_context_check(context);
 	zcreq_conn_free(conn);
 	zcreq_context_check(context);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	zcreq_context_check(context);
 	counting_end(&memory, context);
 }
@@ -112,7 +111,7 @@ static void context_runs_nothing(void)
 }
 static void context_tells_nobody(void)
 {
-	conn->watcher = &heard;
+	context->poller = (struct zcreq_poller *)&heard;
 	conn->watch = ZCREQ_WATCH_CHANGED;
 }
 static void context_has_a_strangers_request(void)

@@ -52,7 +52,7 @@ static void teardown(void)
 	zcreq_conn_free(conn);
 	stub_prove_all(&stub);
 	for (uint64_t s = 100; s < 110; s++)
-		zcreq_tick(context, s * SECOND);
+		zcreq_turn(context, s * SECOND);
 	ck_assert_uint_eq(heard.released, heard.id.bits != 0);
 	ck_assert_uint_eq(stats_of(context).connections_now, 0);
 	ck_assert_uint_eq(stub.reads_when_closed, 0);
@@ -73,17 +73,17 @@ static void bring_to(enum zcreq_conn_state state, bool bare)
 	if (state != ZCREQ_CONN_CLOSED)
 		begin(bare);
 	if (state == ZCREQ_CONN_DRAINING || state == ZCREQ_CONN_CLOSED)
-		ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+		ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
 	if (state == ZCREQ_CONN_ABORTING || state == ZCREQ_CONN_QUARANTINED)
 		ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	zcreq_tick(context, SECOND);
+	zcreq_turn(context, SECOND);
 	if (state == ZCREQ_CONN_QUARANTINED)
-		zcreq_tick(context, 7 * SECOND);
+		zcreq_turn(context, 7 * SECOND);
 	ck_assert_int_eq(zcreq_conn_state(conn), state);
 }
 
 enum call {
-	CALL_BEGIN, CALL_SEND, CALL_WRITE, CALL_FLUSH, CALL_PROCESS, CALL_DRAIN, CALL_ABORT,
+	CALL_BEGIN, CALL_SEND, CALL_WRITE, CALL_READING, CALL_PROCESS, CALL_DRAIN, CALL_ABORT,
 	CALL_FD, CALL_EVENTS, CALL_CONTEXT, CALLS,
 };
 
@@ -95,23 +95,21 @@ static int make_call(enum call call)
 	switch (call) {
 	case CALL_BEGIN:
 		if (zcreq_begin(conn, &heard_ops, &more, 0, &more.id))
-			return zcreq_begin(conn, &heard_ops, &more, 0,
-					   &more.id);
+			return zcreq_begin(conn, &heard_ops, &more, 0, &more.id);
 		ck_assert_int_eq(zcreq_finish(context, more.id, 0), 0);
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 		ck_assert_uint_eq(more.released, 1);
 		return 0;
 	case CALL_SEND:
-		return zcreq_add(context, heard.id, &iov, 1,
-				 0);
+		return zcreq_add(context, heard.id, &iov, 1, 0);
 	case CALL_WRITE:
 		return zcreq_write(conn, data, 1);
-	case CALL_FLUSH:
-		return zcreq_flush(conn);
+	case CALL_READING:
+		return zcreq_stream_reading(conn, true);
 	case CALL_PROCESS:
 		return zcreq_process(conn, POLLERR | POLLOUT | POLLIN);
 	case CALL_DRAIN:
-		return zcreq_conn_drain(conn, 1000 * SECOND);
+		return zcreq_conn_drain(conn, 1000000);
 	case CALL_ABORT:
 		return zcreq_conn_abort(conn, -EPIPE);
 	case CALL_FD:
@@ -179,7 +177,7 @@ START_TEST(every_call_in_every_state_without_a_socket)
 
 	if (call == CALL_SEND) /* of a request that is not there the room is not known */
 		expected = state == ZCREQ_CONN_CLOSED ? -ESTALE : -EINVAL;
-	if (call == CALL_WRITE || call == CALL_FLUSH ||
+	if (call == CALL_WRITE || call == CALL_READING ||
 	    call == CALL_PROCESS || call == CALL_FD)
 		expected = -EINVAL;
 	if (call == CALL_EVENTS)
@@ -218,7 +216,7 @@ START_TEST(free_in_every_state_ends_every_request_and_calls_no_hook)
 	zcreq_conn_free(conn);
 	conn = NULL;
 	if (heard.id.bits) {
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 		ck_assert_uint_eq(heard.settled, 1);
 		ck_assert_int_eq(heard.status, state <= ZCREQ_CONN_DRAINING ? -ECANCELED
 									    : -ECONNRESET);
@@ -226,7 +224,7 @@ START_TEST(free_in_every_state_ends_every_request_and_calls_no_hook)
 		ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	}
 	stub_prove_all(&stub);
-	zcreq_tick(context, 90 * SECOND);
+	zcreq_turn(context, 90 * SECOND);
 	ck_assert_uint_eq(heard.released, heard.id.bits != 0);
 	ck_assert_uint_eq(stub.closes, 1);
 	ck_assert_int_eq(memcmp(&before, &hooks, sizeof(hooks)), 0);
@@ -235,7 +233,7 @@ END_TEST
 
 /* ---- abort ---------------------------------------------------------------- */
 
-START_TEST(i4_outcomes_come_in_the_next_dispatch_whatever_the_kernel_does)
+START_TEST(i4_outcomes_come_in_the_next_turn_whatever_the_kernel_does)
 {
 	static const int refusals[] = {0, -EBUSY, -EOPNOTSUPP};
 
@@ -243,7 +241,7 @@ START_TEST(i4_outcomes_come_in_the_next_dispatch_whatever_the_kernel_does)
 	stub.keeps = true;
 	stub.disconnect_error = refusals[_i];
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(heard.status, -ETIMEDOUT);
 	ck_assert_uint_eq(heard.settled, 1);
 	ck_assert_uint_eq(heard.aborting, 1);
@@ -258,7 +256,7 @@ START_TEST(i5_release_after_abort_needs_no_timer)
 	begin(false);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(hooks.closed, 1);
 	ck_assert_int_eq(hooks.closed_status, -ECONNRESET);
@@ -278,23 +276,23 @@ START_TEST(i9_descriptor_stays_open_until_the_last_proof)
 		conn = NULL;
 	}
 	for (uint64_t s = 1; s < 50; s++)
-		zcreq_tick(context, s * SECOND);
+		zcreq_turn(context, s * SECOND);
 	ck_assert_uint_eq(stub.closes, 0);
 	ck_assert_uint_eq(heard.quarantined, 1);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
 	stub_prove_all(&stub);
-	zcreq_tick(context, 60 * SECOND);
+	zcreq_turn(context, 60 * SECOND);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(stub.closes, 1);
 	ck_assert_uint_eq(hooks.closed, !_i);
 }
 END_TEST
 
-START_TEST(abort_with_nothing_outstanding_closes_at_the_next_dispatch)
+START_TEST(abort_with_nothing_outstanding_closes_at_the_next_turn)
 {
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
 	ck_assert_uint_eq(hooks.abort + hooks.closed, 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.abort, 1);
 	ck_assert_int_eq(hooks.abort_status, -EPIPE);
 	ck_assert_int_eq(hooks.closed_status, -EPIPE);
@@ -311,6 +309,7 @@ START_TEST(abort_drops_what_is_unsent)
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
 	stub.room_bytes = UINT64_MAX;
 	ck_assert_int_eq(zcreq_process(conn, POLLOUT), 0);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes + stub.copied_bytes, 10);
 	ck_assert_uint_eq(heard.released, 1);
 }
@@ -323,10 +322,10 @@ START_TEST(i2_abort_that_the_kernel_refuses_is_tried_again)
 	stub.disconnect_error = -EBUSY;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
 	ck_assert_uint_eq(stub.shutdowns, 1);
-	zcreq_tick(context, SECOND);
+	zcreq_turn(context, SECOND);
 	ck_assert_uint_eq(heard.released, 0);
 	stub.disconnect_error = 0;
-	zcreq_tick(context, SECOND + 100000000);
+	zcreq_turn(context, SECOND + 100000000);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(stub.closes, 1);
 }
@@ -339,6 +338,7 @@ START_TEST(an_error_of_the_socket_aborts_with_it)
 	stub.send_error = errors[_i];
 	begin(false);
 	zcreq_process(conn, 0);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(hooks.abort_status, errors[_i]);
 	ck_assert_int_eq(heard.status, errors[_i]);
 	ck_assert_uint_eq(stub.zerocopy_bytes + stub.copied_bytes, 0);
@@ -352,11 +352,13 @@ START_TEST(a_socket_that_is_only_busy_is_not_in_error)
 	stub.send_error = errors[_i];
 	begin(false);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
 	ck_assert_uint_lt(stub.refused_sends, 100);
 	stub.send_error = 0;
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes, sizeof(data));
 }
 END_TEST
@@ -377,6 +379,7 @@ START_TEST(poll_bits_that_end_a_connection_abort_it)
 	begin(false);
 	stub.so_error = rows[_i].so_error;
 	zcreq_process(conn, rows[_i].revents);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.abort, 1);
 	if (rows[_i].status)
 		ck_assert_int_eq(hooks.abort_status, rows[_i].status);
@@ -388,6 +391,7 @@ START_TEST(poll_bits_of_others_are_ignored)
 {
 	begin(false);
 	zcreq_process(conn, POLLIN | POLLPRI | POLLRDHUP);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.recvs, 0);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 	ck_assert_uint_eq(hooks.abort, 0);
@@ -409,15 +413,16 @@ START_TEST(one_connection_ends_and_its_neighbour_does_not_notice)
 	heard_begin(other, &other_heard);
 	stub_send(other, other_heard.id, data, sizeof(data));
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	zcreq_tick(context, SECOND);
+	zcreq_turn(context, SECOND);
 	ck_assert_uint_eq(heard_calls(&other_heard), 0);
 	ck_assert_uint_eq(other_hooks.abort, 0);
 	ck_assert_int_eq(zcreq_conn_state(other), ZCREQ_CONN_OPEN);
 	stub_prove_all(&other_stub);
 	zcreq_process(other, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_finish(context, other_heard.id, 0), 0);
 	zcreq_conn_free(other);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(other_heard.status, 0);
 	ck_assert_uint_eq(other_heard.released, 1);
 }
@@ -429,7 +434,7 @@ START_TEST(room_is_told_once_after_a_refusal_and_not_without)
 	struct zcreq_stream_options options = stub_options(&stub);
 
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	options.hooks = &heard_hooks;
 	options.arg = &hooks;
 	options.limit_bytes = sizeof(data);
@@ -438,18 +443,21 @@ START_TEST(room_is_told_once_after_a_refusal_and_not_without)
 	begin(false);
 	stub_prove_all(&stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.room, 0);
 	stub_send(conn, heard.id, data, sizeof(data));
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &iov, 1, 0),
-			 -EAGAIN);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &iov, 1, 0), -EAGAIN);
 	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
 	zcreq_process(conn, POLLERR | POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.room, 0);
 	stub_prove_all(&stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.room, 1);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.room, 1);
 }
 END_TEST
@@ -460,7 +468,7 @@ START_TEST(room_is_told_at_half_of_the_limit)
 	struct zcreq_stream_options options = stub_options(&stub);
 
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	options.hooks = &heard_hooks;
 	options.arg = &hooks;
 	options.limit_bytes = 128;
@@ -473,9 +481,11 @@ START_TEST(room_is_told_at_half_of_the_limit)
 	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
 	stub_notify(&stub, 2, 2, false);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.room, 0);
 	stub_notify(&stub, 0, 0, false);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.room, 1);
 	stub.unproven = 1;
 }
@@ -497,16 +507,13 @@ START_TEST(a_full_connection_still_says_what_else_is_wrong)
 	heard_begin(full, &gone);
 	stub_send(full, done.id, data, sizeof(data));
 	ck_assert_int_eq(zcreq_finish(context, done.id, 0), 0);
-	ck_assert_int_eq(zcreq_add(context, done.id, &iov, 1, 0),
-			 -ESTALE);
-	ck_assert_int_eq(zcreq_add(context, gone.id, &iov, 1, 0),
-			 -EAGAIN);
+	ck_assert_int_eq(zcreq_add(context, done.id, &iov, 1, 0), -ESTALE);
+	ck_assert_int_eq(zcreq_add(context, gone.id, &iov, 1, 0), -EAGAIN);
 	ck_assert_int_eq(zcreq_abort(context, gone.id, -EPERM), 0);
-	ck_assert_int_eq(zcreq_add(context, gone.id, &iov, 1, 0),
-			 -ECANCELED);
+	ck_assert_int_eq(zcreq_add(context, gone.id, &iov, 1, 0), -ECANCELED);
 	ck_assert_int_eq(zcreq_finish(context, gone.id, 0), 0);
 	zcreq_conn_free(full);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(done.released + gone.released, 2);
 }
 END_TEST
@@ -514,7 +521,7 @@ END_TEST
 START_TEST(a_closed_connection_that_is_not_freed_keeps_the_context)
 {
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.closed, 1);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
 }
@@ -541,11 +548,11 @@ static void add_ends(Suite *s)
 	TCase *ends = tcase_create("ends");
 
 	tcase_add_checked_fixture(ends, setup, teardown);
-	tcase_add_loop_test(ends, i4_outcomes_come_in_the_next_dispatch_whatever_the_kernel_does,
+	tcase_add_loop_test(ends, i4_outcomes_come_in_the_next_turn_whatever_the_kernel_does,
 			    0, 3);
 	tcase_add_test(ends, i5_release_after_abort_needs_no_timer);
 	tcase_add_loop_test(ends, i9_descriptor_stays_open_until_the_last_proof, 0, 2);
-	tcase_add_test(ends, abort_with_nothing_outstanding_closes_at_the_next_dispatch);
+	tcase_add_test(ends, abort_with_nothing_outstanding_closes_at_the_next_turn);
 	tcase_add_test(ends, abort_drops_what_is_unsent);
 	tcase_add_test(ends, i2_abort_that_the_kernel_refuses_is_tried_again);
 	tcase_add_loop_test(ends, an_error_of_the_socket_aborts_with_it, 0, 5);

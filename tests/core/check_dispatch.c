@@ -5,7 +5,7 @@
  * One script makes every callback of the library happen. It is played once for
  * each pair of a callback and something to do inside it. Whatever that was, every
  * request is released once, the descriptor is closed once, nothing is leaked, and
- * no callback ever ran outside dispatch, process or tick.
+ * no callback ever ran outside a turn. What else a turn does is in check_turn.c.
  */
 #include "support/suite.h"
 
@@ -21,6 +21,11 @@
 
 #define REQUESTS 16
 
+/* The callbacks that are heard of, and one more that no connection of others has. */
+#define READABLE HEARD_CALLBACKS
+#define CALLBACKS (READABLE + 1)
+#define NOWHERE CALLBACKS
+
 enum act {
 	ACT_NOTHING,
 	ACT_BEGIN,
@@ -31,16 +36,16 @@ enum act {
 	ACT_TAKE,
 	ACT_ABORT,
 	ACT_WRITE,
-	ACT_FLUSH,
+	ACT_READING,
 	ACT_PROCESS,
 	ACT_CONN_ABORT,
 	ACT_CONN_DRAIN,
 	ACT_CONN_FREE,
-	ACT_FLUSH_AND_FREE,
+	ACT_TURN_AND_FREE,
 	ACT_PROCESS_AND_FREE,
 	ACT_OTHER_FREE,
-	ACT_DISPATCH,
-	ACT_TICK,
+	ACT_TURN,
+	ACT_TURN_LATER,
 	ACT_CONTEXT_FREE,
 	ACTS,
 };
@@ -53,8 +58,9 @@ static struct heard heard[REQUESTS];
 static struct heard_conn conn_heard;
 static zcreq_hold hold;
 static unsigned begun, calls, acts_done;
-static bool may_call; /* inside one of the three that run callbacks */
-static enum heard_callback act_in;
+static unsigned read_hooks;
+static bool may_call; /* inside the one that runs callbacks */
+static unsigned act_in; /* enum heard_callback, READABLE or NOWHERE */
 static enum act act;
 static char data[64];
 
@@ -74,30 +80,35 @@ static void queue(const struct heard *h)
 	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
 
 	if (conn)
-		(void)!zcreq_add(zcreq_conn_context(conn), h->id, &iov, 1, 0);
+		(void)!zcreq_add(context, h->id, &iov, 1, 0);
 }
 
-static void flush(void)
+/* Whether it is inside a callback or not. */
+static uint64_t turn_at(uint64_t now_ns)
 {
-	if (conn)
-		zcreq_flush(conn);
+	bool outer = may_call;
+	uint64_t deadline_ns;
+
+	may_call = true;
+	deadline_ns = zcreq_turn(context, now_ns);
+	may_call = outer;
+	return deadline_ns;
+}
+
+static void turn(void)
+{
+	turn_at(0);
+}
+
+static void turn_at_ms(uint64_t ms)
+{
+	turn_at(ms * 1000000);
 }
 
 static void process(void)
 {
-	bool outer = may_call;
-
-	may_call = true;
 	if (conn)
-		zcreq_process(conn, POLLERR | POLLOUT);
-	may_call = outer;
-}
-
-static void tick(uint64_t ms)
-{
-	may_call = true;
-	zcreq_tick(context, ms * 1000000);
-	may_call = false;
+		zcreq_process(conn, POLLERR | POLLOUT | POLLIN);
 }
 
 static void end_conn(struct zcreq_conn **which)
@@ -112,15 +123,17 @@ static void do_conn_act(void)
 		return;
 	if (act == ACT_WRITE)
 		(void)!zcreq_write(conn, data, 1);
-	else if (act == ACT_FLUSH || act == ACT_FLUSH_AND_FREE)
-		flush();
+	else if (act == ACT_READING)
+		zcreq_stream_reading(conn, false);
+	else if (act == ACT_TURN_AND_FREE)
+		turn();
 	else if (act == ACT_PROCESS || act == ACT_PROCESS_AND_FREE)
 		process();
 	else if (act == ACT_CONN_ABORT)
 		zcreq_conn_abort(conn, -EPIPE);
 	else if (act == ACT_CONN_DRAIN)
-		zcreq_conn_drain(conn, ZCREQ_NEVER);
-	if (act == ACT_CONN_FREE || act == ACT_FLUSH_AND_FREE || act == ACT_PROCESS_AND_FREE)
+		zcreq_conn_drain(conn, 0);
+	if (act == ACT_CONN_FREE || act == ACT_TURN_AND_FREE || act == ACT_PROCESS_AND_FREE)
 		end_conn(&conn);
 }
 
@@ -142,21 +155,19 @@ static void do_act(const struct heard *h)
 		(void)!zcreq_abort(context, h->id, -EPERM);
 	else if (act == ACT_OTHER_FREE)
 		end_conn(&other);
-	else if (act == ACT_DISPATCH)
-		ck_assert_int_eq(zcreq_dispatch(context), 0);
-	else if (act == ACT_TICK)
-		zcreq_tick(context, 7000000);
+	else if (act == ACT_TURN || act == ACT_TURN_LATER)
+		turn_at(act == ACT_TURN ? 0 : 7000000);
 	else if (act == ACT_CONTEXT_FREE)
 		ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
 	else
 		do_conn_act();
 }
 
-static void on_callback(const struct heard *h, enum heard_callback callback)
+static void on_callback(const struct heard *h, unsigned callback)
 {
 	unsigned before = ++calls;
 
-	ck_assert_msg(may_call, "callback %d came from another call than dispatch", callback);
+	ck_assert_msg(may_call, "callback %u came from another call than a turn", callback);
 	if (callback != act_in || acts_done)
 		return;
 	acts_done++;
@@ -175,6 +186,16 @@ static void conn_inside(struct zcreq_conn *which, enum heard_callback callback)
 	on_callback(&heard[0], callback);
 }
 
+static void on_readable(struct zcreq_conn *which, void *arg)
+{
+	(void)which;
+	(void)arg;
+	read_hooks++;
+	on_callback(&heard[0], READABLE);
+}
+
+static struct zcreq_conn_hooks all_hooks;
+
 static void setup(void)
 {
 	struct zcreq_stream_options options = stub_options(&stub);
@@ -182,7 +203,9 @@ static void setup(void)
 	context = counting_context(&memory, 0);
 	stub_init(&stub);
 	stub_init(&other_stub);
-	options.hooks = &heard_hooks;
+	all_hooks = heard_hooks;
+	all_hooks.readable = on_readable;
+	options.hooks = &all_hooks;
 	options.arg = &conn_heard;
 	options.limit_bytes = 2 * sizeof(data);
 	options.stall_ms = 10;
@@ -199,40 +222,42 @@ static void play_traffic(void)
 	begin();
 	(void)!zcreq_take(context, heard[0].id, &hold);
 	queue(&heard[0]);
-	flush();
+	turn();
 	queue(&heard[1]);
-	flush();
+	turn();
 	queue(&heard[2]);
 	stub_foreign(&stub);
 	process();
-	tick(1);
-	tick(20);
+	turn();
+	turn_at_ms(1);
+	turn_at_ms(20);
 	stub_notify(&stub, 0, 0, false);
 	stub.unproven = 1;
 	process();
+	turn();
 	(void)!zcreq_finish(context, heard[0].id, 0);
 	(void)!zcreq_drop(context, hold, 0);
-	tick(21);
+	turn_at_ms(21);
 }
 
 /* The room is used up again and owed when the connection dies. */
 static void play_death(void)
 {
 	queue(&heard[1]);
-	flush();
+	turn();
 	queue(&heard[1]);
 	queue(&heard[1]);
 	stub.keeps = true;
 	if (conn)
 		zcreq_conn_abort(conn, -ECONNRESET);
-	tick(30);
+	turn_at_ms(30);
 	for (unsigned i = 0; i < begun; i++)
 		(void)!zcreq_finish(context, heard[i].id, 0);
 	(void)!zcreq_drop(context, hold, 0);
-	tick(31);
-	tick(6000);
+	turn_at_ms(31);
+	turn_at_ms(6000);
 	stub_prove_all(&stub);
-	tick(8000);
+	turn_at_ms(8000);
 }
 
 static void play_end(void)
@@ -243,7 +268,7 @@ static void play_end(void)
 		(void)!zcreq_finish(context, heard[i].id, 0);
 	for (uint64_t ms = 9000; ms < 20000; ms += 1000) {
 		stub_prove_all(&stub);
-		tick(ms);
+		turn_at_ms(ms);
 	}
 	for (unsigned i = 0; i < begun; i++)
 		ck_assert_uint_eq(heard[i].released, 1);
@@ -259,7 +284,7 @@ START_TEST(the_script_makes_every_callback_happen)
 {
 	unsigned told[4] = {0};
 
-	act_in = HEARD_CALLBACKS;
+	act_in = NOWHERE;
 	play_traffic();
 	play_death();
 	for (unsigned i = 0; i < begun; i++) {
@@ -275,6 +300,7 @@ START_TEST(the_script_makes_every_callback_happen)
 	ck_assert_uint_eq(conn_heard.room, 1);
 	ck_assert_uint_gt(conn_heard.stalled, 0);
 	ck_assert_uint_eq(conn_heard.message, 1);
+	ck_assert_uint_gt(read_hooks, 0);
 	play_end();
 }
 END_TEST
@@ -301,16 +327,14 @@ START_TEST(the_last_hooks_of_a_full_connection_may_do_anything)
 	queue(&heard[0]);
 	queue(&heard[0]);
 	queue(&heard[0]);
-	flush();
+	turn();
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
 	stub_foreign(&stub);
 	stub_notify(&stub, 77, 78, false);
 	if (_i >= 2 * ACTS)
-		tick(1);
-	may_call = true;
-	zcreq_dispatch(context);
-	may_call = false;
+		turn_at_ms(1);
+	turn();
 	ck_assert_uint_eq(acts_done, 1);
 	play_end();
 }
@@ -330,43 +354,41 @@ static void begin_another(zcreq_id id, int status, void *arg)
 
 static const struct zcreq_request_hooks endless_ops = {.released = begin_another};
 
-START_TEST(i6_work_without_end_does_not_keep_dispatch)
+START_TEST(i6_work_without_end_does_not_keep_a_turn)
 {
 	zcreq_id id;
-	int ran;
 
-	ck_assert_int_eq(zcreq_begin(conn, &endless_ops, (void *)&endless_ops, 0, &id),
-			 0);
+	ck_assert_int_eq(zcreq_begin(conn, &endless_ops, (void *)&endless_ops, 0, &id), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	ran = zcreq_dispatch(context);
-	ck_assert_int_ge(ran, 2);
-	ck_assert_int_le(ran, 100);
-	ck_assert_uint_eq(calls, ran);
-	ck_assert_uint_le(zcreq_tick(context, 5), 5);
-	may_call = true;
-	act_in = HEARD_CALLBACKS;
+	ck_assert_uint_le(zcreq_turn(context, 5), 5);
+	ck_assert_uint_ge(calls, 2);
+	ck_assert_uint_le(calls, 100);
+	act_in = NOWHERE;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
 	while (stats_of(context).requests_now)
-		zcreq_dispatch(context);
+		turn();
 	play_end();
 }
 END_TEST
 
-START_TEST(dispatch_returns_how_many_callbacks_ran)
+START_TEST(a_turn_runs_each_callback_that_is_due_once)
 {
 	static const struct zcreq_request_hooks quiet = {.released = begin_another};
 	zcreq_id id;
 
-	ck_assert_int_eq(zcreq_dispatch(context), 0);
+	turn();
+	ck_assert_uint_eq(calls, 0);
 	ck_assert_int_eq(zcreq_begin(conn, &quiet, NULL, 0, &id), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, -EIO), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 1);
-	act_in = HEARD_CALLBACKS;
+	turn();
+	ck_assert_uint_eq(calls, 1);
+	act_in = NOWHERE;
 	begin();
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, -EIO), 0);
-	may_call = true;
-	ck_assert_int_eq(zcreq_dispatch(context), 2);
-	ck_assert_int_eq(zcreq_dispatch(context), 0);
+	turn();
+	ck_assert_uint_eq(calls, 1 + 2);
+	turn();
+	ck_assert_uint_eq(calls, 1 + 2);
 	play_end();
 }
 END_TEST
@@ -375,11 +397,11 @@ static void drain_in_callback(zcreq_id id, int status, void *arg)
 {
 	(void)id;
 	(void)status;
-	ck_assert_int_eq(zcreq_conn_drain(arg, 1000), 0);
+	ck_assert_int_eq(zcreq_conn_drain(arg, 1), 0);
 }
 
-/* What a callback has begun counts for the deadline that the same tick returns. */
-START_TEST(tick_knows_the_deadlines_that_its_callbacks_set)
+/* What a callback has begun counts for the deadline that the same turn returns. */
+START_TEST(a_turn_knows_the_deadlines_that_its_callbacks_set)
 {
 	static const struct zcreq_request_hooks draining = {.released = drain_in_callback};
 	const struct zcreq_conn_options options = {.size = sizeof(options)};
@@ -391,20 +413,20 @@ START_TEST(tick_knows_the_deadlines_that_its_callbacks_set)
 	ck_assert_int_eq(zcreq_begin(slow, &quiet, NULL, 0, &held), 0);
 	ck_assert_int_eq(zcreq_begin(conn, &draining, slow, 0, &id), 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	ck_assert_uint_eq(zcreq_tick(context, 5), 1000);
-	ck_assert_uint_eq(zcreq_tick(context, 999), 1000);
+	ck_assert_uint_eq(zcreq_turn(context, 5), 1000005);
+	ck_assert_uint_eq(zcreq_turn(context, 1000004), 1000005);
 	ck_assert_int_eq(zcreq_conn_state(slow), ZCREQ_CONN_DRAINING);
-	zcreq_tick(context, 1000);
+	zcreq_turn(context, 1000005);
 	ck_assert_int_eq(zcreq_conn_state(slow), ZCREQ_CONN_ABORTING);
 	ck_assert_int_eq(zcreq_finish(context, held, 0), 0);
 	zcreq_conn_free(slow);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	play_end();
 }
 END_TEST
 
 /* Each hook is one: room, abort, every message, closed. */
-START_TEST(dispatch_counts_the_hooks_as_well)
+START_TEST(each_hook_that_is_due_is_heard_once)
 {
 	static const struct zcreq_request_hooks quiet = {.released = begin_another};
 	const struct iovec iov = {.iov_base = (void *)data, .iov_len = sizeof(data)};
@@ -421,29 +443,30 @@ START_TEST(dispatch_counts_the_hooks_as_well)
 	options.mode = ZCREQ_MODE_NEVER;
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &full), 0);
 	ck_assert_int_eq(zcreq_begin(full, &quiet, NULL, 0, &id), 0);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(full), id, &iov, 1, 0),
-			 0);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(full), id, &iov, 1, 0),
-			 -EAGAIN);
-	ck_assert_int_eq(zcreq_flush(full), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	ck_assert_int_eq(zcreq_add(context, id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(context, id, &iov, 1, 0), -EAGAIN);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.room, 1);
+	ck_assert_uint_eq(calls + hooks.abort + hooks.message + hooks.closed, 0);
 	for (unsigned i = 0; i < 3; i++)
 		stub_foreign(&socket);
 	ck_assert_int_eq(zcreq_conn_abort(full, -EIO), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 1 + 3);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.abort, 1);
 	ck_assert_uint_eq(hooks.message, 3);
+	ck_assert_uint_eq(calls + hooks.closed, 0);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 1 + 1);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(calls, 1);
 	ck_assert_uint_eq(hooks.closed, 1);
+	ck_assert_uint_eq(hooks.room + hooks.abort + hooks.message, 1 + 1 + 3);
 	zcreq_conn_free(full);
 	play_end();
 }
 END_TEST
 
-/* Two connections, of which each hears two hooks in the same dispatch. */
-START_TEST(dispatch_adds_up_what_every_connection_hears)
+/* Two connections, of which each hears two hooks in the same turn. */
+START_TEST(every_connection_hears_what_is_due_in_one_turn)
 {
 	struct heard_conn hooks[2] = {{0}};
 	struct stub sockets[2];
@@ -454,7 +477,7 @@ START_TEST(dispatch_adds_up_what_every_connection_hears)
 		gone[i] = stub_open(&sockets[i], context, &heard_hooks, &hooks[i]);
 		ck_assert_int_eq(zcreq_conn_abort(gone[i], -EIO), 0);
 	}
-	ck_assert_int_eq(zcreq_dispatch(context), 4);
+	zcreq_turn(context, 0);
 	for (unsigned i = 0; i < 2; i++) {
 		ck_assert_uint_eq(hooks[i].abort, 1);
 		ck_assert_uint_eq(hooks[i].closed, 1);
@@ -464,14 +487,13 @@ START_TEST(dispatch_adds_up_what_every_connection_hears)
 }
 END_TEST
 
-START_TEST(tick_dispatches_and_asks_for_nothing_more)
+START_TEST(a_turn_runs_callbacks_and_asks_for_nothing_more)
 {
-	act_in = HEARD_CALLBACKS;
+	act_in = NOWHERE;
 	begin();
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
 	ck_assert_uint_eq(heard_calls(&heard[0]), 0);
-	may_call = true;
-	ck_assert_uint_eq(zcreq_tick(context, 5), ZCREQ_NEVER);
+	ck_assert_uint_eq(turn_at(5), ZCREQ_NEVER);
 	ck_assert_uint_eq(heard[0].released, 1);
 	play_end();
 }
@@ -484,16 +506,16 @@ int main(void)
 
 	tcase_add_checked_fixture(any, setup, NULL);
 	tcase_add_test(any, the_script_makes_every_callback_happen);
-	tcase_add_loop_test(any, i6_a_callback_may_call_anything, 0, HEARD_CALLBACKS * ACTS);
+	tcase_add_loop_test(any, i6_a_callback_may_call_anything, 0, CALLBACKS * ACTS);
 	tcase_add_loop_test(any, the_last_hooks_of_a_full_connection_may_do_anything, 0,
 			    4 * ACTS);
 	tcase_add_checked_fixture(bounds, setup, NULL);
-	tcase_add_test(bounds, i6_work_without_end_does_not_keep_dispatch);
-	tcase_add_test(bounds, dispatch_returns_how_many_callbacks_ran);
-	tcase_add_test(bounds, tick_knows_the_deadlines_that_its_callbacks_set);
-	tcase_add_test(bounds, dispatch_counts_the_hooks_as_well);
-	tcase_add_test(bounds, dispatch_adds_up_what_every_connection_hears);
-	tcase_add_test(bounds, tick_dispatches_and_asks_for_nothing_more);
+	tcase_add_test(bounds, i6_work_without_end_does_not_keep_a_turn);
+	tcase_add_test(bounds, a_turn_runs_each_callback_that_is_due_once);
+	tcase_add_test(bounds, a_turn_knows_the_deadlines_that_its_callbacks_set);
+	tcase_add_test(bounds, each_hook_that_is_due_is_heard_once);
+	tcase_add_test(bounds, every_connection_hears_what_is_due_in_one_turn);
+	tcase_add_test(bounds, a_turn_runs_callbacks_and_asks_for_nothing_more);
 	suite_add_tcase(s, any);
 	suite_add_tcase(s, bounds);
 	return suite_run(s);

@@ -172,7 +172,7 @@ START_TEST(a_guard_is_made_once_and_freed_with_the_context)
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
 	ck_assert_uint_eq(guard.freed, 0);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	counting_end(&memory, context);
 	ck_assert_uint_eq(guard.made, 1);
 	ck_assert_uint_eq(guard.freed, 1);
@@ -186,12 +186,12 @@ START_TEST(a_guard_comes_before_connections)
 
 	ck_assert_int_eq(zcreq_guard_set(context, ZCREQ_VERSION, &hooks, NULL), -EBUSY);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_conn_open(context, NULL, &conn), 0);
 	ck_assert_int_eq(zcreq_guard_set(context, ZCREQ_VERSION, &hooks, NULL), -EBUSY);
 	ck_assert_uint_eq(guard.made, 0);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	set_guard();
 	counting_end(&memory, context);
 }
@@ -202,8 +202,7 @@ END_TEST
 static void send_one(struct zcreq_conn *conn, struct heard *heard, const struct iovec *iov, int n)
 {
 	heard_begin(conn, heard);
-	ck_assert_int_eq(zcreq_add(context, heard->id, iov, n, 0),
-			 0);
+	ck_assert_int_eq(zcreq_add(context, heard->id, iov, n, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard->id, 0), 0);
 }
 
@@ -226,16 +225,17 @@ START_TEST(a_guard_hears_of_each_send_and_of_its_end)
 		ck_assert_ptr_eq(guard.iov, iov);
 		ck_assert_uint_eq(guard.iovcnt, 2);
 		ck_assert_uint_eq(guard.number, i);
-		ck_assert_int_eq(zcreq_flush(conn), 0);
+		zcreq_turn(context, 0);
 		ck_assert_uint_eq(guard.gone, i);
 		stub_prove_all(&stub);
 		ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+		zcreq_turn(context, 0);
 		ck_assert_uint_eq(heard[i].released, 1);
 		ck_assert_uint_eq(guard.gone, i < ENTRIES ? i + 1 : ENTRIES);
 		ck_assert_uint_eq(guard.last_gone, guard.gone);
 	}
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	counting_end(&memory, context);
 	ck_assert_uint_eq(guard.opens, 0); /* the descriptor is none of the kernel's */
 }
@@ -251,15 +251,15 @@ START_TEST(a_guard_hears_nothing_of_what_is_refused_or_copied)
 	set_guard();
 	conn = stub_open(&stub, context, NULL, NULL);
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_add(context, heard.id, &iov, 0, 0),
-			 -EINVAL);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &iov, 0, 0), -EINVAL);
 	ck_assert_int_eq(zcreq_write(conn, "x", 1), 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	stub_prove_all(&stub);
 	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	counting_end(&memory, context);
 	ck_assert_uint_eq(guard.sends + guard.gone, 0);
 }
@@ -298,14 +298,15 @@ START_TEST(a_guard_looks_at_descriptors_of_the_kernel)
 	ck_assert_int_eq(guard.fd, options.fd);
 	send_one(conn, &heard, &iov, 1);
 	ck_assert_uint_eq(guard.looks, 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(guard.looks, _i ? 0 : 1);
 	ck_assert_uint_eq(guard.last_held, _i ? 0 : sizeof(buffer));
-	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0); /* reads the error queue */
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0); /* reads the error queue */
 	ck_assert_uint_eq(guard.looks, _i ? 0 : 2);
 	ck_assert_uint_eq(guard.last_held, 0);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_ge(guard.looks, _i ? 0 : 3);
 	ck_assert_uint_eq(guard.closes, !_i);
 	counting_end(&memory, context);

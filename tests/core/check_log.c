@@ -81,7 +81,7 @@ static void teardown(void)
 {
 	if (conn && zcreq_conn_state(conn) <= ZCREQ_CONN_DRAINING)
 		zcreq_conn_abort(conn, -ECONNRESET);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	zcreq_conn_free(conn);
 	counting_end(&memory, context);
 }
@@ -97,6 +97,7 @@ static void proven(void)
 {
 	stub_prove_all(&stub);
 	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
 }
 
 /* The kinds from event @from on are these, and time does not go back. */
@@ -148,12 +149,12 @@ START_TEST(an_abort_is_told_with_all_that_follows)
 	sent(0);
 	from = header()->written;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(header()->written, from + COUNT(kinds));
 	for (unsigned i = 0; i < COUNT(kinds); i++) {
 		unsigned found = 0;
 
-		/* the order of released and closed is dispatch's */
+		/* the order of released and closed is the turn's */
 		for (uint64_t n = from; n < header()->written; n++)
 			found += event(n)->kind == kinds[i];
 		ck_assert_uint_eq(found, 1);
@@ -203,19 +204,19 @@ START_TEST(a_drain_and_a_stall_are_told)
 
 	start();
 	options.stall_ms = 500;
+	zcreq_turn(context, 1000000000);
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
 	sent(0);
 	from = header()->written;
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
 	ck_assert_uint_eq(header()->written, from + 1);
 	ck_assert_int_eq(event(from)->kind, ZCREQ_TRACE_DRAIN);
 	ck_assert_uint_eq(event(from)->conn, event(0)->conn);
 	stub.info = &silent;
-	zcreq_tick(context, 1000000000);
-	zcreq_tick(context, 1600000000);
+	zcreq_turn(context, 1599000000);
 	ck_assert_int_eq(event(from + 1)->kind, ZCREQ_TRACE_STALL);
 	ck_assert_int_eq(event(from + 1)->status, ZCREQ_STALL_VANISHED);
-	ck_assert_uint_eq(event(from + 1)->first, 600); /* ms */
+	ck_assert_uint_eq(event(from + 1)->first, 599); /* ms */
 	ck_assert_int_eq(event(from + 2)->kind, ZCREQ_TRACE_ABORT);
 }
 END_TEST
@@ -273,10 +274,9 @@ START_TEST(every_word_of_two_sends_in_a_batch_and_a_copy)
 	open_stream();
 	for (unsigned i = 0; i < 2; i++) {
 		heard_begin(conn, &heard[i]);
-		ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard[i].id, &iov, 1, 0),
-				 0);
+		ck_assert_int_eq(zcreq_add(context, heard[i].id, &iov, 1, 0), 0);
 	}
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	stub_send(conn, heard[1].id, data, 300);
 	stub.zerocopy_error = -ENOBUFS;
 	stub_send(conn, heard[0].id, data, 200);
@@ -316,11 +316,11 @@ START_TEST(every_word_of_an_abort)
 	from = header()->written;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
 	for (uint64_t s = 0; s < 7; s++)
-		zcreq_tick(context, s * 1000000000);
+		zcreq_turn(context, s * 1000000000);
 	ck_assert_int_eq(zcreq_drop(context, hold, -EIO), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard[1].id, 0), 0);
 	stub_prove_all(&stub);
-	zcreq_tick(context, 9000000000);
+	zcreq_turn(context, 9000000000);
 	assert_told(from, told, COUNT(told));
 }
 END_TEST
@@ -403,16 +403,16 @@ START_TEST(any_size_of_memory_is_used_as_far_as_it_goes)
 }
 END_TEST
 
-START_TEST(without_a_clock_it_is_the_time_of_the_tick)
+START_TEST(without_a_clock_it_is_the_time_of_the_turn)
 {
 	ck_assert_int_eq(start_with(log_memory, LOG_BYTES, NULL), 0);
-	zcreq_tick(context, 12345678);
+	zcreq_turn(context, 12345678);
 	zcreq_trace_mark(context, "m");
 	ck_assert_uint_eq(event(0)->time_ns, 12345678);
 }
 END_TEST
 
-START_TEST(one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_tick)
+START_TEST(one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_turn)
 {
 	zcreq_hold hold;
 	uint64_t from, readings;
@@ -428,7 +428,7 @@ START_TEST(one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_tick)
 	}
 	ck_assert_uint_eq(header()->written, from + 32);
 	ck_assert_uint_eq(now_ns, readings + 20);
-	zcreq_tick(context, 1);
+	zcreq_turn(context, 1);
 	hold = heard_take(context, &heard[0]);
 	ck_assert_uint_eq(now_ns, readings + 30);
 	ck_assert_uint_eq(event(from + 32)->time_ns, now_ns);
@@ -448,7 +448,7 @@ START_TEST(nothing_is_written_before_start_and_after_stop)
 	start();
 	ck_assert_int_eq(zcreq_trace_stop(context), 0);
 	proven();
-	zcreq_tick(context, 1);
+	zcreq_turn(context, 1);
 	zcreq_trace_mark(context, "m");
 	ck_assert_uint_eq(header()->written, 0);
 	ck_assert_int_eq(zcreq_trace_stop(context), -ENOENT);
@@ -505,7 +505,7 @@ END_TEST
 /* There only if the library has probes. */
 extern unsigned short zcreq_open_semaphore __attribute__((weak, visibility("hidden")));
 
-START_TEST(a_tracer_that_attaches_is_noticed_by_the_next_tick)
+START_TEST(a_tracer_that_attaches_is_noticed_by_the_next_turn)
 {
 	if (!&zcreq_open_semaphore) {
 		printf("not asked: built without sys/sdt.h\n");
@@ -513,15 +513,14 @@ START_TEST(a_tracer_that_attaches_is_noticed_by_the_next_tick)
 	}
 	open_stream();
 	zcreq_open_semaphore = 1;
-	sent(0);
 	ck_assert(!context->tracing);
-	zcreq_tick(context, 1);
+	sent(0);
 	ck_assert(context->tracing);
 	proven(); /* goes past the probes, and no log is there to be written */
 	ck_assert_uint_eq(heard[0].released, 1);
 	ck_assert_uint_eq(log_memory[0], 0xeeeeeeeeeeeeeeee);
 	zcreq_open_semaphore = 0;
-	zcreq_tick(context, 2);
+	zcreq_turn(context, 2);
 	ck_assert(!context->tracing);
 }
 END_TEST
@@ -564,12 +563,12 @@ int main(void)
 	tcase_add_test(tcase, a_mark_keeps_sixteen_bytes);
 	tcase_add_test(tcase, the_ring_wraps_and_keeps_the_newest);
 	tcase_add_test(tcase, any_size_of_memory_is_used_as_far_as_it_goes);
-	tcase_add_test(tcase, without_a_clock_it_is_the_time_of_the_tick);
-	tcase_add_test(tcase, one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_tick);
+	tcase_add_test(tcase, without_a_clock_it_is_the_time_of_the_turn);
+	tcase_add_test(tcase, one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_turn);
 	tcase_add_test(tcase, nothing_is_written_before_start_and_after_stop);
 	tcase_add_test(tcase, a_dump_is_the_memory_as_far_as_it_is_used);
 	tcase_add_loop_test(tcase, a_dump_ends_with_the_first_error, 1, 3);
-	tcase_add_test(tcase, a_tracer_that_attaches_is_noticed_by_the_next_tick);
+	tcase_add_test(tcase, a_tracer_that_attaches_is_noticed_by_the_next_turn);
 	tcase_add_test(tcase, wrong_uses_are_errors);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);

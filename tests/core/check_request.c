@@ -148,7 +148,7 @@ static void teardown(void)
 	zcreq_conn_free(conn);
 	stub_prove_all(&stub);
 	for (uint64_t s = 10; s < 20; s++)
-		zcreq_tick(context, s * 1000000000);
+		zcreq_turn(context, s * 1000000000);
 	ck_assert_uint_eq(heard.released, heard.id.bits != 0);
 	ck_assert_uint_eq(stats_of(context).requests_now, 0);
 	ck_assert_uint_eq(stats_of(context).quarantined_now, 0);
@@ -168,8 +168,8 @@ static void quarantine(void)
 	stub_send(conn, heard.id, data, sizeof(data));
 	finish(0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	zcreq_tick(context, 1);
-	zcreq_tick(context, 6000000000);
+	zcreq_turn(context, 1);
+	zcreq_turn(context, 6000000000);
 }
 
 static void bring_to(enum zcreq_state state)
@@ -182,7 +182,7 @@ static void bring_to(enum zcreq_state state)
 	} else if (facts.over || !facts.begun) {
 		finish(0);
 		if (!facts.over)
-			zcreq_dispatch(context);
+			zcreq_turn(context, 0);
 	} else {
 		hold = heard_take(context, &heard);
 		if (facts.aborted)
@@ -207,8 +207,7 @@ static int make_call(enum call call)
 	if (call == CALL_ABORT)
 		return zcreq_abort(context, heard.id, -ENODEV);
 	if (call == CALL_SEND)
-		return zcreq_add(context, heard.id, &iov, 1,
-				 0);
+		return zcreq_add(context, heard.id, &iov, 1, 0);
 	ret = zcreq_take(context, heard.id, &more);
 	if (ret)
 		ck_assert_uint_eq(more.bits, 0);
@@ -274,7 +273,7 @@ START_TEST(i3_a_hold_is_no_request_and_a_request_no_hold)
 	ck_assert_uint_eq(stats_of(context).stale_handles, 2);
 	ck_assert_int_eq(zcreq_drop(context, taken, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 }
 END_TEST
@@ -284,7 +283,7 @@ START_TEST(i3_second_finish_is_stale_and_counted)
 	heard_begin(conn, &heard);
 	finish(0);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, -EIO), -ESTALE);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, -EIO), -ESTALE);
 	ck_assert_int_eq(heard.status, 0);
 	ck_assert_uint_eq(stats_of(context).stale_handles, 2);
@@ -301,10 +300,10 @@ START_TEST(i3_second_drop_is_stale_and_counted)
 	finish(0);
 	ck_assert_int_eq(zcreq_drop(context, first, 0), 0);
 	ck_assert_int_eq(zcreq_drop(context, first, -EIO), -ESTALE);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 0);
 	ck_assert_int_eq(zcreq_drop(context, second, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_drop(context, second, 0), -ESTALE);
 	ck_assert_int_eq(heard.status, 0);
 	ck_assert_uint_eq(stats_of(context).stale_handles, 2);
@@ -318,7 +317,7 @@ START_TEST(i3_second_abort_changes_nothing)
 	ck_assert_int_eq(zcreq_abort(context, heard.id, -EIO), -EALREADY);
 	finish(-ENODEV);
 	ck_assert_int_eq(zcreq_abort(context, heard.id, -EIO), -ESTALE);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_abort(context, heard.id, -EIO), -ESTALE);
 	ck_assert_int_eq(heard.status, -EPERM);
 	ck_assert_uint_eq(stats_of(context).aborted, 1);
@@ -331,12 +330,14 @@ START_TEST(i1_released_waits_for_the_last_hold)
 	heard_begin(conn, &heard);
 	hold = heard_take(context, &heard);
 	finish(0);
-	ck_assert_int_eq(zcreq_dispatch(context), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard_calls(&heard), 0);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 2);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.settled, 1);
 	ck_assert_uint_eq(heard.released, 1);
-	ck_assert_int_eq(zcreq_dispatch(context), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard_calls(&heard), 2);
 }
 END_TEST
 
@@ -345,13 +346,16 @@ START_TEST(released_waits_for_the_owner_also_without_holds)
 	heard_begin(conn, &heard);
 	hold = heard_take(context, &heard);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard_calls(&heard), 0);
 	ck_assert_int_eq(zcreq_abort(context, heard.id, -EPERM), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 2);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard_calls(&heard), 2);
 	ck_assert_uint_eq(heard.aborting, 1);
 	ck_assert_uint_eq(heard.released, 0);
 	finish(0);
-	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard_calls(&heard), 3);
 }
 END_TEST
 
@@ -360,7 +364,7 @@ START_TEST(an_error_settles_at_once_and_releases_later)
 	heard_begin(conn, &heard);
 	hold = heard_take(context, &heard);
 	finish(-EIO);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.settled, 1);
 	ck_assert_int_eq(heard.status, -EIO);
 	ck_assert_uint_eq(heard.released, 0);
@@ -372,10 +376,10 @@ START_TEST(success_is_not_settled_before_the_release)
 	heard_begin(conn, &heard);
 	hold = heard_take(context, &heard);
 	finish(0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.settled, 0);
 	ck_assert_int_eq(zcreq_drop(context, hold, -ENOSPC), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(heard.status, -ENOSPC);
 }
 END_TEST
@@ -400,7 +404,7 @@ START_TEST(the_first_error_wins_in_every_order)
 			ck_assert_int_eq(zcreq_abort(context, heard.id, -'a'), 0);
 	}
 	ck_assert_int_eq(zcreq_drop(context, last, -EIO), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, -orders[_i][0]);
 }
@@ -415,7 +419,7 @@ START_TEST(aborting_is_not_told_to_an_owner_who_has_finished)
 	finish(0);
 	if (!_i)
 		ck_assert_int_eq(zcreq_abort(context, heard.id, -EPERM), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.settled, 1);
 	ck_assert_uint_eq(heard.aborting, 0);
 }
@@ -435,7 +439,7 @@ START_TEST(abort_after_a_byte_was_accepted_is_busy_and_changes_nothing)
 	ck_assert_uint_eq(stats_of(context).aborted, 0);
 	stub.most_bytes = 0;
 	stub.room_bytes = UINT64_MAX;
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_int_eq(zcreq_process(conn, POLLOUT), 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes, sizeof(data));
 }
 END_TEST
@@ -447,11 +451,11 @@ START_TEST(abort_of_an_unsent_request_releases_without_a_byte_on_the_wire)
 	stub_send(conn, heard.id, data, sizeof(data));
 	finish(0);
 	ck_assert_int_eq(zcreq_abort(context, heard.id, -EPERM), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, -EPERM);
 	stub.room_bytes = UINT64_MAX;
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_int_eq(zcreq_process(conn, POLLOUT), 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes + stub.copied_bytes, 0);
 }
 END_TEST
@@ -462,9 +466,11 @@ START_TEST(i2_released_waits_for_the_proof_of_a_send)
 	stub_send(conn, heard.id, data, sizeof(data));
 	finish(0);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 0);
 	stub_prove_all(&stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, 0);
 }

@@ -36,14 +36,14 @@ static void teardown(void)
 {
 	ck_assert_uint_eq(stats_of(context).stale_handles, stale);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	counting_end(&memory, context);
 }
 
 static void end(const struct heard *h)
 {
 	ck_assert_int_eq(zcreq_finish(context, h->id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(h->released, 1);
 }
 
@@ -175,7 +175,7 @@ START_TEST(i3_a_handle_of_another_context_is_stale)
 	end(&heard);
 	ck_assert_int_eq(zcreq_finish(other, there.id, 0), 0);
 	zcreq_conn_free(other_conn);
-	zcreq_dispatch(other);
+	zcreq_turn(other, 0);
 	ck_assert_int_eq(zcreq_context_free(other), 0);
 }
 END_TEST
@@ -195,7 +195,7 @@ START_TEST(two_contexts_without_a_seed_do_not_share_handles)
 	for (unsigned i = 0; i < 2; i++) {
 		ck_assert_int_eq(zcreq_finish(two[i], there[i].id, 0), 0);
 		zcreq_conn_free(conns[i]);
-		zcreq_dispatch(two[i]);
+		zcreq_turn(two[i], 0);
 		ck_assert_int_eq(zcreq_context_free(two[i]), 0);
 	}
 }
@@ -216,7 +216,7 @@ START_TEST(a_seed_repeats_the_handles)
 	end(&heard);
 	ck_assert_int_eq(zcreq_finish(twin, there.id, 0), 0);
 	zcreq_conn_free(twin_conn);
-	zcreq_dispatch(twin);
+	zcreq_turn(twin, 0);
 	ck_assert_int_eq(zcreq_context_free(twin), 0);
 }
 END_TEST
@@ -258,14 +258,12 @@ START_TEST(max_requests_is_the_limit_and_gives_way)
 	open_with(limit);
 	for (uint32_t i = 0; i < limit; i++)
 		heard_begin(conn, &all[i]);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &id),
-			 -EMFILE);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &id), -EMFILE);
 	ck_assert_uint_eq(id.bits, 5);
 	ck_assert_uint_eq(stats_of(context).requests_now, limit);
 	end(&all[limit / 2]);
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &all[limit], 0, &id),
-			 -EMFILE);
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &all[limit], 0, &id), -EMFILE);
 	end(&heard);
 	for (uint32_t i = 0; i < limit; i++) {
 		if (i != limit / 2)
@@ -292,7 +290,7 @@ START_TEST(growth_moves_nobody)
 		ck_assert_int_eq(zcreq_finish(context, all[at].id, at % 2 ? -EIO : 0), 0);
 		ck_assert_int_eq(zcreq_drop(context, holds[at], 0), 0);
 	}
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	for (unsigned i = 0; i < MANY; i++) {
 		ck_assert_uint_eq(all[i].released, 1);
 		ck_assert_int_eq(all[i].status, i % 2 ? -EIO : 0);

@@ -11,12 +11,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <zcreq/zcreq.h>
 
-#include "core/threads.h"
 #include "support/counting.h"
 #include "support/recorder.h"
 
@@ -50,7 +51,7 @@ static void teardown(void)
 {
 	ck_assert_uint_eq(stats_of(context).stale_handles, stale);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stats_of(context).holds_now, 0);
 	counting_end(&memory, context);
 }
@@ -67,9 +68,23 @@ static void begin_held(unsigned count)
 
 static bool readable(void)
 {
-	struct pollfd fd = {zcreq_threads_fd(context), POLLIN, 0};
+	struct pollfd fd = {zcreq_context_fd(context), POLLIN, 0};
 
+	CLAIM(fd.fd >= 0);
 	return poll(&fd, 1, 0) == 1;
+}
+
+/* The counter behind the context's descriptor: there is no other. */
+static int wakes_by(void)
+{
+	char path[40], file[40] = "";
+	int fd = -1;
+
+	do {
+		ck_assert_int_lt(++fd, 1000);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	} while (readlink(path, file, sizeof(file) - 1) < 0 || !strstr(file, "[eventfd]"));
+	return fd;
 }
 
 static void assert_stale(uint64_t bits)
@@ -89,8 +104,8 @@ START_TEST(nothing_works_before_it_is_opened)
 	open_conn();
 	begin_held(1);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), -ENXIO);
-	ck_assert_int_eq(zcreq_threads_fd(context), -ENXIO);
-	ck_assert_int_eq(zcreq_threads_process(context), -ENXIO);
+	ck_assert_int_ge(zcreq_context_fd(context), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), -ENXIO);
 	ck_assert_int_eq(zcreq_drop(context, holds[0], 0), 0);
 	teardown();
 }
@@ -103,9 +118,7 @@ START_TEST(a_caller_s_mistakes_change_nothing)
 	ck_assert_int_eq(zcreq_threads_open(NULL, 0), -EINVAL);
 	ck_assert_int_eq(zcreq_threads_open(context, 2), -EINVAL);
 	ck_assert_int_eq(zcreq_threads_open(context, 0), -EALREADY);
-	ck_assert_int_eq(zcreq_threads_start(context, NULL, -1), -EALREADY);
-	ck_assert_int_eq(zcreq_threads_fd(NULL), -EINVAL);
-	ck_assert_int_eq(zcreq_threads_process(NULL), -EINVAL);
+	ck_assert_int_eq(zcreq_context_fd(NULL), -EINVAL);
 	ck_assert_int_eq(zcreq_post_drop(NULL, holds[0], 0), -EINVAL);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 1), -EINVAL);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
@@ -113,64 +126,101 @@ START_TEST(a_caller_s_mistakes_change_nothing)
 }
 END_TEST
 
-START_TEST(without_memory_or_descriptors_it_stays_closed)
+static struct rlimit no_descriptors(void)
 {
 	struct rlimit limit = {0, 0}, before;
-	unsigned calls;
 
-	open_conn();
-	calls = memory.calls;
-	memory.fail_at = calls + 1;
-	ck_assert_int_eq(zcreq_threads_open(context, 0), -ENOMEM);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	limit.rlim_max = before.rlim_max;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+/* Only the one who has a descriptor to be woken by needs another for it. */
+START_TEST(without_memory_or_descriptors_it_stays_closed)
+{
+	struct rlimit before;
+
+	open_conn();
+	memory.fail_at = memory.calls + 1;
+	ck_assert_int_eq(zcreq_threads_open(context, 0), -ENOMEM);
+	ck_assert_int_ge(zcreq_context_fd(context), 0);
+	before = no_descriptors();
 	errno = 0;
 	ck_assert_int_eq(zcreq_threads_open(context, 0), -EMFILE);
 	ck_assert_int_eq(errno, 0);
-	ck_assert_int_eq(zcreq_threads_fd(context), -ENXIO);
-	ck_assert_int_eq(zcreq_threads_open(context, ZCREQ_THREADS_POLLED), 0);
+	begin_held(1);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), -ENXIO);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
+	ck_assert(readable());
+	teardown();
+}
+END_TEST
+
+/* And the descriptor of a context that is open to others cannot be half of one. */
+START_TEST(without_descriptors_the_context_has_none_and_others_still_post)
+{
+	struct rlimit before;
+
+	setup();
+	begin_held(1);
+	before = no_descriptors();
+	ck_assert_int_eq(zcreq_context_fd(context), -EMFILE);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heards[0].released, 1);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert(!readable());
 	teardown();
 }
 END_TEST
 
 START_TEST(the_descriptor_is_close_on_exec_and_goes_with_the_context)
 {
-	int fd;
+	int fd, wakes;
 
 	setup();
-	fd = zcreq_threads_fd(context);
+	fd = zcreq_context_fd(context);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(zcreq_threads_fd(context), fd);
+	wakes = wakes_by();
+	ck_assert_int_eq(zcreq_context_fd(context), fd);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(wakes, F_GETFD), FD_CLOEXEC);
 	teardown();
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	ck_assert_int_eq(fcntl(wakes, F_GETFD), -1);
 }
 END_TEST
 
-START_TEST(a_program_that_polls_has_no_descriptor)
+/* Nothing is made for it, and nobody is woken. */
+START_TEST(a_program_that_polls_needs_no_descriptor)
 {
+	struct rlimit before;
+
 	open_conn();
-	ck_assert_int_eq(zcreq_threads_open(context, ZCREQ_THREADS_POLLED), 0);
-	ck_assert_int_eq(zcreq_threads_fd(context), -ENXIO);
+	before = no_descriptors();
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 	begin_held(1);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
-	ck_assert_int_eq(zcreq_threads_process(context), 2);
+	ck_assert_uint_eq(zcreq_turn(context, 1), ZCREQ_NEVER);
+	ck_assert_uint_eq(heards[0].released, 1);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	teardown();
 }
 END_TEST
 
 /* ---- drops ------------------------------------------------------------------ */
 
-START_TEST(a_drop_takes_effect_in_dispatch)
+START_TEST(a_drop_takes_effect_in_a_turn)
 {
 	begin_held(1);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	ck_assert_uint_eq(stats_of(context).holds_now, 1);
 	ck_assert_uint_eq(stats_of(context).posted_drops, 0);
 	ck_assert_int_eq(zcreq_request_state(context, heards[0].id), ZCREQ_STATE_FINISHED);
-	ck_assert_int_eq(zcreq_dispatch(context), 2);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, 0);
 	ck_assert_uint_eq(stats_of(context).holds_now, 0);
@@ -178,11 +228,11 @@ START_TEST(a_drop_takes_effect_in_dispatch)
 }
 END_TEST
 
-START_TEST(tick_takes_drops_in)
+START_TEST(a_turn_that_took_drops_in_asks_for_nothing_more)
 {
 	begin_held(1);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], -EIO), 0);
-	ck_assert_uint_eq(zcreq_tick(context, 1), ZCREQ_NEVER);
+	ck_assert_uint_eq(zcreq_turn(context, 1), ZCREQ_NEVER);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, -EIO);
 }
@@ -193,7 +243,7 @@ START_TEST(i3_a_handle_is_used_up_at_once)
 	begin_held(1);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	assert_stale(holds[0].bits);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	assert_stale(holds[0].bits);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_uint_eq(stats_of(context).posted_drops, 1);
@@ -215,7 +265,7 @@ START_TEST(i3_forged_handles_are_stale_in_every_state)
 			ck_assert_int_eq(zcreq_drop(context, holds[1], 0), 0);
 			ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 		} else {
-			zcreq_dispatch(context);
+			zcreq_turn(context, 0);
 		}
 	}
 	ck_assert_uint_eq(heards[0].released, 1);
@@ -228,16 +278,16 @@ START_TEST(i3_an_old_handle_leaves_the_next_life_of_its_slot_alone)
 
 	begin_held(1);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	heard_begin(conn, &heards[1]);
 	next = heard_take(context, &heards[1]);
 	ck_assert_uint_eq(next.bits & 0x3ffffff, holds[0].bits & 0x3ffffff);
 	assert_stale(holds[0].bits);
 	ck_assert_int_eq(zcreq_finish(context, heards[1].id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heards[1].released, 0);
 	ck_assert_int_eq(zcreq_post_drop(context, next, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heards[1].released, 1);
 }
 END_TEST
@@ -251,12 +301,12 @@ START_TEST(i3_a_hold_of_another_context_is_stale)
 	counting_init(&other_memory);
 	options.allocator = &other_memory.allocator;
 	ck_assert_int_eq(zcreq_context_new(&options, &other), 0);
-	ck_assert_int_eq(zcreq_threads_open(other, ZCREQ_THREADS_POLLED), 0);
+	ck_assert_int_eq(zcreq_threads_open(other, 0), 0);
 	begin_held(1);
 	ck_assert_int_eq(zcreq_post_drop(other, holds[0], 0), -ESTALE);
 	ck_assert_uint_eq(stats_of(other).stale_handles, 1);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	counting_end(&other_memory, other);
 }
 END_TEST
@@ -272,7 +322,7 @@ START_TEST(the_first_status_wins_in_the_order_of_the_calls)
 	ck_assert_int_eq(zcreq_post_drop(context, more[2], 0), 0);
 	ck_assert_int_eq(zcreq_post_drop(context, more[0], -EIO), 0);
 	ck_assert_int_eq(zcreq_post_drop(context, more[1], -EPERM), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, -EIO);
 }
@@ -296,7 +346,7 @@ START_TEST(many_holds_of_a_table_that_grew_come_home_in_order)
 	begin_held(MANY);
 	for (unsigned i = MANY; i-- > 0;)
 		CLAIM(zcreq_post_drop(context, holds[i], 0) == 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 2 * MANY);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(released_so_far, MANY);
 	ck_assert_uint_eq(stats_of(context).posted_drops, MANY);
 }
@@ -307,16 +357,16 @@ START_TEST(an_aborted_connection_closes_with_the_last_drop)
 	heard_begin(conn, &heards[0]);
 	holds[0] = heard_take(context, &heards[0]);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_finish(context, heards[0].id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heards[0].settled, 1);
 	ck_assert_uint_eq(heards[0].released, 0);
 	ck_assert_uint_eq(hooks.closed, 0);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], -EIO), 0);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, -EPIPE);
 	ck_assert_uint_eq(hooks.closed, 1);
@@ -327,40 +377,60 @@ static void drop_next(struct heard *heard, enum heard_callback callback)
 {
 	if (callback == HEARD_RELEASED && heard == &heards[0]) {
 		CLAIM(zcreq_post_drop(context, holds[1], 0) == 0);
-		CLAIM(zcreq_threads_process(context) == 0);
+		CLAIM(zcreq_turn(context, 0) == 0); /* at once: it is not for here */
+		CLAIM(heards[1].released == 0);
 	}
 }
 
-START_TEST(i6_a_drop_inside_a_callback_is_for_the_next_dispatch)
+START_TEST(i6_a_drop_inside_a_callback_takes_effect_after_it_in_the_same_turn)
 {
 	heards[0].inside = drop_next;
 	begin_held(2);
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
-	ck_assert_int_eq(zcreq_threads_process(context), 2);
-	ck_assert_uint_eq(heards[1].released, 0);
-	ck_assert(readable());
-	ck_assert_int_eq(zcreq_threads_process(context), 2);
+	ck_assert_uint_eq(zcreq_turn(context, 0), ZCREQ_NEVER);
+	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_uint_eq(heards[1].released, 1);
 }
 END_TEST
 
 /* ---- waking ------------------------------------------------------------------ */
 
-START_TEST(the_descriptor_tells_of_drops_until_it_is_processed)
+/* Whichever of the two is made first. */
+START_TEST(the_descriptor_tells_of_drops_until_a_turn)
 {
-	setup();
+	open_conn();
+	if (_i)
+		ck_assert_int_ge(zcreq_context_fd(context), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 	begin_held(3);
 	ck_assert(!readable());
 	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
 	ck_assert(readable());
 	ck_assert_int_eq(zcreq_post_drop(context, holds[1], 0), 0);
-	ck_assert_int_eq(zcreq_threads_process(context), 4);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heards[0].released + heards[1].released, 2);
 	ck_assert(!readable());
-	ck_assert_int_eq(zcreq_threads_process(context), 0);
+	zcreq_turn(context, 0);
+	ck_assert(!readable());
 	ck_assert_int_eq(zcreq_post_drop(context, holds[2], 0), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 2);
 	ck_assert(readable());
-	ck_assert_int_eq(zcreq_threads_process(context), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heards[2].released, 1);
+	ck_assert(!readable());
+	teardown();
+}
+END_TEST
+
+/* Also those to whom nobody could be woken when they came. */
+START_TEST(a_descriptor_that_is_made_late_tells_of_what_waits)
+{
+	setup();
+	begin_held(2);
+	ck_assert_int_eq(zcreq_post_drop(context, holds[0], 0), 0);
+	ck_assert(readable());
+	ck_assert_int_eq(zcreq_post_drop(context, holds[1], 0), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heards[0].released + heards[1].released, 2);
 	ck_assert(!readable());
 	teardown();
 }
@@ -373,11 +443,13 @@ START_TEST(only_the_first_of_many_drops_wakes)
 
 	setup();
 	begin_held(3);
+	ck_assert(!readable());
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_int_eq(zcreq_post_drop(context, holds[i], 0), 0);
-	ck_assert_int_eq(read(zcreq_threads_fd(context), &wakes, sizeof(wakes)), sizeof(wakes));
+	ck_assert_int_eq(read(wakes_by(), &wakes, sizeof(wakes)), sizeof(wakes));
 	ck_assert_uint_eq(wakes, 1);
-	ck_assert_int_eq(zcreq_dispatch(context), 6);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heards[0].released + heards[1].released + heards[2].released, 3);
 	teardown();
 }
 END_TEST
@@ -399,14 +471,15 @@ START_TEST(the_context_stays_until_the_last_thread_has_left)
 
 	setup();
 	begin_held(1);
-	fd = zcreq_threads_fd(context);
+	ck_assert(!readable());
+	fd = wakes_by();
 	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
 	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
 	ck_assert_int_eq(pthread_create(&thread, NULL, drop_first, NULL), 0);
 	while (!heards[0].released)
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
 	ck_assert_int_eq(read(fd, &full, sizeof(full)), sizeof(full));
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
@@ -420,7 +493,7 @@ START_TEST(a_stale_drop_wakes_nobody_and_errno_is_left_alone)
 	setup();
 	begin_held(1);
 	errno = EXDEV;
-	ck_assert_int_eq(zcreq_threads_process(context), 0);
+	ck_assert(!readable());
 	ck_assert_int_eq(zcreq_drop(context, holds[0], 0), 0);
 	assert_stale(holds[0].bits);
 	ck_assert(!readable());
@@ -435,7 +508,7 @@ static struct job {
 	struct zcreq_call call;
 	unsigned runs, again;
 } jobs[MANY];
-static unsigned ran;
+static unsigned ran, refused;
 
 /* Each of them runs in the order in which it was posted, and may post itself again. */
 static void run_job(struct zcreq_call *call)
@@ -454,6 +527,7 @@ static void free_context(struct zcreq_call *call)
 {
 	(void)call;
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
+	refused++;
 }
 
 static void begin_and_finish(struct zcreq_call *call)
@@ -466,13 +540,15 @@ static void begin_and_finish(struct zcreq_call *call)
 START_TEST(a_post_runs_where_callbacks_run)
 {
 	jobs[0].call.run = run_job;
+	ck_assert(!readable());
 	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
 	ck_assert_uint_eq(jobs[0].runs, 0);
 	ck_assert(readable());
-	ck_assert_int_eq(zcreq_threads_process(context), 1);
+	ck_assert_uint_eq(zcreq_turn(context, 0), ZCREQ_NEVER);
 	ck_assert_uint_eq(jobs[0].runs, 1);
 	ck_assert(!readable());
-	ck_assert_int_eq(zcreq_dispatch(context), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(jobs[0].runs, 1);
 }
 END_TEST
 
@@ -482,22 +558,32 @@ START_TEST(posts_run_in_the_order_of_their_calls)
 		jobs[i].call.run = run_job;
 		CLAIM(zcreq_post(context, &jobs[i].call) == 0);
 	}
-	ck_assert_int_eq(zcreq_dispatch(context), MANY);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(ran, MANY);
 }
 END_TEST
 
 /* Nobody keeps the owner there, and nothing that is posted inside is forgotten. */
-START_TEST(a_post_inside_a_post_is_for_the_next_dispatch)
+START_TEST(a_post_inside_a_post_runs_in_the_same_turn_or_at_once)
 {
+	const unsigned agains[] = {0, 2, 1000};
+	const unsigned again = agains[_i];
+	uint64_t deadline_ns = 0;
+
 	jobs[0].call.run = run_job;
-	jobs[0].again = 2;
+	jobs[0].again = again;
 	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
-	for (unsigned i = 1; i <= 3; i++) {
-		ck_assert_int_eq(zcreq_threads_process(context), 1);
-		ck_assert_uint_eq(jobs[0].runs, i);
-		ck_assert(readable() == (i < 3));
+	while (jobs[0].runs <= again) {
+		unsigned before = jobs[0].runs;
+
+		ck_assert_uint_le(deadline_ns, 77);
+		deadline_ns = zcreq_turn(context, 77);
+		ck_assert_uint_gt(jobs[0].runs, before);
+		ck_assert_uint_le(jobs[0].runs, before + 20);
 	}
+	ck_assert_uint_eq(jobs[0].runs, again + 1);
+	ck_assert_uint_eq(zcreq_turn(context, 77), ZCREQ_NEVER);
+	ck_assert(!readable());
 }
 END_TEST
 
@@ -505,7 +591,7 @@ START_TEST(a_post_may_begin_and_finish_requests)
 {
 	jobs[0].call.run = begin_and_finish;
 	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 3);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heards[0].released, 1);
 	ck_assert_int_eq(heards[0].status, -EIO);
 }
@@ -515,15 +601,17 @@ START_TEST(a_context_is_not_freed_with_a_post_that_has_not_run)
 {
 	setup();
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	jobs[0].call.run = run_job;
 	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
 	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
-	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(jobs[0].runs, 1);
 	/* nor from inside one */
 	jobs[0].call.run = free_context;
 	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(refused, 1);
 	counting_end(&memory, context);
 }
 END_TEST
@@ -535,13 +623,14 @@ START_TEST(a_post_that_cannot_be_is_an_error)
 	open_conn();
 	jobs[0].call.run = run_job;
 	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), -ENXIO);
-	ck_assert_int_eq(zcreq_threads_open(context, ZCREQ_THREADS_POLLED), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 	ck_assert_int_eq(zcreq_post(NULL, &jobs[0].call), -EINVAL);
 	ck_assert_int_eq(zcreq_post(context, NULL), -EINVAL);
 	ck_assert_int_eq(zcreq_post(context, &nothing), -EINVAL);
 	/* a program that polls is woken by nobody */
 	ck_assert_int_eq(zcreq_post(context, &jobs[0].call), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 1);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(jobs[0].runs, 1);
 	teardown();
 }
 END_TEST
@@ -556,15 +645,17 @@ int main(void)
 	tcase_add_test(opening, a_caller_s_mistakes_change_nothing);
 	tcase_add_test(opening, without_memory_or_descriptors_it_stays_closed);
 	tcase_add_test(opening, the_descriptor_is_close_on_exec_and_goes_with_the_context);
-	tcase_add_test(opening, a_program_that_polls_has_no_descriptor);
-	tcase_add_test(opening, the_descriptor_tells_of_drops_until_it_is_processed);
+	tcase_add_test(opening, a_program_that_polls_needs_no_descriptor);
+	tcase_add_test(opening, without_descriptors_the_context_has_none_and_others_still_post);
+	tcase_add_loop_test(opening, the_descriptor_tells_of_drops_until_a_turn, 0, 2);
+	tcase_add_test(opening, a_descriptor_that_is_made_late_tells_of_what_waits);
 	tcase_add_test(opening, only_the_first_of_many_drops_wakes);
 	tcase_add_test(opening, the_context_stays_until_the_last_thread_has_left);
 	tcase_add_test(opening, a_stale_drop_wakes_nobody_and_errno_is_left_alone);
 	suite_add_tcase(s, opening);
 	tcase_add_checked_fixture(drops, setup, teardown);
-	tcase_add_test(drops, a_drop_takes_effect_in_dispatch);
-	tcase_add_test(drops, tick_takes_drops_in);
+	tcase_add_test(drops, a_drop_takes_effect_in_a_turn);
+	tcase_add_test(drops, a_turn_that_took_drops_in_asks_for_nothing_more);
 	tcase_add_test(drops, i3_a_handle_is_used_up_at_once);
 	tcase_add_test(drops, i3_forged_handles_are_stale_in_every_state);
 	tcase_add_test(drops, i3_an_old_handle_leaves_the_next_life_of_its_slot_alone);
@@ -572,12 +663,12 @@ int main(void)
 	tcase_add_test(drops, the_first_status_wins_in_the_order_of_the_calls);
 	tcase_add_test(drops, many_holds_of_a_table_that_grew_come_home_in_order);
 	tcase_add_test(drops, an_aborted_connection_closes_with_the_last_drop);
-	tcase_add_test(drops, i6_a_drop_inside_a_callback_is_for_the_next_dispatch);
+	tcase_add_test(drops, i6_a_drop_inside_a_callback_takes_effect_after_it_in_the_same_turn);
 	suite_add_tcase(s, drops);
 	tcase_add_checked_fixture(posts, setup, teardown);
 	tcase_add_test(posts, a_post_runs_where_callbacks_run);
 	tcase_add_test(posts, posts_run_in_the_order_of_their_calls);
-	tcase_add_test(posts, a_post_inside_a_post_is_for_the_next_dispatch);
+	tcase_add_loop_test(posts, a_post_inside_a_post_runs_in_the_same_turn_or_at_once, 0, 3);
 	tcase_add_test(posts, a_post_may_begin_and_finish_requests);
 	suite_add_tcase(s, posts);
 	tcase_add_test(opening, a_context_is_not_freed_with_a_post_that_has_not_run);

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ struct job {
 
 static struct zcreq_context *context;
 static struct zcreq_conn *conn;
+static struct pollfd wait_for = {.events = POLLIN};
 static struct worker workers[THREADS];
 static uint64_t released, last_released[THREADS];
 static uint64_t owner_dropped, owner_stale, taken;
@@ -145,10 +147,13 @@ static void play(unsigned worker, unsigned number, bool race)
 		owner_drop(hold);
 }
 
-static void open_all(unsigned flags)
+/* With a descriptor, or polled. */
+static void open_all(bool sleeps)
 {
 	ck_assert_int_eq(zcreq_context_new(NULL, &context), 0);
-	ck_assert_int_eq(zcreq_threads_open(context, flags), 0);
+	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
+	wait_for.fd = sleeps ? zcreq_context_fd(context) : -1;
+	ck_assert_int_eq(wait_for.fd >= 0, sleeps);
 	ck_assert_int_eq(zcreq_conn_open(context, NULL, &conn), 0);
 }
 
@@ -172,15 +177,11 @@ static void stop(void)
 /* Sleeps until all that began is released: a wake-up that is lost is a failure. */
 static void await_all(uint64_t begun)
 {
-	struct pollfd fd = {zcreq_threads_fd(context), POLLIN, 0};
-
-	while (zcreq_dispatch(context), released < begun) {
-		if (fd.fd < 0) {
+	while (zcreq_turn(context, 0), released < begun) {
+		if (wait_for.fd < 0)
 			sched_yield();
-		} else {
-			ck_assert_msg(poll(&fd, 1, LONG_MS) == 1, "nobody woke the owner");
-			zcreq_threads_process(context);
-		}
+		else
+			ck_assert_msg(poll(&wait_for, 1, LONG_MS) == 1, "nobody woke the owner");
 	}
 }
 
@@ -205,7 +206,7 @@ static void assert_exactly_once(void)
 static void free_all(void)
 {
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	while (zcreq_context_free(context) == -EBUSY)
 		sched_yield();
 }
@@ -214,14 +215,14 @@ START_TEST(i1_holds_dropped_by_four_threads_are_taken_in_once_each)
 {
 	uint64_t seed = 0x5eed + _i, luck;
 
-	open_all(_i ? ZCREQ_THREADS_POLLED : 0);
+	open_all(!_i);
 	start();
 	for (unsigned number = 1; number <= REQUESTS; number++) {
 		for (unsigned i = 0; i < THREADS; i++) {
 			luck = suite_random(&seed);
 			play(i, number, luck % 16 == 0);
 			if (luck >> 32 & 1)
-				zcreq_dispatch(context);
+				zcreq_turn(context, 0);
 		}
 	}
 	await_all((uint64_t)THREADS * REQUESTS);
@@ -236,7 +237,7 @@ START_TEST(i3_of_claims_that_race_one_wins)
 {
 	uint64_t seed = 0x5eed, begun = 0;
 
-	open_all(0);
+	open_all(true);
 	start();
 	for (unsigned number = 0; number < REQUESTS / 2; number++, begun++) {
 		zcreq_id id = begin(0, 1000000 + number);
@@ -247,7 +248,7 @@ START_TEST(i3_of_claims_that_race_one_wins)
 			hand(&workers[i], hold);
 		if (suite_random(&seed) & 1)
 			owner_drop(hold);
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 	}
 	await_all(begun);
 	stop();
@@ -265,7 +266,7 @@ START_TEST(a_context_is_freed_behind_the_last_drop)
 
 	start();
 	for (unsigned life = 0; life < lives; life++) {
-		open_all(0);
+		open_all(true);
 		for (unsigned i = 0; i < volley; i++, begun++) {
 			zcreq_id id = begin(i % THREADS, life * volley + i + 1);
 
@@ -275,6 +276,30 @@ START_TEST(a_context_is_freed_behind_the_last_drop)
 		}
 		ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
 		await_all(begun);
+		free_all();
+	}
+	context = NULL;
+	stop();
+}
+END_TEST
+
+/* The owner sleeps without having turned, on a descriptor that it made while a thread was
+ * about to drop. */
+START_TEST(a_descriptor_that_is_made_meanwhile_misses_nothing)
+{
+	static const unsigned lives = 2000;
+
+	start();
+	for (unsigned life = 0; life < lives; life++) {
+		zcreq_id id;
+
+		open_all(false);
+		id = begin(0, life + 1);
+		hand(&workers[0], take(id));
+		ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+		wait_for.fd = zcreq_context_fd(context);
+		ck_assert_msg(poll(&wait_for, 1, LONG_MS) == 1, "nobody woke the owner");
+		await_all(life + 1);
 		free_all();
 	}
 	context = NULL;
@@ -324,17 +349,14 @@ static void *post_all(void *arg)
 
 START_TEST(posts_of_four_threads_run_once_each_and_in_order)
 {
-	struct pollfd fd;
-
-	open_all(0);
+	open_all(true);
 	ck_assert_int_eq(pthread_barrier_init(&all_ready, NULL, THREADS), 0);
-	fd = (struct pollfd){zcreq_threads_fd(context), POLLIN, 0};
 	for (unsigned i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, post_all, &workers[i]),
 				 0);
 	while (posts_run < (uint64_t)THREADS * POSTS) {
-		ck_assert_msg(poll(&fd, 1, LONG_MS) == 1, "nobody woke the owner");
-		CLAIM(zcreq_threads_process(context) >= 0);
+		ck_assert_msg(poll(&wait_for, 1, LONG_MS) == 1, "nobody woke the owner");
+		zcreq_turn(context, 0);
 	}
 	/* as soon as the last has run: a thread may still be on its way out of its call */
 	free_all();
@@ -353,6 +375,7 @@ int main(void)
 	tcase_add_loop_test(threads, i1_holds_dropped_by_four_threads_are_taken_in_once_each, 0, 2);
 	tcase_add_test(threads, i3_of_claims_that_race_one_wins);
 	tcase_add_test(threads, a_context_is_freed_behind_the_last_drop);
+	tcase_add_test(threads, a_descriptor_that_is_made_meanwhile_misses_nothing);
 	tcase_add_test(threads, posts_of_four_threads_run_once_each_and_in_order);
 	suite_add_tcase(s, threads);
 	return suite_run(s);

@@ -14,6 +14,7 @@ struct zcreq_context *context;
 struct zcreq_ev *ev;
 unsigned turns;
 static ev_prepare counter;
+static unsigned open_ends; /* not closed yet */
 
 struct end ends[3];
 static char memory[BIG];
@@ -80,15 +81,22 @@ static void on_abort(struct zcreq_conn *conn, int status, void *arg)
 	end->status = status;
 }
 
+void free_end(struct end *end)
+{
+	zcreq_conn_free(end->conn);
+	end->conn = NULL;
+	if (!--open_ends)
+		ev_break(loop, EVBREAK_ALL);
+}
+
 static void on_closed(struct zcreq_conn *conn, int status, void *arg)
 {
 	struct end *end = arg;
 
+	(void)conn;
 	end->closed++;
 	end->status = status;
-	zcreq_ev_conn_free(end->tie);
-	end->tie = NULL;
-	zcreq_conn_free(conn);
+	free_end(end);
 }
 
 static const struct zcreq_conn_hooks hooks = { .abort = on_abort, .closed = on_closed };
@@ -120,18 +128,14 @@ void open_end(struct end *end)
 	options.fd = fd[0];
 	end->peer = fd[1];
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &end->conn), 0);
-	ck_assert_int_eq(zcreq_ev_conn_new(ev, end->conn, &end->tie), 0);
+	open_ends++;
 }
 
 void send_from(struct end *end, size_t len)
 {
 	struct iovec iov = { memory, len };
-	zcreq_id id;
 
-	ck_assert_int_eq(zcreq_begin(end->conn, &ops, end, 0, &id), 0);
-	ck_assert_int_eq(zcreq_add(context, id, &iov, 1, 0),
-			 0);
-	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+	ck_assert_int_eq(zcreq_send(end->conn, &ops, end, &iov, 1, 0, NULL), 0);
 }
 
 void reset_peer(struct end *end)
@@ -163,6 +167,7 @@ void scene_setup(void)
 	ev_prepare_start(loop, &counter);
 	ev_unref(loop);
 	turns = 0;
+	open_ends = 0;
 }
 
 void scene_teardown(void)

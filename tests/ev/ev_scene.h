@@ -24,7 +24,6 @@ extern unsigned turns; /* how often the loop went to sleep */
 /* One connection with a peer, and what was heard of it. */
 struct end {
 	struct zcreq_conn *conn;
-	struct zcreq_ev_conn *tie;
 	int peer;
 	unsigned released, aborted, closed;
 	int status;
@@ -41,16 +40,19 @@ extern const struct zcreq_request_hooks ops;
 void scene_setup(void);
 void scene_teardown(void);
 
-/* Runs until nothing is left in the loop, or so many milliseconds. False: time out. */
+/* Runs until no end is open any more, or so many milliseconds. False: time out. */
 bool run_for(double ms);
 
 /* Two connected sockets. */
 void pair(int fd[2]);
 
-/* A stream that is tied to the loop; closed, it unties and frees itself. */
+/* A stream in the context; closed, it frees itself. */
 void open_end(struct end *end);
 
-/* Begin, send, finish. */
+/* Its connection is freed, and no hook is called for it any more. */
+void free_end(struct end *end);
+
+/* One request. */
 void send_from(struct end *end, size_t len);
 void reset_peer(struct end *end);
 

@@ -41,20 +41,29 @@ START_TEST(a_peer_that_has_vanished_is_told_of_as_people_would)
 	info.tcpi_unacked = 42;
 	info.tcpi_bytes_sent = 65536;
 	info.tcpi_bytes_acked = 1;
-	info.tcpi_retransmits = 5;
+	info.tcpi_retransmits = 1;
+	info.tcpi_rtt = 700000;
 	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 4200;
-	tick_at(1100);
-	tick_at(5200);
-	assert_says(CONN, "64 KiB not ACKed, 5 retransmits, nothing heard for 4.2 s: "
-			  "packets are lost, or the peer is away; next look in 900 ms");
+	turn_at(5200);
+	assert_says(CONN, "64 KiB not ACKed, 1 retransmit, nothing heard for 4.2 s: "
+			  "packets are lost, or the peer is away; next look in 800 ms");
+	/* it has not been asked for that long yet, but for 4.2 s */
 	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 5100;
-	assert_says(CONN, "nothing heard for 5.1 s: the peer has vanished; abort in 900 ms");
+	assert_says(CONN, "nothing heard for 5.1 s: packets are lost, or the peer is away; "
+			  "next look in 800 ms");
+	/* asked again just now, it has the time of its path and 100 ms to answer */
+	turn_at(6000);
+	assert_says(CONN, "1 retransmit, nothing heard for 5.1 s: packets are lost, or the peer "
+			  "is away; next look in 800 ms");
+	info.tcpi_retransmits = 5;
+	assert_says(CONN, "64 KiB not ACKed, 5 retransmits, nothing heard for 5.1 s: "
+			  "the peer has vanished; abort in 800 ms");
 	assert_says(CONN, "open, 2 requests not released");
 	assert_says(CONN, "14464 bytes unsent, 65536 in the kernel in 2 batches");
-	assert_says(REQUEST, "finished, 4.2 s old");
+	assert_says(REQUEST, "finished, 5.0 s old");
 	assert_says(REQUEST, "60000 in the kernel, not ACKed");
 	assert_says(REQUEST, "waits for the peer's ACK, or an abort of the connection");
-	assert_says(CONTEXT, "1 connection, 2 requests not released, the oldest 4.2 s old");
+	assert_says(CONTEXT, "1 connection, 2 requests not released, the oldest 5.0 s old");
 	assert_says(CONTEXT, "waits for room in the socket (POLLOUT)");
 }
 END_TEST
@@ -101,6 +110,7 @@ START_TEST(a_send_that_was_withdrawn_is_not_taken_for_sent_bytes)
 	ck_assert_int_eq(zcreq_abort(context, heard[1].id, -ECANCELED), 0);
 	stub.room_bytes = UINT64_MAX;
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	info.tcpi_unacked = 1;
 	info.tcpi_bytes_sent = 1000;
 	info.tcpi_bytes_acked = 1;
@@ -120,7 +130,7 @@ START_TEST(a_peer_that_does_not_read_is_there)
 }
 END_TEST
 
-/* From the failure on, before any tick has heard of it, and not longer than it lasts. */
+/* From the failure on, before any turn has heard of it, and not longer than it lasts. */
 START_TEST(memory_is_short_for_as_long_as_it_is)
 {
 	const char *words = "no memory to send with";
@@ -128,10 +138,10 @@ START_TEST(memory_is_short_for_as_long_as_it_is)
 	stub.send_error = -ENOBUFS;
 	sent(0, 1000);
 	assert_says(CONN, words);
-	tick_at(1001);
+	turn_at(1001);
 	assert_says(CONN, words);
 	stub.send_error = 0;
-	tick_at(1011);
+	turn_at(1011);
 	assert_says(CONN, "0 bytes unsent, 1000 in the kernel");
 	ask_in_all_sizes(CONN, ZCREQ_TEXT);
 	ck_assert_msg(!strstr(text, words), "%s", text);
@@ -144,7 +154,7 @@ START_TEST(a_hold_is_told_with_its_age_and_its_place)
 
 	heard_begin(conn, &heard[0]);
 	hold = heard_take(context, &heard[0]);
-	tick_at(4500);
+	turn_at(4500);
 	assert_says(REQUEST, "open, 3.5 s old");
 	assert_says(REQUEST, "hold of the caller, 3.5 s old, taken at ");
 	assert_says(REQUEST, "check_explain+0x");
@@ -160,10 +170,10 @@ START_TEST(only_holds_that_are_held_are_told)
 
 	heard_begin(conn, &heard[0]);
 	first = heard_take(context, &heard[0]);
-	tick_at(2000);
+	turn_at(2000);
 	second = heard_take(context, &heard[0]);
 	ck_assert_int_eq(zcreq_drop(context, first, 0), 0);
-	tick_at(4550);
+	turn_at(4550);
 	assert_says(REQUEST, "hold of the caller, 2.5 s old");
 	ask_in_all_sizes(REQUEST, ZCREQ_JSON);
 	ck_assert_msg(strstr(text, "check_explain\",\"taken_at\":\"0x") != NULL, "%s", text);
@@ -198,7 +208,7 @@ START_TEST(the_place_of_a_hold_is_told_as_far_as_it_is_known)
 END_TEST
 
 /* Nobody has told it the time. */
-START_TEST(without_a_tick_the_age_is_unknown)
+START_TEST(without_a_turn_the_age_is_unknown)
 {
 	struct counting other_memory;
 	struct zcreq_context *other = counting_context(&other_memory, 0);
@@ -208,12 +218,12 @@ START_TEST(without_a_tick_the_age_is_unknown)
 	ck_assert_int_eq(zcreq_conn_open(other, NULL, &bare), 0);
 	id = heard_begin(bare, &heard[0]);
 	ck_assert_int_gt(zcreq_request_explain(other, id, ZCREQ_TEXT, text, sizeof(text)), 0);
-	ck_assert_ptr_nonnull(strstr(text, "open, of unknown age (no tick yet)"));
+	ck_assert_ptr_nonnull(strstr(text, "open, of unknown age (no turn yet)"));
 	ck_assert_int_gt(zcreq_request_explain(other, id, ZCREQ_JSON, text, sizeof(text)), 0);
 	ck_assert_ptr_nonnull(strstr(text, "\"age_ms\":null"));
 	ck_assert_int_eq(zcreq_finish(other, id, 0), 0);
 	zcreq_conn_free(bare);
-	zcreq_dispatch(other);
+	zcreq_turn(other, 0);
 	counting_end(&other_memory, other);
 }
 END_TEST
@@ -224,7 +234,7 @@ START_TEST(a_connection_that_is_closed_is_not_among_those_of_its_context)
 	assert_says(CONTEXT, "connection 0: open, 0 requests not released");
 	ck_assert_ptr_nonnull(strstr(text, "1 connection, 0 requests not released; 0 in quarantine"));
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_gt(ask(CONTEXT, ZCREQ_TEXT, text, sizeof(text)), 0);
 	ck_assert_ptr_null(strstr(text, "connection 0"));
 	assert_says(CONN, "closed, 0 requests not released, status -5 (Input/output error)");
@@ -239,11 +249,11 @@ START_TEST(quarantine_says_what_is_awaited)
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
 	assert_says(CONN, "waits for its owner's zcreq_finish()");
 	ck_assert_int_eq(zcreq_finish(context, heard[1].id, 0), 0);
-	tick_at(1500);
+	turn_at(1500);
 	assert_says(REQUEST, "aborted-finished, status -110 (Connection timed out)");
 	assert_says(REQUEST, "the last packets to leave this machine (quarantine in 5.0 s)");
 	assert_says(CONN, ", disconnected");
-	tick_at(9000);
+	turn_at(9000);
 	assert_says(REQUEST, "late proof, looked for once in a second");
 	assert_says(CONTEXT, "1 in quarantine");
 }
@@ -259,7 +269,7 @@ START_TEST(the_connection_with_the_oldest_request_is_told_of_first)
 	stub_init(&other);
 	old = stub_open(&other, context, NULL, NULL);
 	heard_begin(_i ? old : young, &heard[0]);
-	tick_at(3000);
+	turn_at(3000);
 	heard_begin(_i ? young : old, &heard[1]);
 	assert_says(CONTEXT, _i ? "connection 1: " : "connection 0: ");
 	told = strstr(text, "connection ");
@@ -267,17 +277,17 @@ START_TEST(the_connection_with_the_oldest_request_is_told_of_first)
 	ck_assert_ptr_nonnull(strstr(text, _i ? "connection 0: " : "connection 1: "));
 	ck_assert_int_eq(zcreq_finish(context, heard[_i].id, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard[!_i].id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	zcreq_conn_free(old);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
-START_TEST(what_is_done_waits_for_dispatch)
+START_TEST(what_is_done_waits_for_a_turn)
 {
 	heard_begin(conn, &heard[0]);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
-	assert_says(REQUEST, "waits for zcreq_dispatch()");
+	assert_says(REQUEST, "waits for zcreq_turn()");
 }
 END_TEST
 
@@ -302,7 +312,7 @@ START_TEST(many_of_everything_stay_within_the_limit)
 	(void)holds;
 	for (unsigned i = 0; i < COUNT(many); i++)
 		zcreq_conn_free(many[i]);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	exit(0); /* the holds are forgotten on purpose */
 }
 END_TEST
@@ -313,7 +323,7 @@ START_TEST(the_longest_possible_text_is_within_the_limit)
 	static struct heard each[8][4];
 	size_t worst = 0;
 
-	tick_at(UINT64_MAX / MS / 2);
+	turn_at(UINT64_MAX / MS / 2);
 	info.tcpi_unacked = 1;
 	info.tcpi_bytes_sent = UINT64_MAX / 2;
 	info.tcpi_retransmits = info.tcpi_probes = 255;
@@ -331,7 +341,7 @@ START_TEST(the_longest_possible_text_is_within_the_limit)
 			}
 		}
 	}
-	tick_at(UINT64_MAX / MS);
+	turn_at(UINT64_MAX / MS);
 	for (unsigned format = ZCREQ_TEXT; format <= ZCREQ_JSON; format++) {
 		int len = zcreq_context_explain(context, format, NULL, 0);
 
@@ -377,11 +387,11 @@ int main(void)
 	tcase_add_test(tcase, a_hold_is_told_with_its_age_and_its_place);
 	tcase_add_test(tcase, only_holds_that_are_held_are_told);
 	tcase_add_loop_test(tcase, the_place_of_a_hold_is_told_as_far_as_it_is_known, 0, 4);
-	tcase_add_test(tcase, without_a_tick_the_age_is_unknown);
+	tcase_add_test(tcase, without_a_turn_the_age_is_unknown);
 	tcase_add_test(tcase, a_connection_that_is_closed_is_not_among_those_of_its_context);
 	tcase_add_test(tcase, quarantine_says_what_is_awaited);
 	tcase_add_loop_test(tcase, the_connection_with_the_oldest_request_is_told_of_first, 0, 2);
-	tcase_add_test(tcase, what_is_done_waits_for_dispatch);
+	tcase_add_test(tcase, what_is_done_waits_for_a_turn);
 	tcase_add_test(tcase, many_of_everything_stay_within_the_limit);
 	tcase_add_test(tcase, the_longest_possible_text_is_within_the_limit);
 	tcase_add_test(tcase, wrong_questions_are_errors_and_write_nothing);

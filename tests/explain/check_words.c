@@ -45,7 +45,7 @@ static void play_half_sent(void)
 	info.tcpi_retransmits = info.tcpi_probes = 1;
 	info.tcpi_last_data_recv = 70;
 	info.tcpi_last_ack_recv = 90;
-	tick_at(1250);
+	turn_at(1250);
 }
 
 START_TEST(half_sent_requests_in_full)
@@ -55,7 +55,7 @@ START_TEST(half_sent_requests_in_full)
 		"connection 0: open, 2 requests not released\n"
 		"  3300 bytes unsent, 1200 in the kernel in 2 batches (ids from 0)\n"
 		"  800 bytes not ACKed, 1 retransmit, 1 probe unanswered, nothing heard for 70 "
-		"ms: packets are lost, or the peer is away; next look in 5.0 s\n"
+		"ms: packets are lost, or the peer is away; next look in 4.7 s\n"
 		"  request #: open, 250 ms old\n"
 		"    send of 1000 bytes, 250 ms old: 1000 in the kernel, 400 of them ACKed\n"
 		"    send of 500 bytes, 250 ms old: 300 unsent, 200 in the kernel, not ACKed\n"
@@ -77,7 +77,7 @@ START_TEST(half_sent_requests_in_full_for_programs)
 		"\"request_count\":2,\"status\":0,\"unsent_bytes\":3300,\"kernel_bytes\":1200,"
 		"\"batches\":2,\"oldest_id\":0,\"disconnected\":false,"
 		"\"peer\":{\"verdict\":\"congested\",\"heard_ms\":70,\"retransmits\":1,"
-		"\"probes\":1,\"window_closed\":false,\"unacked_bytes\":800,\"look_in_ms\":5000},"
+		"\"probes\":1,\"window_closed\":false,\"unacked_bytes\":800,\"look_in_ms\":4750},"
 		"\"requests\":[{\"request\":\"#\",\"connection\":0,\"state\":\"open\","
 		"\"status\":0,\"age_ms\":250,\"send_count\":2,\"send_bytes\":1500,"
 		"\"sends\":[{\"bytes\":1000,\"unsent_bytes\":0,\"kernel_bytes\":1000,"
@@ -126,7 +126,7 @@ START_TEST(a_connection_without_a_watchdog_in_full)
 	struct zcreq_stream_options o = stub_options(&stub);
 
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	stub_init(&stub);
 	ck_assert_int_eq(zcreq_stream_open(context, &o, &conn), 0);
 	sent(0, 1000);

@@ -31,10 +31,10 @@ static int tell_info(int fd, int level, int name, void *value, socklen_t *len, v
 	return 0;
 }
 
-void tick_at(uint64_t ms)
+void turn_at(uint64_t ms)
 {
 	now_ms = ms;
-	zcreq_tick(context, ms * MS);
+	zcreq_turn(context, ms * MS);
 }
 
 void scene_setup(void)
@@ -51,7 +51,7 @@ void scene_setup(void)
 	o = stub_options(&stub);
 	o.socket_ops = &ops;
 	o.stall_ms = 5000;
-	tick_at(1000);
+	turn_at(1000);
 	ck_assert_int_eq(zcreq_stream_open(context, &o, &conn), 0);
 	memset(heard, 0, sizeof(heard));
 }
@@ -63,7 +63,7 @@ void scene_teardown(void)
 	for (unsigned i = 0; i < COUNT(heard); i++)
 		if (zcreq_request_state(context, heard[i].id) >= 0)
 			(void)!zcreq_finish(context, heard[i].id, 0);
-	tick_at(now_ms + 100000);
+	turn_at(now_ms + 100000);
 	zcreq_conn_free(conn);
 	counting_end(&memory, context);
 }

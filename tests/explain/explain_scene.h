@@ -33,7 +33,7 @@ extern char text[ZCREQ_EXPLAIN_MAX]; /* what was said last */
 void scene_setup(void);
 void scene_teardown(void);
 
-void tick_at(uint64_t ms);
+void turn_at(uint64_t ms);
 
 /* The i-th request, with one send, finished. */
 void sent(unsigned i, size_t len);

@@ -39,9 +39,11 @@ static bool ended_by(const struct play *play, const struct course *usual)
 
 	if (what->effect == FAULT_SURVIVED || play->fault.opening)
 		return false;
-	/* what cannot be asked after its health is taken for dead */
+	/* what cannot be asked after its health is taken for dead, and so is what is not
+	 * connected any more */
 	return status == -what->error || status == usual->status ||
-	       (what->kind == FAKE_GETSOCKOPT && status == -ECONNRESET);
+	       ((what->kind == FAKE_GETSOCKOPT || what->error == ENOTCONN) &&
+		status == -ECONNRESET);
 }
 
 /* It ended by what it should have ended by, or did not. */
@@ -95,6 +97,8 @@ static void check_alive(struct stage *stage)
 	stage_wait_ms(stage, 30);
 	stage_ack_all(stage);
 	if (drains) {
+		/* no event tells of the acknowledgement: until the next look for it */
+		stage_wait_ms(stage, 250);
 		CLAIM(stage->closes == 1 && stage->closed_status == 0);
 		return;
 	}

@@ -15,13 +15,14 @@
 #include "sim/alloc_fault.h"
 #include "sim/fake_kernel.h"
 
-/* What a crossing is: an enum fake_call, or one of these; the last three are those
- * of the libev adapter. */
+/* What a crossing is: an enum fake_call, or one of these; the last four are those
+ * of a context in a loop. */
 enum fault_kind {
 	FAULT_ALLOC = FAKE_CALLS,
 	FAULT_EPOLL_CREATE,
 	FAULT_EPOLL_CTL,
 	FAULT_EPOLL_WAIT,
+	FAULT_EVENTFD,
 };
 
 /* What may become of a connection whose call fails so. */

@@ -86,6 +86,7 @@ void play_open(struct play *play)
 	stage->options.socket_ops = &fake_socket_ops;
 	stage->options.socket_arg = stage->sock;
 	stage->options.first_id = stage->knobs.first_id;
+	stage->options.flags = ZCREQ_STREAM_FIRST_ID;
 	stage_choose_sender(stage);
 	play->fault.opens = true;
 	while (again_without(play, zcreq_stream_open(stage->context, &stage->options,

@@ -55,7 +55,7 @@ static void act_delivered(struct play *play)
 	if (held)
 		CLAIM(zcreq_drop(stage->context, hold, 0) == 0);
 	play_request(play, 700);
-	(void)!zcreq_conn_drain(stage->conn, ZCREQ_NEVER);
+	(void)!zcreq_conn_drain(stage->conn, 0);
 	play_flush(play);
 	stage_ack_all(stage);
 	stage_wait_ms(stage, 50);
@@ -363,7 +363,7 @@ static void act_bare(struct play *play)
 	for (i = 0; i < MANY; i++)
 		if (held[i])
 			CLAIM(zcreq_drop(play->stage.context, holds[i], 0) == 0);
-	zcreq_dispatch(play->stage.context);
+	zcreq_turn(play->stage.context, 0);
 	CLAIM(play->stage.closes == 1);
 }
 

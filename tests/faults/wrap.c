@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #define BLOCKS 256
@@ -82,6 +83,7 @@ WRAP(FAKE_DISCONNECT, int, connect, (int fd, const struct sockaddr *to, socklen_
      (fd, to, len))
 WRAP(FAKE_SHUTDOWN, int, shutdown, (int fd, int how), (fd, how))
 WRAP(FAULT_EPOLL_CREATE, int, epoll_create1, (int flags), (flags))
+WRAP(FAULT_EVENTFD, int, eventfd, (unsigned count, int flags), (count, flags))
 WRAP(FAULT_EPOLL_CTL, int, epoll_ctl, (int epoll, int op, int fd, struct epoll_event *event),
      (epoll, op, fd, event))
 WRAP(FAULT_EPOLL_WAIT, int, epoll_wait, (int epoll, struct epoll_event *events, int most, int ms),

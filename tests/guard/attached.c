@@ -67,15 +67,16 @@ int main(void)
 	check("send", zcreq_add(context, id, &iov, 1, 0));
 	check("finish", zcreq_finish(context, id, 0));
 	buffer[500] = 'x';
-	check("flush", zcreq_flush(conn));
+	zcreq_turn(context, 0);
 	while (!released) {
 		struct pollfd wait = {.fd = options.fd, .events = zcreq_events(conn)};
 
 		check("poll", poll(&wait, 1, 1000));
 		check("process", zcreq_process(conn, wait.revents));
+		zcreq_turn(context, 0);
 	}
 	printf("%d\n", zcreq_guard_reports(context));
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	return -zcreq_context_free(context);
 }

@@ -250,7 +250,7 @@ START_TEST(a_context_with_connections_gets_no_guard)
 	ck_assert_int_eq(zcreq_guard_attach(context, &guard), -EBUSY);
 	ck_assert_int_eq(zcreq_guard_reports(context), -ENOENT);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_guard_attach(context, &guard), 0);
 	counting_end(&memory, context);
 }
@@ -352,12 +352,12 @@ START_TEST(every_allocation_of_a_guarded_send)
 				&page, 1, 0);
 		ck_assert(ret == 0 || (ret == -ENOMEM && scene.memory.failed));
 		ck_assert(can_write(scene.buffer) == (ret || scene.found.count));
-		ck_assert_int_eq(zcreq_flush(scene.conn), 0);
+		zcreq_turn(scene.context, 0);
 		failed = scene.memory.failed;
 		said_blind += scene.found.count;
 		ck_assert_int_eq(zcreq_finish(scene.context, heard.id, 0), 0);
 		prove();
-		zcreq_dispatch(scene.context);
+		zcreq_turn(scene.context, 0);
 		ck_assert_uint_eq(heard.released, 1);
 		close_scene();
 	}

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void open_socket_scene(void)
 
 	open_scene(0);
 	zcreq_conn_free(scene.conn);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 	options.fd = fd = connected_socket();
 	ck_assert_int_eq(zcreq_stream_open(scene.context, &options, &scene.conn), 0);
 }
@@ -56,13 +57,13 @@ START_TEST(a_descriptor_lost_is_reported_once)
 	open_socket_scene();
 	do_deed(_i);
 	id = heard_begin(scene.conn, &heard);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(scene.conn), id, &(struct iovec){
+	ck_assert_int_eq(zcreq_add(scene.context, id, &(struct iovec){
 				scene.buffer,
 				LEN,
 			}, 1, 0), 0);
 	ck_assert_uint_eq(scene.found.count, 0);
 	errno = EDOM;
-	(void)!zcreq_flush(scene.conn);
+	zcreq_turn(scene.context, 0);
 	ck_assert_int_eq(errno, EDOM);
 	ck_assert_uint_eq(scene.found.count, 1);
 	ck_assert_int_eq(scene.found.last.crime, ZCREQ_GUARD_DESCRIPTOR);
@@ -75,12 +76,12 @@ START_TEST(a_descriptor_lost_is_reported_once)
 		 _i == CLOSED ? "not open" : "another file now", LEN);
 	ck_assert_str_eq(scene.found.text, words);
 	ck_assert_int_eq(zcreq_guard_reports(scene.context), 1);
-	(void)!zcreq_flush(scene.conn);
-	(void)!zcreq_process(scene.conn, 0);
+	zcreq_turn(scene.context, 0);
+	(void)!zcreq_process(scene.conn, POLLOUT);
 	ck_assert_uint_eq(scene.found.count, 1);
 	ck_assert_int_eq(zcreq_finish(scene.context, id, 0), 0);
 	zcreq_conn_free(scene.conn);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(scene.found.count, 1);
 	ck_assert_int_eq(zcreq_context_free(scene.context), 0);
@@ -104,11 +105,11 @@ START_TEST(a_descriptor_of_ones_own_is_no_crime)
 {
 	open_socket_scene();
 	send_and_finish(&heard, scene.buffer, LEN);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	/* the same file under another number, and back */
 	ck_assert_int_eq(dup2(dup(fd), fd), fd);
-	(void)!zcreq_flush(scene.conn);
+	ck_assert_int_eq(zcreq_process(scene.conn, POLLOUT), 0);
 	close_scene();
 	ck_assert_uint_eq(scene.found.count, 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
@@ -131,7 +132,7 @@ START_TEST(without_continue_a_descriptor_lost_aborts)
 	do_deed(CLOSED);
 	signal(SIGABRT, exit_well);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 }
 END_TEST
 

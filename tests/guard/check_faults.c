@@ -354,7 +354,7 @@ START_TEST(a_descriptor_that_cannot_be_watched_is_sent_on)
 	open_scene(0);
 	options.fd = connected_socket();
 	zcreq_conn_free(scene.conn);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 	calls = scene.memory.calls;
 	errno = EDOM;
 	if (_i)
@@ -379,7 +379,7 @@ START_TEST(a_descriptor_that_cannot_be_watched_is_sent_on)
 	send_and_finish(&heard, scene.buffer, PAGE);
 	ck_assert_int_eq(dup2(devnull, options.fd), options.fd);
 	ck_assert_int_eq(zcreq_conn_abort(scene.conn, -EIO), 0);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 	ck_assert_uint_eq(scene.found.count, 0);
 }
 END_TEST

@@ -52,7 +52,7 @@ START_TEST(a_change_before_an_abort_is_reported)
 	send_and_finish(&heard, scene.buffer, 2 * PAGE);
 	poke(scene.buffer + PAGE + 1);
 	ck_assert_int_eq(zcreq_conn_abort(scene.conn, -EIO), 0);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(scene.found.count, 1);
 	ck_assert_int_eq(scene.found.last.crime, ZCREQ_GUARD_CHANGED);
@@ -175,10 +175,12 @@ START_TEST(overlapping_sends_count_their_pages)
 
 	stub_notify(&scene.stub, 0, 0, false);
 	ck_assert_int_eq(zcreq_process(scene.conn, POLLERR), 0);
+	zcreq_turn(scene.context, 0);
 	for (int page = 0; page < PAGES; page++)
 		ck_assert_int_eq(can_write(scene.buffer + page * PAGE), page < 2 || page > 6);
 	stub_notify(&scene.stub, 1, 1, false);
 	ck_assert_int_eq(zcreq_process(scene.conn, POLLERR), 0);
+	zcreq_turn(scene.context, 0);
 	for (int page = 0; page < PAGES; page++)
 		ck_assert_int_eq(can_write(scene.buffer + page * PAGE), page < 4 || page > 6);
 	poke(scene.buffer + 5 * PAGE);
@@ -186,8 +188,9 @@ START_TEST(overlapping_sends_count_their_pages)
 	ck_assert_ptr_eq(scene.found.last.conn, conn);
 	stub_prove_all(&stub);
 	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(scene.context, 0);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(other);
+	zcreq_turn(other, 0);
 	ck_assert_int_eq(zcreq_context_free(other), 0);
 	close_scene();
 }

@@ -81,7 +81,7 @@ void open_scene_that_prints(unsigned flags)
 void close_scene(void)
 {
 	zcreq_conn_free(scene.conn);
-	zcreq_dispatch(scene.context);
+	zcreq_turn(scene.context, 0);
 	counting_end(&scene.memory, scene.context);
 }
 
@@ -89,9 +89,8 @@ void send_iovecs_and_finish(struct heard *heard, const struct iovec *iov, int co
 {
 	zcreq_id id = heard_begin(scene.conn, heard);
 
-	ck_assert_int_eq(zcreq_add(scene.context, id, iov, count, 0),
-			 0);
-	ck_assert_int_eq(zcreq_flush(scene.conn), 0);
+	ck_assert_int_eq(zcreq_add(scene.context, id, iov, count, 0), 0);
+	zcreq_turn(scene.context, 0);
 	ck_assert_int_eq(zcreq_finish(scene.context, id, 0), 0);
 }
 
@@ -106,12 +105,14 @@ void prove(void)
 {
 	stub_prove_all(&scene.stub);
 	ck_assert_int_eq(zcreq_process(scene.conn, POLLERR), 0);
+	zcreq_turn(scene.context, 0);
 }
 
 void prove_send(uint32_t n)
 {
 	stub_notify(&scene.stub, n, n, false);
 	ck_assert_int_eq(zcreq_process(scene.conn, POLLERR), 0);
+	zcreq_turn(scene.context, 0);
 }
 
 int connected_socket(void)

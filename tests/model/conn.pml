@@ -92,7 +92,7 @@ inline conn_deadline()
 	fi
 }
 
-/* ---- dispatch of the connection ---------------------------------------------- */
+/* ---- callbacks of the connection ---------------------------------------------- */
 
 #define CONN_RUNS (running == NOBODY && conn_ready)
 

@@ -12,7 +12,7 @@ typedef Request {
 	unsigned sends : 2;
 	unsigned holds : 2;
 	unsigned due : 4;
-	bit ready;            /* on the dispatch queue */
+	bit ready;            /* on the queue of those with callbacks due */
 	bit status;           /* some error */
 	bit accepted;         /* the kernel took some of it */
 	bit slot;             /* the handle */
@@ -281,7 +281,7 @@ inline abort_request(l)
 	fi
 }
 
-/* ---- dispatch of one request, one callback at a time ----------------------------- */
+/* ---- callbacks of one request, one at a time ----------------------------- */
 
 #define RUNS(l) (running == (l) || (running == NOBODY && R[l].ready))
 

@@ -4,12 +4,12 @@
  *
  * One connection, two requests; each request is given sends and holds, as many as
  * the configuration says. Everything that has a will of its own is a process: the
- * owner of each request, who ends the connection, the program's loop, dispatch, the
+ * owner of each request, who ends the connection, the program's loop, callbacks, the
  * watchdog, the timer, and the kernel. A process does one call of the library at a
  * time, or one callback, and spin tries every order of them. A call of an owner
- * between two steps of dispatch is one from inside a callback.
+ * between two of them is one from inside a callback.
  *
- *	request.pml  lib/core/request.c, the handles of lib/core/slot.c, dispatch of a request
+ *	request.pml  lib/core/request.c, the handles of lib/core/slot.c, callbacks of a request
  *	queue.pml    lib/stream/sendq.c and lib/stream/ids.c: sends, batches, proof
  *	conn.pml     lib/core/conn.c and lib/stream/ladder.c: the end of the connection
  *	judge.pml    the invariants that speak of a state
@@ -22,8 +22,8 @@
  *    every way to cut sends into batches is there.
  *  - Ids and ranges. A notification names one batch; a range is several of them
  *    at once, and one that is not in flight changes nothing (check_ids).
- *  - The order of the dispatch queue. Any mailbox may be next, which is more than
- *    lib/ does. The bound on rounds only lets dispatch stop earlier.
+ *  - The order of the callbacks that are due. Any mailbox may be next, which is more than
+ *    lib/ does. The bound on rounds only lets a turn stop earlier.
  *  - Time. A deadline that has been set passes at any moment afterwards; the
  *    watchdog may find its stall whenever something is outstanding.
  *  - EINTR, EAGAIN, EBUSY from below, -ENOMEM: nothing happens, and is tried again.
@@ -198,7 +198,7 @@ end:
 	od
 }
 
-/* zcreq_dispatch(): one callback after another. */
+/* The callbacks of zcreq_turn(), one after another. */
 proctype Dispatch()
 {
 end:
@@ -209,7 +209,7 @@ end:
 	od
 }
 
-/* zcreq_tick() where it finds something to do. */
+/* The timers of zcreq_turn(), where they find something to do. */
 proctype Timer()
 {
 end:

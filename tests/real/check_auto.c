@@ -43,7 +43,7 @@ static uint64_t by_reference(unsigned batches, size_t bytes)
 
 static void expect_whole_stream(void)
 {
-	ck_ok(load_drain(&load, ZCREQ_NEVER));
+	ck_ok(load_drain(&load, 0));
 	ck_assert(load_until(&load, load_closed, 30000));
 	ck_assert(load_until(&load, load_far_over, 10000));
 	ck_assert_uint_eq(load.received_bytes, load.queued_bytes);

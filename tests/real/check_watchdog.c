@@ -66,10 +66,10 @@ START_TEST(field_spdk_3309_a_vanished_host_is_aborted_within_the_stall_limit)
 	load.spied = true;
 	load_connect(&load, &how, &watched);
 	ck_ok(net_misdirect(&load.net, true));
+	start_ns = zcreq_now_ns();
 	load_submit(&load, REQUESTS, EACH_BYTES);
 	if (_i % 2)
 		ck_ok(net_cut(&load.net, true));
-	start_ns = zcreq_now_ns();
 	expect_abort(-ETIMEDOUT, start_ns, STALL_MS, _i % 2 ? "cut" : "misdirected");
 	ck_assert_uint_eq(load_stats(&load).stalled_vanished, 1);
 	ck_assert_uint_eq(load.verdict_count, 1);
@@ -94,11 +94,83 @@ START_TEST(a_host_that_vanished_while_idle_is_found_with_the_next_send)
 	ck_ok(_i == 2 ? net_misdirect(&load.net, true) : net_cut(&load.net, true));
 	if (_i)
 		load_for(&load, 100);
-	load_submit(&load, REQUESTS, EACH_BYTES);
 	start_ns = zcreq_now_ns();
+	load_submit(&load, REQUESTS, EACH_BYTES);
 	expect_abort(-ETIMEDOUT, start_ns, STALL_MS, names[_i]);
 	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 1);
 	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_NOT_READING), 0);
+}
+END_TEST
+
+/*
+ * A small answer is copied, so it is released at once and nothing is outstanding; and
+ * nobody ever gets it. @_i: cut, misdirected.
+ */
+START_TEST(i12_a_host_that_vanishes_with_copied_bytes_is_found)
+{
+	const struct zcreq_stream_options options = {
+		.stall_ms = STALL_MS, .mode = ZCREQ_MODE_NEVER,
+	};
+	uint64_t start_ns;
+
+	load_connect(&load, &roomy, &options);
+	ck_ok(_i ? net_misdirect(&load.net, true) : net_cut(&load.net, true));
+	start_ns = zcreq_now_ns();
+	load_submit(&load, 1, 1000);
+	ck_assert(load_until(&load, load_all_released, 5000));
+	ck_assert_uint_eq(load.failed, 0);
+	ck_assert(load_until(&load, load_closed, 5000));
+	say("%s: over after %llu ms\n", _i ? "misdirected" : "cut",
+	    (unsigned long long)((zcreq_now_ns() - start_ns) / MS));
+	ck_assert_uint_ge(zcreq_now_ns() - start_ns, STALL_MS * MS);
+	ck_assert_int_eq(load.close_status, -ETIMEDOUT);
+	ck_assert_uint_eq(verdicts_of(ZCREQ_STALL_VANISHED), 1);
+}
+END_TEST
+
+START_TEST(i12_a_host_that_vanishes_while_idle_is_found_with_an_idle_limit)
+{
+	const struct zcreq_stream_options options = {
+		.stall_ms = STALL_MS, .idle_ms = 2 * STALL_MS,
+	};
+	uint64_t start_ns = zcreq_now_ns();
+
+	load_connect(&load, &roomy, &options);
+	ck_ok(net_cut(&load.net, true));
+	ck_assert(load_until(&load, load_closed, 5000));
+	say("idle: over after %llu ms\n",
+	    (unsigned long long)((zcreq_now_ns() - start_ns) / MS));
+	ck_assert_uint_ge(zcreq_now_ns() - start_ns, 2 * STALL_MS * MS);
+	ck_assert_int_eq(load.close_status, -ETIMEDOUT);
+}
+END_TEST
+
+/* A socket of the program's own, with the same knowledge. */
+START_TEST(a_verdict_without_a_stream_tells_vanished_and_its_end_proves)
+{
+	static char bytes[EACH_BYTES];
+	const int on = 1;
+	char control[256];
+	struct msghdr message = {.msg_control = control, .msg_controllen = sizeof(control)};
+	int near, far, verdict;
+
+	ck_ok(net_connect(&load.net, &roomy, &near, &far));
+	ck_ok(setsockopt(near, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)));
+	ck_assert_int_eq(zcreq_socket_verdict(near, STALL_MS), 0);
+	ck_ok(net_misdirect(&load.net, true));
+	ck_assert_int_gt(send(near, bytes, sizeof(bytes), MSG_ZEROCOPY | MSG_DONTWAIT), 0);
+	do {
+		usleep(10000);
+		verdict = zcreq_socket_verdict(near, STALL_MS);
+	} while (!verdict || verdict == ZCREQ_STALL_CONGESTED);
+	ck_assert_int_eq(verdict, ZCREQ_STALL_VANISHED);
+	ck_ok(zcreq_socket_disconnect(near));
+	ck_assert_int_eq(zcreq_socket_verdict(near, STALL_MS), -ENOTCONN);
+	/* proof, on the descriptor that is still open */
+	ck_assert_int_ge(recvmsg(near, &message, MSG_ERRQUEUE | MSG_DONTWAIT), 0);
+	ck_assert_uint_gt(message.msg_controllen, 0);
+	close(near);
+	close(far);
 }
 END_TEST
 
@@ -224,12 +296,13 @@ START_TEST(an_idle_connection_asks_for_no_time)
 	uint64_t now_ns = zcreq_now_ns();
 
 	load_connect(&load, &roomy, &watched);
-	ck_assert_uint_eq(zcreq_tick(load.context, now_ns), ZCREQ_NEVER);
+	ck_assert_uint_eq(zcreq_turn(load.context, now_ns), ZCREQ_NEVER);
 	load_submit(&load, 1, EACH_BYTES);
-	ck_assert_uint_ne(zcreq_tick(load.context, now_ns), ZCREQ_NEVER);
+	ck_assert_uint_ne(zcreq_turn(load.context, now_ns), ZCREQ_NEVER);
 	ck_assert(load_until(&load, load_all_released, 5000));
 	load_for(&load, 2 * STALL_MS);
-	ck_assert_uint_eq(zcreq_tick(load.context, zcreq_now_ns()), ZCREQ_NEVER);
+	ck_assert_uint_eq(zcreq_turn(load.context, zcreq_now_ns()),
+			  ZCREQ_NEVER);
 	ck_assert_uint_eq(load.verdict_count, 0);
 }
 END_TEST
@@ -260,6 +333,9 @@ int main(void)
 			    2 * NET_FAMILIES);
 	tcase_add_loop_test(group, a_host_that_vanished_while_idle_is_found_with_the_next_send, 0,
 			    3);
+	tcase_add_loop_test(group, i12_a_host_that_vanishes_with_copied_bytes_is_found, 0, 2);
+	tcase_add_test(group, i12_a_host_that_vanishes_while_idle_is_found_with_an_idle_limit);
+	tcase_add_test(group, a_verdict_without_a_stream_tells_vanished_and_its_end_proves);
 	tcase_add_test(group, a_peer_that_does_not_read_is_told_and_left);
 	tcase_add_test(group, a_peer_that_does_not_read_is_aborted_after_its_own_limit);
 	tcase_add_test(group, a_peer_that_reads_slowly_is_not_one_that_does_not_read);

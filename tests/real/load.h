@@ -50,6 +50,7 @@ struct load {
 	bool spied;                 /* on the calls of this connection */
 	struct sender *sender;      /* NULL: none is needed */
 	bool abandoned;             /* no proof can come: the end leaves it as it is */
+	unsigned bogus_ranges;      /* that others have left on the error queue */
 	struct spy spy;
 
 	uint8_t *arena;
@@ -108,9 +109,9 @@ int load_write(struct load *load, size_t len);
 void load_submit(struct load *load, size_t count, size_t each);
 
 /* The calls that must run no callback, with the check that they do not. */
-int load_flush(struct load *load);
+void load_flush(struct load *load);
 int load_abort(struct load *load, int status);
-int load_drain(struct load *load, uint64_t deadline_ns);
+int load_drain(struct load *load, uint32_t timeout_ms);
 void load_free_conn(struct load *load);
 
 /* One turn of a program's loop, that sleeps for at most @most_ms. */

@@ -19,13 +19,10 @@ const char *sender_missing(void);
 /* Opens the near end with it, spied on if the load is. */
 int sender_open(struct load *load, const struct zcreq_stream_options *options);
 
-/* Flushes the connection, and what the sender has prepared. */
-int sender_flush(struct load *load);
-
-/* A descriptor that is readable when sender_process() has work, or -1. */
+/* A descriptor that is readable when a turn has work of the sender's, or -1. */
 int sender_fd(const struct load *load);
 
-/* Its share of a turn. */
+/* What a program does that reads the completions of its ring itself. */
 void sender_process(struct load *load);
 
 /* Every connection is closed. */

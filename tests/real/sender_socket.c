@@ -13,11 +13,6 @@ int sender_open(struct load *load, const struct zcreq_stream_options *options)
 	return zcreq_stream_open(load->context, options, &load->conn);
 }
 
-int sender_flush(struct load *load)
-{
-	return zcreq_flush(load->conn);
-}
-
 int sender_fd(const struct load *load)
 {
 	(void)load;

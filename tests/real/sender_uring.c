@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <zcreq/uring.h>
 
@@ -82,21 +81,12 @@ int sender_open(struct load *load, const struct zcreq_stream_options *options)
 	return zcreq_uring_stream_open(load->sender->uring, load->context, options, &load->conn);
 }
 
-int sender_flush(struct load *load)
-{
-	int ret = zcreq_flush(load->conn);
-
-	if (!ret)
-		ret = zcreq_uring_flush(load->sender->uring);
-	return ret < 0 ? ret : 0;
-}
-
 int sender_fd(const struct load *load)
 {
 	if (!load->sender)
 		return -1;
 	return load->sender->shared ? load->sender->shared->ring_fd
-				    : zcreq_uring_fd(load->sender->uring);
+				    : zcreq_context_fd(load->context);
 }
 
 /* As a program does that has completions of its own. */
@@ -113,16 +103,8 @@ static void read_shared(struct sender *sender)
 
 void sender_process(struct load *load)
 {
-	uint64_t count;
-
-	if (!load->sender)
-		return;
-	if (load->sender->shared)
+	if (load->sender && load->sender->shared)
 		read_shared(load->sender);
-	else /* before the ring is looked at, so that nothing is missed */
-		expect(read(sender_fd(load), &count, sizeof(count)) != 0);
-	while (zcreq_uring_process(load->sender->uring) > 0)
-		;
 }
 
 void sender_stop(struct load *load)

@@ -217,6 +217,44 @@ START_TEST(conform_reconnect_continues_ids)
 }
 END_TEST
 
+/* A send of somebody else's is in flight when the stream is opened, and is proven first. */
+START_TEST(i13_proof_of_a_foreign_send_proves_none_of_ours)
+{
+	char foreign[100] = { 0 };
+	struct iovec iov = { foreign, sizeof(foreign) };
+	const struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct zcreq_conn *none = NULL;
+	struct stage_request *request;
+
+	stage_open(&stage);
+	zcreq_conn_free(stage.conn);
+	zcreq_turn(stage.context, 0);
+	stage.knobs.zerocopy_on = true;
+	stage.sock = fake_socket_new(stage.kernel, &stage.knobs);
+	stage.options.fd = fake_socket_fd(stage.sock);
+	stage.options.socket_arg = stage.sock;
+	ck_assert_int_eq(fake_socket_ops.sendmsg(stage.options.fd, &message,
+						 MSG_ZEROCOPY | MSG_DONTWAIT | MSG_NOSIGNAL,
+						 stage.sock),
+			 sizeof(foreign));
+	stage.options.flags = 0;
+	ck_assert_int_eq(zcreq_stream_open(stage.context, &stage.options, &none), -EBUSY);
+	stage.options.flags = ZCREQ_STREAM_FIRST_ID;
+	stage.options.first_id = 1;
+	ck_assert_int_eq(zcreq_stream_open(stage.context, &stage.options, &stage.conn), 0);
+	request = stage_sent(&stage, 10);
+	fake_socket_ack(stage.sock, sizeof(foreign));
+	if (!_i) { /* else the kernel makes one notification of both: 0 to 1 */
+		stage_run(&stage);
+		stage_expect_unreleased(request);
+	}
+	fake_socket_ack(stage.sock, FAKE_NEVER);
+	stage_run(&stage);
+	stage_expect_released(request, 0);
+	ck_assert_uint_eq(stage_stats(&stage).bogus_ranges, !_i);
+}
+END_TEST
+
 START_TEST(conform_duplicate_range_is_counted_and_ignored)
 {
 	struct stage_request *first, *second;
@@ -291,6 +329,9 @@ START_TEST(conform_never_issued_ids_are_refused)
 	case 3: fake_socket_post(stage.sock, 0, UINT32_MAX, false); break;
 	case 4: fake_socket_post(stage.sock, 1u << 31, (1u << 31) + 5, false); break;
 	case 5: fake_socket_post(stage.sock, 101, 100, false); break;
+	case 6: fake_socket_post(stage.sock, 99, 101, false); break;
+	case 7: fake_socket_post(stage.sock, 98, 99, false); break;
+	case 8: fake_socket_post(stage.sock, 100 - (1u << 31), 100, false); break;
 	}
 	stage_run(&stage);
 	stage_expect_unreleased(request);
@@ -435,12 +476,14 @@ static void add_tests(TCase *tcase)
 		tcase_add_test(tcase, conform_shared_record_releases_nobody_early);
 	tcase_add_test(tcase, conform_accepted_socket_starts_at_0);
 	tcase_add_loop_test(tcase, conform_reconnect_continues_ids, 0, 3);
+	if (!stage_sends) /* a sender uses no ids of the socket */
+		tcase_add_loop_test(tcase, i13_proof_of_a_foreign_send_proves_none_of_ours, 0, 2);
 	tcase_add_test(tcase, conform_duplicate_range_is_counted_and_ignored);
 	if (!stage_sends) { /* what a sender says twice: check_sender_proof */
 		tcase_add_test(tcase, conform_duplicate_range_of_a_part_releases_nothing);
 		tcase_add_test(tcase, conform_overlap_with_a_part_releases_nothing);
 	}
-	tcase_add_loop_test(tcase, conform_never_issued_ids_are_refused, 0, 6);
+	tcase_add_loop_test(tcase, conform_never_issued_ids_are_refused, 0, 9);
 	tcase_add_test(tcase, conform_overlap_with_completed_ids_is_survived);
 	tcase_add_loop_test(tcase, conform_messages_between_ranges_are_handed_on, 0, 3);
 	tcase_add_loop_test(tcase, conform_broken_control_messages_are_survived, 0, 101);

@@ -273,6 +273,7 @@ static void error_queue_is_polled(void)
 	fake_socket_ack(stage.sock, FAKE_NEVER);
 	ck_assert_uint_eq(stage_report(&stage).messages_unread, 1);
 	ck_assert_int_eq(zcreq_process(stage.conn, POLLERR), 0);
+	stage_turn(&stage);
 	ck_assert_uint_eq(stage_report(&stage).messages_unread, 0);
 	stage_expect_released(request, 0);
 	ck_assert_int_eq(fake_socket_poll(stage.sock, zcreq_events(stage.conn)), 0);

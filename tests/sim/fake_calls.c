@@ -115,6 +115,10 @@ static uint8_t tcp_state(const struct fake_socket *sock)
 {
 	if (sock->dead || !sock->knobs.connected)
 		return 7; /* TCP_CLOSE */
+	if (sock->shut_send && sock->fin_acked)
+		return sock->peer_fin ? 7 : 5; /* TCP_CLOSE, TCP_FIN_WAIT2 */
+	if (sock->shut_send && sock->peer_fin)
+		return sock->peer_first ? 9 : 11; /* TCP_LAST_ACK, TCP_CLOSING */
 	if (sock->shut_send)
 		return 4; /* TCP_FIN_WAIT1 */
 	return sock->peer_fin ? 8 : 1; /* TCP_CLOSE_WAIT, TCP_ESTABLISHED */
@@ -149,12 +153,13 @@ static void tcp_info(const struct fake_socket *sock, struct tcp_info *info)
 	info->tcpi_advmss = FAKE_MSS;
 	info->tcpi_snd_cwnd = packets(window32(sock->knobs.cwnd_bytes));
 	info->tcpi_total_retrans = (uint32_t)sock->total_retrans;
-	info->tcpi_bytes_acked = sock->acked + 1;
+	info->tcpi_bytes_acked = sock->acked + 1 + sock->fin_acked; /* the two ends count */
 	info->tcpi_bytes_sent = sock->sent_edge;
+	info->tcpi_data_segs_out = packets(sock->sent_edge) + sock->knobs.past_segments;
 	info->tcpi_snd_wnd = window32(sock->window);
 	if (sock->dead)
 		return;
-	info->tcpi_unacked = packets(sock->sent_edge - sock->acked);
+	info->tcpi_unacked = packets(sock->sent_edge - sock->acked) + fake_fin_flies(sock);
 	info->tcpi_notsent_bytes = (uint32_t)(sock->total - sock->sent_edge);
 }
 
@@ -183,6 +188,8 @@ static int get_value(struct fake_socket *sock, int level, int name, void *value,
 		number = sock->knobs.type;
 	} else if (level == SOL_SOCKET && name == SO_PROTOCOL) {
 		number = sock->knobs.protocol;
+	} else if (level == SOL_SOCKET && name == SO_ZEROCOPY) {
+		number = sock->zerocopy_on;
 	} else if (level == SOL_SOCKET && name == SO_ERROR) {
 		number = sock->so_error;
 		sock->so_error = 0;
@@ -265,6 +272,7 @@ static int op_disconnect(int fd, void *arg)
 		sock->so_error = ECONNRESET;
 	}
 	sock->disconnects++;
+	sock->fin_acked = false;
 	sock->shut_send = sock->shut_receive = sock->peer_fin = false;
 	fake_die(sock);
 	return 0;
@@ -279,10 +287,15 @@ static int op_shutdown(int fd, int how, void *arg)
 		return ret;
 	if (sock->dead)
 		return -ENOTCONN;
-	if (how == SHUT_WR || how == SHUT_RDWR)
+	if ((how == SHUT_WR || how == SHUT_RDWR) && !sock->shut_send) {
 		sock->shut_send = true;
+		sock->peer_first = sock->peer_fin;
+	}
 	if (how == SHUT_RD || how == SHUT_RDWR)
 		sock->shut_receive = true;
+	fake_push(sock);
+	if (sock->knobs.auto_ack)
+		fake_socket_ack(sock, FAKE_NEVER);
 	return 0;
 }
 
@@ -299,7 +312,9 @@ static int op_close(int fd, void *arg)
 	sock->shut_send = true;
 	sock->closed = true;
 	fake_messages_purge(sock);
-	if (sock->reset_on_close && !sock->dead) {
+	/* with something unread, or on the program's demand, it is no end but a reset, and
+	 * what is on its way is lost */
+	if ((sock->reset_on_close || sock->unread) && !sock->dead) {
 		sock->reset_sent = true;
 		fake_die(sock);
 	}

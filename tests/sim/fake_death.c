@@ -183,7 +183,7 @@ void fake_answer(struct fake_socket *sock)
 void fake_timer(struct fake_socket *sock)
 {
 	uint64_t now = sock->kernel->now_ms;
-	bool flying = sock->sent_edge > sock->acked;
+	bool flying = sock->sent_edge > sock->acked || fake_fin_flies(sock);
 
 	if (sock->user_timeout_ms && (sock->vanished || !flying) &&
 	    now >= sock->stalled_ms + sock->user_timeout_ms) {
@@ -199,6 +199,7 @@ void fake_timer(struct fake_socket *sock)
 	if (flying) {
 		sock->retransmits++;
 		sock->total_retrans++;
+		sock->last_sent_ms = now;
 	} else {
 		sock->probes++;
 	}

@@ -138,6 +138,9 @@ struct fake_socket {
 	bool closed;
 	bool zerocopy_on;
 	bool shut_send;
+	bool fin_acked;      /* the peer has everything, and the end */
+	bool peer_first;     /* the peer's end came before ours */
+	uint64_t unread;     /* bytes of the peer's that nobody reads here */
 	bool shut_receive;
 	bool peer_fin;
 	bool reset_sent;
@@ -185,6 +188,12 @@ static inline void fake_happens(struct fake_socket *sock, enum fake_event event)
 static inline uint64_t fake_rto_ms(const struct fake_socket *sock)
 {
 	return FAKE_RTO_MS + sock->knobs.rtt_ms;
+}
+
+/* Has the stream ended here, so that the end is on its way to the peer? */
+static inline bool fake_fin_flies(const struct fake_socket *sock)
+{
+	return sock->shut_send && !sock->fin_acked && sock->sent_edge == sock->total;
 }
 
 /* fake_kernel.c */

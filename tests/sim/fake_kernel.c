@@ -329,6 +329,7 @@ struct fake_socket *fake_socket_new(struct fake_kernel *kernel, const struct fak
 	sock->fd = lowest_fd(kernel);
 	sock->random.state = sock->knobs.seed;
 	sock->next_id = sock->knobs.first_id;
+	sock->zerocopy_on = sock->knobs.zerocopy_on;
 	sock->window = FAKE_NEVER;
 	sock->last_ack_ms = sock->last_data_ms = sock->last_sent_ms = kernel->now_ms;
 	sock->next = kernel->sockets;
@@ -368,6 +369,7 @@ void fake_socket_report(const struct fake_socket *sock, struct fake_socket_repor
 	report->disconnects = sock->disconnects;
 	report->reset_sent = sock->reset_sent;
 	report->fin_sent = sock->shut_send;
+	report->fin_acked = sock->fin_acked;
 	report->died = sock->dead;
 	report->closed = sock->closed;
 	report->closed_holding_bytes = sock->closed_holding_bytes;

@@ -75,6 +75,8 @@ enum fake_death_order {
  * @zerocopy_refused:   if not 0, how setsockopt(SO_ZEROCOPY) fails
  * @tcp_info_bytes:     how much of struct tcp_info this kernel knows; 0 is all
  * @first_id:           the id of the first zero-copy send; read when the socket is made
+ * @zerocopy_on:        SO_ZEROCOPY is on already; read when the socket is made
+ * @past_segments:      data segments that somebody has sent before
  * @seed:               for FAKE_DEATH_SHUFFLED; read when the socket is made
  *
  * The send path:
@@ -127,6 +129,8 @@ struct fake_knobs {
 	int zerocopy_refused;
 	size_t tcp_info_bytes;
 	uint32_t first_id;
+	bool zerocopy_on;
+	unsigned past_segments;
 	uint64_t seed;
 
 	uint64_t sndbuf_bytes;
@@ -177,6 +181,7 @@ struct fake_socket_report {
 	unsigned disconnects;       /**< that succeeded */
 	bool reset_sent;            /**< the peer was sent an RST */
 	bool fin_sent;
+	bool fin_acked;             /**< and the peer has acknowledged it */
 	bool died;                  /**< by reset or timeout, from either side */
 	bool closed;
 	uint64_t closed_holding_bytes;  /**< held_bytes when it was closed: I9 if not 0 */
@@ -342,6 +347,9 @@ void fake_socket_kill(struct fake_socket *sock, int error);
 
 /** The peer ends its direction; sends go on. */
 void fake_socket_peer_fin(struct fake_socket *sock);
+
+/** The peer sends bytes that nobody reads here: a close() is a reset from now on. */
+void fake_socket_peer_says(struct fake_socket *sock, uint64_t bytes);
 
 /* Pages that somebody else holds. */
 

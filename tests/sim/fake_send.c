@@ -144,7 +144,7 @@ void fake_push(struct fake_socket *sock)
 		sock->reached = sock->sent_edge;
 	if (sock->knobs.copies)
 		fake_socket_copy_out(sock, sock->sent_edge - sock->acked);
-	if (sock->acked == sock->total) {
+	if (sock->acked == sock->total && !fake_fin_flies(sock)) {
 		sock->timer_ms = 0;
 	} else if (!sock->timer_ms) {
 		sock->stalled_ms = sock->kernel->now_ms;
@@ -446,6 +446,12 @@ uint64_t fake_socket_ack(struct fake_socket *sock, uint64_t bytes)
 		done += step;
 		fake_push(sock);
 	}
+	/* its end is acknowledged with the last byte, or by an answer that has no other */
+	if (fake_fin_flies(sock) && sock->acked == sock->total && done < bytes) {
+		sock->fin_acked = true;
+		sock->timer_ms = 0;
+		heard(sock);
+	}
 	if (done) {
 		if (sock->closed)
 			fake_happens(sock, FAKE_ORPHAN);
@@ -514,4 +520,12 @@ void fake_socket_peer_fin(struct fake_socket *sock)
 {
 	sock->peer_fin = true;
 	heard(sock);
+}
+
+void fake_socket_peer_says(struct fake_socket *sock, uint64_t bytes)
+{
+	if (sock->dead || sock->vanished || sock->peer_fin)
+		return;
+	sock->unread += bytes;
+	sock->last_data_ms = sock->kernel->now_ms;
 }

@@ -326,7 +326,10 @@ static int on_submit(struct zcreq_conn *conn, const struct zcreq_submission *sub
 	/* the words on others come at any time, also now */
 	if (one_in(sender, sender->knobs.inside_of))
 		tell_proofs(sender);
-	attempt(sender, batch);
+	if (sender->knobs.puts_off && !over(sender))
+		batch->state = BATCH_WAITING;
+	else
+		attempt(sender, batch);
 	if (batch->state != BATCH_READY || sender->knobs.mute)
 		return 0;
 	/* an abort from inside has asked already */

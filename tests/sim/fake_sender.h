@@ -29,6 +29,7 @@ struct fake_sender;
  * @shuffles:    notifications come in any order
  * @lies:        with them come some for what nobody awaits
  * @mute:        nothing is told, whatever happens
+ * @puts_off:    submit() only notes: the socket is called when the sender has its turn
  * @no_reap:     results and proof come unasked only
  * @no_cancel:   the end of the socket has to do
  * @seed:        of its choices; read when it is made
@@ -41,6 +42,7 @@ struct fake_sender_knobs {
 	bool shuffles;
 	bool lies;
 	bool mute;
+	bool puts_off;
 	bool no_reap;
 	bool no_cancel;
 	uint64_t seed;

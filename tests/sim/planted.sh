@@ -120,8 +120,8 @@ plant loop-on-wrap lib/stream/proof.c \
 
 # what is notified, is notified up to there
 plant trust-order lib/stream/proof.c \
-	'uint32_t id = lo, ids = hi - lo + 1;' \
-	'uint32_t id = stream->ids.oldest, ids = hi - lo + 1;' \
+	'ids = hi - lo + 1;' \
+	'id = stream->ids.oldest, ids = hi - lo + 1;' \
 	"$early"
 
 # the kernel copies here, so nothing waits for it any more
@@ -148,11 +148,41 @@ plant trust-dead lib/stream/sender.c \
 	'if (count < 0)' \
 	'^rN succeeded, its bytes were lost'
 
+# what was copied is out of the queue, so nobody has to be watched for it
+plant disarm-copied lib/stream/watchdog.c \
+	'if (!look.owed && !zcreq_stream_outstanding(stream)) {' \
+	'if (!zcreq_stream_outstanding(stream)) {' \
+	'^I12: cN has N bytes unacknowledged'
+
 # a loop that waits for what was true a while ago
 plant events-untold lib/stream/loop.c \
 	'zcreq_stream_events_changed(stream);' \
 	';' \
-	'its watcher was told'
+	'^I10: cN: events .*, its poller was told'
+
+# a turn ends, and what its callbacks have queued waits for the next
+plant sleep-early lib/core/turn.c \
+	'!TAILQ_EMPTY(&context->queued) || ' \
+	'' \
+	'^I10: (cN: what was queued was not tried|cN submits nothing)'
+
+# of several connections on which something was queued, one is served
+plant flush-one lib/core/turn.c \
+	'conn->transport->flush(conn);' \
+	'if (TAILQ_EMPTY(&context->queued)) conn->transport->flush(conn);' \
+	'^I10: (cN: what was queued was not tried|cN submits nothing)'
+
+# nobody asks whether the socket has made sends before
+plant trust-past lib/stream/stream.c \
+	'return info->len < enough || info->tcp.tcpi_data_segs_out || info->tcp.tcpi_notsent_bytes;' \
+	'return info->len < enough;' \
+	'^I13: cN: a socket with a past was opened'
+
+# what was sent has arrived
+plant close-unacknowledged lib/stream/fin.c \
+	'return info->tcpi_state == TCP_STATE_FIN_WAIT2 || info->tcpi_state == TCP_STATE_TIME_WAIT;' \
+	'return true;' \
+	'^I11: cN drained, the peer has N of N bytes'
 
 echo "100%: Checks: $planted, Failures: $failed, Errors: 0"
 [ "$failed" = 0 ]

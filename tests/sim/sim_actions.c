@@ -60,13 +60,15 @@ static void do_open(struct sim_world *world)
 
 	if (world->handles >= SIM_CONNS)
 		return;
+	if (!world->conn_count && !world->poller)
+		sim_inside_begin(world);
 	conn = calloc(1, sizeof(*conn));
 	if (!conn)
 		abort();
 	TAILQ_INIT(&conn->entries);
 	conn->world = world;
 	conn->number = world->conn_count;
-	conn->alive_ms = world->tick_ms;
+	conn->alive_ms = world->turn_ms;
 	conn->lets_go = true;
 	ret = sim_inside_open(conn);
 	sim_trace(world, "open c%u%s%s%s: %d", conn->number, conn->sock ? "" : " bare",
@@ -185,9 +187,10 @@ static void send_one(struct sim_request *request)
 	memcpy(memory, bytes, len);
 	n = make_iovecs(world, iov, memory, len);
 	expected = expected_use(request);
+	if (!expected && conn->stream_ended)
+		expected = -ESHUTDOWN;
 	world->stale += expected == -ESTALE;
-	ret = zcreq_add(zcreq_conn_context(conn->conn), request->id, iov, n,
-			0);
+	ret = zcreq_add(world->context, request->id, iov, n, 0);
 	sim_trace(world, "send r%u c%u %zu bytes in %d: %d", request->number, conn->number, len,
 		  n, ret);
 	memset(iov, 0xee, sizeof(iov));
@@ -201,6 +204,7 @@ static void send_one(struct sim_request *request)
 		fake_socket_unreadable(conn->sock, memory + len / 2, 1);
 	}
 	*send = (struct sim_send){ sim_entry_add(conn, request, bytes, len), memory, len };
+	sim_inside_queued(conn);
 	request->send_count++;
 }
 
@@ -224,12 +228,18 @@ static void write_one(struct sim_world *world, struct sim_conn *conn)
 	memcpy(bytes, from, len);
 	ret = zcreq_write(conn->conn, bytes, len);
 	sim_trace(world, "write c%u %zu: %d", conn->number, len, ret);
-	if (!lives ? ret != -ESHUTDOWN : ret && ret != -EAGAIN && ret != -ENOMEM)
+	/* a drain ends the stream with the last request */
+	if (lives && !conn->stream_ended && conn->drained && ret == -ESHUTDOWN)
+		return;
+	if (!lives || conn->stream_ended ? ret != -ESHUTDOWN
+					 : ret && ret != -EAGAIN && ret != -ENOMEM)
 		sim_fail(world, "write says %d, alive %d", ret, lives);
 	if (ret == -ENOMEM && !world->fault.failed)
 		sim_fail(world, "write has no memory");
-	if (!ret)
+	if (!ret) {
 		sim_entry_add(conn, NULL, from, len);
+		sim_inside_queued(conn);
+	}
 	conn->wants_room |= ret == -EAGAIN;
 	memset(bytes, 0xcc, sizeof(bytes));
 }
@@ -345,8 +355,7 @@ static void do_burst(struct sim_world *world)
 			send_one(request);
 		sim_finish_request(request, 0);
 	}
-	if (conn && conn->sock && zcreq_flush(conn->conn))
-		sim_fail(world, "flush failed");
+	sim_turn(world);
 }
 
 static void do_abort_request(struct sim_world *world)
@@ -413,20 +422,43 @@ static void do_conn_abort(struct sim_world *world)
 static void do_drain(struct sim_world *world)
 {
 	struct sim_conn *conn = any_conn(world);
-	uint64_t deadline = ZCREQ_NEVER, calls = world->fault.calls;
+	uint64_t calls = world->fault.calls;
+	uint32_t timeout_ms = 0;
 	int state, ret;
 
 	if (!conn || !sim_chance(world, 1, 3))
 		return;
 	if (sim_chance(world, 1, 2))
-		deadline = sim_now_ns(world) + sim_choose(world, 5000) * 1000000;
+		timeout_ms = (uint32_t)sim_choose(world, 5000);
 	state = zcreq_conn_state(conn->conn);
-	ret = zcreq_conn_drain(conn->conn, deadline);
+	ret = zcreq_conn_drain(conn->conn, timeout_ms);
 	sim_trace(world, "drain c%u: %d", conn->number, ret);
 	if (ret != (state == ZCREQ_CONN_OPEN ? 0 : -EALREADY))
 		sim_fail(world, "drain says %d in state %d", ret, state);
-	allocated_nothing(world, calls, "drain");
+	/* it may find that the connection has died: that reads what others have posted */
+	if (zcreq_conn_state(conn->conn) == ZCREQ_CONN_DRAINING)
+		allocated_nothing(world, calls, "drain");
 	conn->drained |= !ret;
+}
+
+static void do_end(struct sim_world *world)
+{
+	struct sim_conn *conn = any_conn(world);
+	uint64_t calls = world->fault.calls;
+	int state, ret, expected;
+
+	if (!conn || !sim_chance(world, 1, 3))
+		return;
+	state = zcreq_conn_state(conn->conn);
+	expected = !conn->sock ? -EINVAL
+		   : state != ZCREQ_CONN_OPEN || conn->stream_ended ? -EALREADY : 0;
+	ret = zcreq_conn_end(conn->conn);
+	sim_trace(world, "end of stream c%u: %d", conn->number, ret);
+	if (ret != expected)
+		sim_fail(world, "end says %d in state %d", ret, state);
+	if (zcreq_conn_state(conn->conn) == ZCREQ_CONN_OPEN)
+		allocated_nothing(world, calls, "end");
+	conn->stream_ended |= !ret;
 }
 
 static void do_free(struct sim_world *world)
@@ -480,32 +512,25 @@ static void do_process(struct sim_world *world)
 	if (sim_chance(world, 1, 8))
 		sim_inside_mistake(conn);
 	else
-		sim_inside_turn(conn);
-}
-
-static void do_flush(struct sim_world *world)
-{
-	struct sim_conn *conn = any_conn(world);
-
-	if (!conn || !conn->sock)
+		sim_inside_poll(conn);
+	if (world->habit == SIM_GATHERS && !sim_chance(world, 1, 3))
 		return;
-	sim_trace(world, "flush c%u", conn->number);
-	if (zcreq_flush(conn->conn))
-		sim_fail(world, "flush failed");
+	sim_inside_hand_in(world);
+	sim_turn(world);
 }
 
-static void do_tick(struct sim_world *world)
+static void do_turn(struct sim_world *world)
 {
 	uint64_t now = sim_now_ns(world);
-	uint64_t deadline = sim_tick(world);
+	uint64_t deadline = sim_turn(world);
 
-	sim_trace(world, "tick: %lld", deadline == ZCREQ_NEVER ? -1LL :
+	sim_trace(world, "turn: %lld", deadline == ZCREQ_NEVER ? -1LL :
 		  (long long)(deadline - now) / 1000000);
 }
 
-static void do_dispatch(struct sim_world *world)
+static void do_turn_again(struct sim_world *world)
 {
-	sim_dispatch(world);
+	sim_turn_again(world);
 }
 
 static void do_starve(struct sim_world *world)
@@ -516,17 +541,17 @@ static void do_starve(struct sim_world *world)
 }
 
 const struct sim_verb sim_verbs[] = {
-	{ "dispatch", do_dispatch, 2 },   { "open", do_open, 3 },
+	{ "again", do_turn_again, 2 },    { "open", do_open, 3 },
 	{ "begin", do_begin, 14 },        { "send", do_send, 22 },
 	{ "finish", do_finish, 12 },      { "process", do_process, 22 },
-	{ "flush", do_flush, 6 },         { "burst", do_burst, 8 },
-	{ "tick", do_tick, 4 },           { "write", do_write, 4 },
-	{ "take", do_take, 4 },           { "drop", do_drop, 5 },
-	{ "abort", do_abort_request, 3 }, { "conn_abort", do_conn_abort, 1 },
-	{ "drain", do_drain, 1 },         { "free", do_free, 2 },
-	{ "forge", do_forge, 1 },         { "starve", do_starve, 1 },
-	{ "nature", sim_nature_act, 28 }, { "finale", sim_finale, 0 },
-	{ NULL, NULL, 0 },
+	{ "turn", do_turn, 10 },          { "burst", do_burst, 8 },
+	{ "write", do_write, 4 },         { "take", do_take, 4 },
+	{ "drop", do_drop, 5 },           { "abort", do_abort_request, 3 },
+	{ "conn_abort", do_conn_abort, 1 }, { "drain", do_drain, 1 },
+	{ "end", do_end, 1 },
+	{ "free", do_free, 2 },           { "forge", do_forge, 1 },
+	{ "starve", do_starve, 1 },       { "nature", sim_nature_act, 28 },
+	{ "finale", sim_finale, 0 },      { NULL, NULL, 0 },
 };
 
 unsigned sim_verbs_weight(void)

@@ -73,7 +73,6 @@ void sim_check(struct sim_world *world)
 		sim_fail(world, "%s", fake_kernel_violation(world->kernel, 0));
 	if (world->fault.bad_frees)
 		sim_fail(world, "free of what is not allocated");
-	sim_inside_listen(world);
 	LIST_FOREACH(conn, &world->conns, in_world) {
 		if (!conn->sock)
 			continue;
@@ -85,6 +84,24 @@ void sim_check(struct sim_world *world)
 	check_stats(world);
 	check_work(world);
 	sim_inside_claims(world);
+}
+
+/* I12: somebody will look at whoever owes the acknowledgement of anything, copies included. */
+void sim_check_deadline(const struct sim_world *world, uint64_t deadline_ns)
+{
+	struct fake_socket_report report;
+	const struct sim_conn *conn;
+
+	if (deadline_ns != ZCREQ_NEVER)
+		return;
+	LIST_FOREACH(conn, &world->conns, in_world) {
+		if (!conn->sock || !conn->stall_ms || !sim_conn_lives(conn))
+			continue;
+		fake_socket_report(conn->sock, &report);
+		if (!report.died && report.accepted_bytes > report.acked_bytes)
+			sim_fail(world, "I12: c%u has %llu bytes unacknowledged, nobody will look",
+				 conn->number, ull(report.accepted_bytes - report.acked_bytes));
+	}
 }
 
 static uint64_t held_of(const struct sim_request *request)
@@ -126,7 +143,7 @@ static void check_request(const struct sim_request *request)
 	const struct sim_conn *conn = request->conn;
 
 	if ((request->error || conn->ended) && !request->heard_settled)
-		sim_fail(world, "I4: r%u of c%u has no outcome after a dispatch", request->number,
+		sim_fail(world, "I4: r%u of c%u has no outcome after a turn", request->number,
 			 conn->number);
 	if ((conn->ended || request->withdrawn) && !request->finished && !request->heard_aborting)
 		sim_fail(world, "r%u of c%u heard no aborting", request->number, conn->number);
@@ -209,9 +226,42 @@ static void check_gauges(const struct sim_world *world, unsigned open)
 			 ull(count), ull(bytes));
 }
 
+/* A turn without any reason, at once after one that says that nothing is due. */
+static void check_nothing_due(struct sim_world *world)
+{
+	uint64_t callbacks = world->callbacks, calls, calls_before, work;
+	bool listened = sim_listen(world, true);
+
+	fake_kernel_effort(world->kernel, &calls_before, &work);
+	world->spoke = false;
+	zcreq_turn(world->context, 0);
+	fake_kernel_effort(world->kernel, &calls, &work);
+	sim_listen(world, listened);
+	if (world->spoke) /* that wakes by itself */
+		return;
+	if (world->callbacks != callbacks)
+		sim_fail(world, "I10: a turn ended, and %llu callbacks were due",
+			 ull(world->callbacks - callbacks));
+	if (calls != calls_before)
+		sim_fail(world, "I10: a turn ended, and %llu system calls were due",
+			 ull(calls - calls_before));
+}
+
+void sim_check_quiet(struct sim_world *world, uint64_t deadline_ns)
+{
+	const struct sim_conn *conn;
+
+	LIST_FOREACH(conn, &world->conns, in_world)
+		if (conn->conn && conn->sock)
+			sim_inside_quiet(conn, deadline_ns);
+	if (sim_chance(world, 1, 4))
+		check_nothing_due(world);
+}
+
 /* Of a connection that is over and freed nothing is looked at again. */
 static void retire(struct sim_conn *conn)
 {
+	sim_inside_leave(conn);
 	LIST_REMOVE(conn, in_world);
 	LIST_INSERT_HEAD(&conn->world->gone, conn, in_world);
 	conn->world->active--;
@@ -223,10 +273,10 @@ void sim_settle(struct sim_world *world)
 	struct sim_conn *conn, *next;
 	unsigned round, open = 0;
 
-	for (round = 0; round < 1000 && sim_dispatch(world); round++)
+	for (round = 0; round < 1000 && sim_turn_again(world); round++)
 		continue;
 	if (round == 1000)
-		sim_fail(world, "I6: dispatch never ends");
+		sim_fail(world, "I6: turns never end");
 	sim_check(world);
 	LIST_FOREACH(request, &world->live, in_world)
 		check_request(request);

@@ -57,10 +57,11 @@ static void calm(struct sim_world *world)
 			if (!conn->sock)
 				continue;
 			fake_socket_ack(conn->sock, FAKE_NEVER);
-			sim_inside_turn(conn);
+			sim_inside_poll(conn);
 		}
+		sim_inside_hand_in(world);
 		fake_kernel_advance_ms(world->kernel, 5);
-		sim_tick(world);
+		sim_turn(world);
 		still = progress_of(world) == before ? still + 1 : 0;
 		if (turn == 20000)
 			sim_fail(world, "the calm never ends");
@@ -102,7 +103,7 @@ static void end_connections(struct sim_world *world)
 		if (!conn->conn || !sim_conn_lives(conn))
 			continue;
 		sim_trace(world, "end c%u by %u", conn->number, how);
-		if (how == 0 && zcreq_conn_drain(conn->conn, ZCREQ_NEVER) == 0) {
+		if (how == 0 && zcreq_conn_drain(conn->conn, 0) == 0) {
 			conn->drained = true;
 			continue;
 		}
@@ -151,10 +152,10 @@ static void sit_out(struct sim_world *world)
 	if (!waits_for_kernel(world))
 		return;
 	for (i = 0; i < 12; i++) {
-		sim_tick(world);
+		sim_turn(world);
 		fake_kernel_advance_ms(world->kernel, 500);
 	}
-	sim_tick(world);
+	sim_turn(world);
 	sim_settle(world);
 	LIST_FOREACH(request, &world->live, in_world)
 		if (!request->heard_released && request->conn->ended &&
@@ -180,7 +181,7 @@ static void let_go(struct sim_world *world)
 	}
 }
 
-/* As a program would: sleep until the deadline that tick gave. */
+/* As a program would: sleep until the deadline that the turn gave. */
 static void run_out(struct sim_world *world)
 {
 	uint64_t now, deadline;
@@ -194,10 +195,11 @@ static void run_out(struct sim_world *world)
 		LIST_FOREACH(conn, &world->conns, in_world) {
 			if (conn->sock)
 				fake_socket_ack(conn->sock, FAKE_NEVER);
-			sim_inside_turn(conn);
+			sim_inside_poll(conn);
 		}
+		sim_inside_hand_in(world);
 		now = sim_now_ns(world);
-		deadline = sim_tick(world);
+		deadline = sim_turn(world);
 		if (zcreq_context_stats(world->context, &stats, sizeof(stats)))
 			sim_fail(world, "no statistics");
 		if (!stats.connections_now && !stats.requests_now)
@@ -248,6 +250,7 @@ static void check_all_gone(struct sim_world *world)
 				 conn->heard_closed);
 		zcreq_conn_free(conn->conn);
 		conn->conn = NULL;
+		sim_inside_leave(conn);
 	}
 	if (fake_kernel_open_sockets(world->kernel))
 		sim_fail(world, "%u descriptors leak", fake_kernel_open_sockets(world->kernel));
@@ -259,8 +262,8 @@ static void check_all_gone(struct sim_world *world)
 			 (unsigned long long)stats.quarantined_bytes_now);
 	add_stats(world->outcome, &stats);
 	/* One alarm may be left of what is gone; it must not come back. */
-	deadline = sim_tick(world);
-	if (deadline != ZCREQ_NEVER && zcreq_tick(world->context, deadline) != ZCREQ_NEVER)
+	deadline = sim_turn(world);
+	if (deadline != ZCREQ_NEVER && zcreq_turn(world->context, deadline) != ZCREQ_NEVER)
 		sim_fail(world, "an empty context waits for something");
 	ret = zcreq_context_free(world->context);
 	world->context = NULL;

@@ -166,7 +166,7 @@ static void hook_abort(struct zcreq_conn *handle, int status, void *arg)
 	enter(conn->world);
 	if (handle != conn->conn || status >= 0 || conn->heard_abort++ || conn->heard_closed)
 		sim_fail(conn->world, "abort hook of c%u: freed, twice or late", conn->number);
-	/* If the library did it, then not before the tick that still found it alive. */
+	/* If the library did it, then not before the turn that still found it alive. */
 	if (!conn->ended) {
 		sim_conn_ended(conn);
 		conn->ended_ms = conn->alive_ms;
@@ -197,6 +197,14 @@ static void hook_closed(struct zcreq_conn *handle, int status, void *arg)
 		if (report.unproven_bytes)
 			sim_fail(conn->world, "I9: c%u closed, %llu bytes unproven", conn->number,
 				 (unsigned long long)report.unproven_bytes);
+		if (!status && (report.acked_bytes != report.accepted_bytes || !report.fin_acked))
+			sim_fail(conn->world, "I11: c%u drained, the peer has %llu of %llu bytes",
+				 conn->number, (unsigned long long)report.acked_bytes,
+				 (unsigned long long)report.accepted_bytes);
+		if (zcreq_conn_cause(handle) == ZCREQ_CAUSE_NONE ||
+		    !status != (zcreq_conn_cause(handle) == ZCREQ_CAUSE_DRAINED))
+			sim_fail(conn->world, "c%u closed with %d because of %d", conn->number,
+				 status, zcreq_conn_cause(handle));
 		if (!status && conn->next_entry)
 			sim_fail(conn->world, "c%u drained with unsent bytes", conn->number);
 	}

@@ -4,7 +4,7 @@
  *
  * The rest of the simulator knows connections, requests and bytes, and not what
  * moves them: begin, send, write, finish, abort, drain and free are the
- * same for all. What differs is here: opening, and one turn of an event loop.
+ * same for all. What differs is here: opening, and what an event loop sees.
  */
 #ifndef ZCREQ_SIM_INSIDE_H
 #define ZCREQ_SIM_INSIDE_H
@@ -14,14 +14,27 @@
 /** Opens with a sender of its choice, or on sendmsg, or without a socket; as zcreq_stream_open(). */
 int sim_inside_open(struct sim_conn *conn);
 
-/** One turn of an event loop for this connection, freed or not; callbacks run. */
-void sim_inside_turn(struct sim_conn *conn);
+/** Before the first connection: the program's habit, for this life. */
+void sim_inside_begin(struct sim_world *world);
+void sim_inside_deinit(struct sim_world *world);
+
+/** Something is about to be sent on it: the next turn does. */
+void sim_inside_queued(struct sim_conn *conn);
+
+/** What an event loop sees on its descriptor, freed or not, and what its sender says. */
+void sim_inside_poll(struct sim_conn *conn);
 
 /** The same, when nothing came, or not this. */
 void sim_inside_mistake(struct sim_conn *conn);
 
-/** Hears of which connections there is something else to wait for. */
-void sim_inside_listen(struct sim_world *world);
+/** All that was seen is handed to the library; a turn has to follow. */
+void sim_inside_hand_in(struct sim_world *world);
+
+/** It is over, and its sender takes part in no turn any more. */
+void sim_inside_leave(struct sim_conn *conn);
+
+/** I10, of one connection: no turn is needed, as far as its socket knows. */
+void sim_inside_quiet(const struct sim_conn *conn, uint64_t deadline_ns);
 
 /**
  * Has the library claim all that holds of its own structs (core/check.h). Not with

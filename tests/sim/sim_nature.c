@@ -66,6 +66,8 @@ static void peer_event(struct sim_conn *conn)
 	default:
 		if (sim_chance(world, 1, 12))
 			fake_socket_peer_fin(conn->sock);
+		else if (sim_chance(world, 1, 8))
+			fake_socket_peer_says(conn->sock, 1);
 		else
 			fake_socket_hear(conn->sock);
 	}
@@ -97,6 +99,7 @@ static void knobs_by_chance(struct sim_world *world, struct fake_knobs *knobs)
 		knobs->record_bytes = sim_chance(world, 1, 2) ? 3000 : 524288;
 	if (sim_chance(world, 1, 10))
 		knobs->zerocopy_refused = EOPNOTSUPP;
+	knobs->past_segments = knobs->first_id;
 	if (sim_chance(world, 1, 10))
 		knobs->zerocopy_error = ENOBUFS;
 	if (sim_chance(world, 1, 6))
@@ -157,11 +160,14 @@ void sim_nature_socket(struct sim_conn *conn, struct zcreq_stream_options *optio
 		options->stall_ms = 500 + (uint32_t)sim_choose(world, 3000);
 		if (sim_chance(world, 1, 2))
 			options->not_reading_ms = options->stall_ms + (uint32_t)sim_choose(world, 9000);
+		if (sim_chance(world, 1, 6))
+			options->idle_ms = 2000 + (uint32_t)sim_choose(world, 9000);
 	}
 	if (sim_chance(world, 1, 5))
 		options->user_timeout_ms = 1000 + (uint32_t)sim_choose(world, 5000);
 	options->linger_ms = sim_chance(world, 1, 2) ? 1 + (uint32_t)sim_choose(world, 4000) : 0;
 	options->first_id = knobs.first_id;
+	options->flags = ZCREQ_STREAM_FIRST_ID;
 	conn->stall_ms = options->stall_ms;
 	conn->linger_ms = options->linger_ms ? options->linger_ms : 5000;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sim/sim_inside.h"
 #include "sim/sim_life.h"
 #include "sim/sim_world.h"
 
@@ -82,35 +83,37 @@ uint64_t sim_now_ns(const struct sim_world *world)
 	return fake_kernel_now_ms(world->kernel) * 1000000;
 }
 
-/*
- * The time is noted first: callbacks may let more of it pass. The outermost tick
- * counts, because it goes on with its own time after one inside a callback.
- */
-uint64_t sim_tick(struct sim_world *world)
+/* Inside a callback it does nothing, whatever the time. */
+static uint64_t turn(struct sim_world *world, uint64_t now_ns)
 {
-	uint64_t now_ns = sim_now_ns(world), deadline_ns;
-	bool listened = sim_listen(world, true);
-	struct sim_conn *conn;
+	bool listened = sim_listen(world, !world->in_callback);
+	uint64_t deadline_ns = zcreq_turn(world->context, now_ns);
 
-	if (!world->in_callback)
-		world->tick_ms = fake_kernel_now_ms(world->kernel);
-	LIST_FOREACH(conn, &world->conns, in_world)
-		if (sim_conn_lives(conn))
-			conn->alive_ms = world->tick_ms;
-	deadline_ns = zcreq_tick(world->context, now_ns);
 	sim_listen(world, listened);
+	if (!world->in_callback)
+		sim_check_deadline(world, deadline_ns);
+	if (!world->in_callback && deadline_ns > world->turn_ms * 1000000)
+		sim_check_quiet(world, deadline_ns);
 	return deadline_ns;
 }
 
-int sim_dispatch(struct sim_world *world)
+/* The time is noted first: callbacks may let more of it pass. */
+uint64_t sim_turn(struct sim_world *world)
 {
-	bool listened = sim_listen(world, true);
-	int ran = zcreq_dispatch(world->context);
+	uint64_t now_ns = sim_now_ns(world);
+	struct sim_conn *conn;
 
-	if (ran < 0 || (world->in_callback && ran))
-		sim_fail(world, "I6: dispatch says %d, in a callback %d", ran, world->in_callback);
-	sim_listen(world, listened);
-	return ran;
+	if (!world->in_callback)
+		world->turn_ms = fake_kernel_now_ms(world->kernel);
+	LIST_FOREACH(conn, &world->conns, in_world)
+		if (sim_conn_lives(conn))
+			conn->alive_ms = world->turn_ms;
+	return turn(world, now_ns);
+}
+
+bool sim_turn_again(struct sim_world *world)
+{
+	return turn(world, 0) <= world->turn_ms * 1000000;
 }
 
 void sim_world_init(struct sim_world *world, uint64_t seed)
@@ -121,7 +124,6 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
 	world->seed = seed;
 	alloc_fault_init(&world->fault);
 	world->kernel = fake_kernel_new();
-	world->tick_ms = fake_kernel_now_ms(world->kernel);
 	options.allocator = &world->fault.allocator;
 	if (zcreq_context_new(&options, &world->context))
 		sim_fail(world, "no context");
@@ -161,6 +163,7 @@ void sim_world_deinit(struct sim_world *world)
 	free_requests(&world->dead);
 	free_conns(&world->conns);
 	free_conns(&world->gone);
+	sim_inside_deinit(world);
 	fake_kernel_free(world->kernel);
 }
 
@@ -256,7 +259,7 @@ bool sim_conn_lives(const struct sim_conn *conn)
 	return state == ZCREQ_CONN_OPEN || state == ZCREQ_CONN_DRAINING;
 }
 
-/* In a callback of a tick it is as late as the tick was told, whatever passed since. */
+/* It is as late as the last turn was told, whatever passed since: the next may not know. */
 void sim_conn_ended(struct sim_conn *conn)
 {
 	struct sim_world *world = conn->world;
@@ -264,7 +267,7 @@ void sim_conn_ended(struct sim_conn *conn)
 	if (conn->ended)
 		return;
 	conn->ended = true;
-	conn->ended_ms = world->in_callback ? world->tick_ms : fake_kernel_now_ms(world->kernel);
+	conn->ended_ms = world->turn_ms;
 }
 
 void sim_conn_error(struct sim_conn *conn, int status)

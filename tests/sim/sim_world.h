@@ -12,7 +12,7 @@
  *	sim_life.c      one life: by seed or from a tape
  *	sim_world.c     the model
  *	sim_hear.c      callbacks and hooks
- *	sim_check.c     what must hold after every step
+ *	sim_check.c     what must hold after every step, and after every turn
  *	sim_actions.c   what a caller does
  *	sim_inside.c    what opens a connection and lets the kernel speak
  *	sim_nature.c    what kernel, network and peer do
@@ -26,6 +26,7 @@
 
 #include <zcreq/conn.h>
 #include <zcreq/request.h>
+#include <zcreq/sender.h>
 #include <zcreq/stream.h>
 
 #include "base/queue.h"
@@ -66,6 +67,7 @@ struct sim_conn {
 	struct zcreq_conn *conn;  /* NULL once it was freed */
 	struct fake_socket *sock; /* NULL for one without a socket */
 	struct fake_sender *sender; /* NULL: it sends by itself */
+	struct zcreq_source source; /* of the sender; turn is NULL: it speaks between turns */
 	TAILQ_HEAD(sim_entries, sim_entry) entries;
 	struct sim_entry *next_entry; /* the first that is not done; NULL: all are */
 	uint64_t queued;          /* bytes, less what was withdrawn */
@@ -75,12 +77,14 @@ struct sim_conn {
 	bool lets_go;             /* this kernel gives everything back at once */
 	bool ended;               /* abort or free was asked for, or the abort hook came */
 	bool drained;             /* drain was asked for */
+	bool stream_ended;        /* its end was asked for */
 	bool wants_room;
-	short told_events;        /* zcreq_events(), when they were last said to have changed */
+	short bits;               /* of poll, that the program has not handed in yet */
+	uint64_t sendmsg_calls;   /* before something was queued last */
 	bool racy;                /* it may die in the middle of a call */
 	unsigned heard_abort;
 	unsigned heard_closed;
-	uint64_t alive_ms;        /* the last tick that found it alive */
+	uint64_t alive_ms;        /* the last turn that found it alive */
 	uint64_t ended_ms;        /* linger counts from here, or later */
 	uint32_t linger_ms;
 	uint32_t stall_ms;
@@ -106,6 +110,13 @@ struct sim_request {
 	unsigned heard_quarantined;
 };
 
+/** How the program learns what happens on sockets. */
+enum sim_habit {
+	SIM_POLLS = 0, /* polls one, hands it in, and turns */
+	SIM_GATHERS,   /* hands in what it polled before, of several, and turns once */
+	SIM_SLEEPS,    /* only turns: a poller is behind the context */
+};
+
 LIST_HEAD(sim_conns, sim_conn);
 LIST_HEAD(sim_requests, sim_request);
 
@@ -125,6 +136,8 @@ struct sim_world {
 	struct alloc_fault fault;
 	struct fake_kernel *kernel;
 	struct zcreq_context *context;
+	struct sim_poller *poller; /* NULL: the program polls */
+	enum sim_habit habit;
 	struct sim_conns conns, gone;
 	struct sim_requests live, dead;
 	unsigned conn_count;      /* ever */
@@ -139,13 +152,14 @@ struct sim_world {
 	unsigned acted;           /* actions in this step */
 	bool inside;              /* an action of a callback */
 	bool in_callback;
+	bool spoke;               /* a source or the poller had something to say */
 	bool listens;             /* a call is made from which callbacks may come */
 	bool trace;
 	uint64_t calls_seen;      /* system calls at the begin of the step */
 	uint64_t work_seen;       /* what they achieved */
 	uint64_t stale;           /* calls that had to be refused as stale */
 	uint64_t callbacks;
-	uint64_t tick_ms;         /* what the last outermost tick said */
+	uint64_t turn_ms;         /* what the last outermost turn was told; 0: there was none */
 };
 
 /** All bytes of all worlds are runs of this, at a place that hardly repeats. */
@@ -181,8 +195,12 @@ void sim_tell(const struct sim_world *world, const char *format, ...);
 void sim_world_init(struct sim_world *world, uint64_t seed);
 void sim_world_deinit(struct sim_world *world);
 uint64_t sim_now_ns(const struct sim_world *world);
-uint64_t sim_tick(struct sim_world *world);
-int sim_dispatch(struct sim_world *world);
+
+/** A turn at the kernel's time; what it answers. */
+uint64_t sim_turn(struct sim_world *world);
+
+/** Another one, as if no time had passed; true if the next is due at once. */
+bool sim_turn_again(struct sim_world *world);
 
 /** From now on callbacks may come, or not; what was before. */
 static inline bool sim_listen(struct sim_world *world, bool listens)
@@ -215,7 +233,13 @@ extern const struct zcreq_conn_hooks sim_conn_hooks;
 /** What must hold at any time. */
 void sim_check(struct sim_world *world);
 
-/** Dispatch until nothing is due, then check what must hold at such a moment. */
+/** What must hold of the deadline that an outermost turn gave. */
+void sim_check_deadline(const struct sim_world *world, uint64_t deadline_ns);
+
+/** I10: a turn has said that nothing is due before @deadline_ns. */
+void sim_check_quiet(struct sim_world *world, uint64_t deadline_ns);
+
+/** Turns until nothing is due, then checks what must hold at such a moment. */
 void sim_settle(struct sim_world *world);
 
 /* sim_actions.c */

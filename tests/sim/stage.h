@@ -52,8 +52,8 @@ struct stage_request {
  * @knobs:    for the socket, until stage_open()
  * @options:  for the stream, until stage_open(): mode always, threshold 1
  * @now_ns:   fake_kernel_now_ms() in nanoseconds, at the last tick
- * @deadline_ns: what the last tick said
- * @ticks:    how many ticks there were
+ * @deadline_ns: what the last turn said
+ * @ticks:    how many turns at the kernel's time there were
  * @clings:   the end of the story must not insist on an empty context
  * @on_event: called from each callback with its name, for tests that act there
  */
@@ -113,21 +113,25 @@ void stage_finish(struct stage_request *request);
 /** Begin, send, finish. */
 struct stage_request *stage_request(struct stage *stage, size_t len);
 
-/** The same, and flush. */
+/** The same, and a turn that sends it. */
 struct stage_request *stage_sent(struct stage *stage, size_t len);
 
+/** One turn, as if no time had passed; true if the next one is due at once. */
+bool stage_turn(struct stage *stage);
+
+/** The same, and what a sender has taken is told; for callbacks it takes another. */
 void stage_flush(struct stage *stage);
 
-/** Poll, and process what came; false if nothing did. */
+/** Poll, process what came, and turn; false if nothing did. */
 bool stage_process(struct stage *stage);
 
-/** Process until nothing comes any more; fails if that never is. */
+/** Until nothing comes any more, and nothing is due; fails if that never is. */
 void stage_run(struct stage *stage);
 
 /** The peer acknowledges everything, until all is sent and processed. */
 void stage_ack_all(struct stage *stage);
 
-/** One tick at the kernel's time. */
+/** One turn at the kernel's time. */
 void stage_tick(struct stage *stage);
 
 /** Let time pass as a good event loop does: wakes for deadlines and poll bits. */

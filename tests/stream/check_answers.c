@@ -75,6 +75,89 @@ START_TEST(the_longest_user_timeout_is_an_int)
 }
 END_TEST
 
+/* ---- a socket with a past: I13 ---- */
+
+START_TEST(i13_a_socket_that_may_have_used_ids_needs_its_first_id)
+{
+	static const struct {
+		bool on, segments, unsent;
+		int expected;
+	} rows[] = {
+		{.on = false, .segments = true, .unsent = true, .expected = 0},
+		{.on = true, .expected = 0},
+		{.on = true, .segments = true, .expected = -EBUSY},
+		{.on = true, .unsent = true, .expected = -EBUSY},
+	};
+	static struct tcp_info info;
+
+	info = (struct tcp_info){
+		.tcpi_state = 1, .tcpi_data_segs_out = rows[_i].segments,
+		.tcpi_notsent_bytes = rows[_i].unsent,
+	};
+	stub.info = &info;
+	stub.zerocopy_on = rows[_i].on;
+	if (rows[_i].expected) {
+		expect_refused(&options, rows[_i].expected);
+		options.mode = ZCREQ_MODE_AUTO;
+		expect_refused(&options, rows[_i].expected);
+		options.flags = ZCREQ_STREAM_FIRST_ID;
+	}
+	scene_open();
+}
+END_TEST
+
+START_TEST(i13_a_past_that_cannot_be_asked_for_is_refused)
+{
+	stub.info_bytes = offsetof(struct tcp_info, tcpi_data_segs_out) + 3;
+	stub.zerocopy_on = true;
+	expect_refused(&options, -EBUSY);
+	stub.info_bytes++;
+	scene_open();
+}
+END_TEST
+
+/* Mode never uses no ids; nor does a socket without the option. */
+START_TEST(i13_a_past_is_nothing_to_who_uses_no_ids)
+{
+	static const struct tcp_info info = {.tcpi_state = 1, .tcpi_data_segs_out = 1};
+
+	stub.info = &info;
+	stub.zerocopy_on = true;
+	if (_i)
+		stub.no_such_option = true;
+	else
+		options.mode = ZCREQ_MODE_NEVER;
+	scene_open();
+}
+END_TEST
+
+START_TEST(a_first_id_counts_with_its_flag_only)
+{
+	options.first_id = 7;
+	expect_refused(&options, -EINVAL);
+	options.flags = ZCREQ_STREAM_FIRST_ID << 31;
+	expect_refused(&options, -EINVAL);
+	options.flags = ZCREQ_STREAM_FIRST_ID;
+	stub.next_id = stub.unproven = 7;
+	scene_open();
+	scene_sent();
+	scene_prove();
+	ck_assert_uint_eq(heard.released, 1);
+}
+END_TEST
+
+/* What numbers mean elsewhere only that transport knows. */
+START_TEST(another_transport_may_have_the_same_descriptor_twice)
+{
+	struct zcreq_conn *another;
+
+	scene_open();
+	another = scene_open_another(&options);
+	zcreq_conn_free(another);
+	zcreq_turn(context, 0);
+}
+END_TEST
+
 START_TEST(the_largest_options_are_64_kibibytes)
 {
 	static union {
@@ -101,6 +184,7 @@ START_TEST(a_send_of_nothing_waits_for_the_next_event)
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 	stub.takes_nothing = false;
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes, sizeof(data));
 	scene_finish(0);
 }
@@ -123,6 +207,7 @@ START_TEST(a_socket_that_does_not_tell_its_error_has_that_one)
 	stub.getsockopts = 0;
 	stub.getsockopt_error[0] = -ENOTSOCK;
 	zcreq_process(conn, POLLHUP);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(hooks.abort_status, -ENOTSOCK);
 }
 END_TEST
@@ -136,12 +221,9 @@ START_TEST(the_limit_is_what_may_be_held)
 	options.limit_bytes = 80;
 	scene_open();
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &part, 1, 0),
-			 0);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &part, 1, 0),
-			 0);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &byte, 1, 0),
-			 -EAGAIN);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &part, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &part, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &byte, 1, 0), -EAGAIN);
 	ck_assert_int_eq(zcreq_write(conn, data, 1), -EAGAIN);
 	scene_finish(0);
 }
@@ -153,6 +235,7 @@ START_TEST(messages_without_end_do_not_keep_a_call)
 {
 	stub.chatter = _i ? STUB_FOREIGN : STUB_BOGUS;
 	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.recvs, FOREIGN_AT_ONCE);
 	ck_assert_uint_eq(stats_of(context).foreign_messages, _i ? FOREIGN_AT_ONCE : 0);
 	ck_assert_uint_eq(hooks.message, _i ? FOREIGN_KEPT : 0);
@@ -175,10 +258,12 @@ START_TEST(an_error_of_the_error_queue_comes_after_its_messages)
 	}
 	stub.recv_error = -EIO;
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stats_of(context).notifications, counts[_i]);
 	if (counts[_i])
 		ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(hooks.abort_status, -EIO);
 	scene_finish(0);
 }
@@ -198,6 +283,7 @@ START_TEST(messages_left_when_the_connection_is_freed_are_dropped)
 		stub_foreign(&stub);
 	hooks.inside = free_in_message;
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.message, 1);
 	ck_assert_uint_eq(stats_of(context).foreign_messages, 3);
 	ck_assert_uint_eq(stats_of(context).foreign_lost, 0);
@@ -214,6 +300,7 @@ static void prove_in_quarantine(struct heard *self, enum heard_callback callback
 		return;
 	stub_prove_all(&stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 }
 
 START_TEST(a_request_that_was_proven_meanwhile_is_not_quarantined)
@@ -227,8 +314,8 @@ START_TEST(a_request_that_was_proven_meanwhile_is_not_quarantined)
 	ck_assert_int_eq(zcreq_finish(context, second.id, 0), 0);
 	stub.keeps = true;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	zcreq_tick(context, 1);
-	zcreq_tick(context, 5 * SECOND + 1);
+	zcreq_turn(context, 1);
+	zcreq_turn(context, 5 * SECOND + 1);
 	ck_assert_uint_eq(heard.quarantined, 1);
 	ck_assert_uint_eq(second.quarantined, 0);
 	ck_assert_uint_eq(heard.released + second.released, 2);
@@ -256,13 +343,13 @@ START_TEST(a_request_needs_only_released)
 	stub_send(conn, id, data, sizeof(data));
 	stub.keeps = true;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	zcreq_tick(context, 1);
+	zcreq_turn(context, 1);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	zcreq_tick(context, 5 * SECOND + 1);
+	zcreq_turn(context, 5 * SECOND + 1);
 	ck_assert_uint_eq(stats_of(context).quarantined_now, 1);
 	ck_assert_uint_eq(releases, 0);
 	stub_prove_all(&stub);
-	zcreq_tick(context, 6 * SECOND + 1);
+	zcreq_turn(context, 6 * SECOND + 1);
 	ck_assert_uint_eq(releases, 1);
 }
 END_TEST
@@ -286,10 +373,10 @@ START_TEST(aborting_is_told_without_settled)
 
 	ck_assert_int_eq(zcreq_begin(conn, &ops, NULL, 0, &id), 0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(abortings, 1);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(abortings, 1);
 	ck_assert_uint_eq(releases, 1);
 }
@@ -304,15 +391,17 @@ START_TEST(room_needs_nobody_to_listen)
 	options.mode = ZCREQ_MODE_NEVER;
 	scene_open();
 	heard_begin(conn, &heard);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &iov, 1, 0),
-			 0);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &iov, 1, 0),
-			 -EAGAIN);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
-	ck_assert_int_eq(zcreq_dispatch(context), 0);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard.id, &iov, 1, 0),
-			 0);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &iov, 1, 0), 0);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &iov, 1, 0), -EAGAIN);
+	ck_assert_uint_eq(zcreq_turn(context, 0), ZCREQ_NEVER);
+	ck_assert_int_eq(zcreq_add(context, heard.id, &iov, 1, 0), 0);
 	scene_finish(0);
+}
+END_TEST
+
+START_TEST(a_connection_knows_what_its_hooks_are_given)
+{
+	ck_assert_ptr_eq(zcreq_conn_arg(conn), &hooks);
 }
 END_TEST
 
@@ -326,6 +415,11 @@ int main(void)
 	tcase_add_loop_test(opening, data_can_be_sent_in_two_states, 0, 13);
 	tcase_add_test(opening, a_user_timeout_that_is_refused_is_an_error);
 	tcase_add_test(opening, the_longest_user_timeout_is_an_int);
+	tcase_add_loop_test(opening, i13_a_socket_that_may_have_used_ids_needs_its_first_id, 0, 4);
+	tcase_add_test(opening, i13_a_past_that_cannot_be_asked_for_is_refused);
+	tcase_add_loop_test(opening, i13_a_past_is_nothing_to_who_uses_no_ids, 0, 2);
+	tcase_add_test(opening, a_first_id_counts_with_its_flag_only);
+	tcase_add_test(opening, another_transport_may_have_the_same_descriptor_twice);
 	tcase_add_test(opening, the_largest_options_are_64_kibibytes);
 	tcase_add_test(opening, the_limit_is_what_may_be_held);
 	tcase_add_test(opening, room_needs_nobody_to_listen);
@@ -339,6 +433,7 @@ int main(void)
 	tcase_add_loop_test(open, an_error_of_the_error_queue_comes_after_its_messages, 0, 6);
 	tcase_add_test(open, messages_left_when_the_connection_is_freed_are_dropped);
 	tcase_add_test(open, a_request_that_was_proven_meanwhile_is_not_quarantined);
+	tcase_add_test(open, a_connection_knows_what_its_hooks_are_given);
 	tcase_add_test(open, a_request_needs_only_released);
 	tcase_add_test(open, aborting_is_told_without_settled);
 	suite_add_tcase(s, open);

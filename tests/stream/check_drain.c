@@ -12,11 +12,12 @@
 START_TEST(drain_waits_for_requests_and_ends_with_status_0)
 {
 	scene_begin();
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
-	ck_assert_uint_eq(zcreq_tick(context, 100 * SECOND), ZCREQ_NEVER);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
+	ck_assert_uint_eq(zcreq_turn(context, 100 * SECOND), ZCREQ_NEVER);
 	stub_send(conn, heard.id, data, sizeof(data));
 	scene_finish(0);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.closed, 0);
 	scene_prove();
 	ck_assert_uint_eq(heard.released, 1);
@@ -33,12 +34,14 @@ START_TEST(drain_sends_what_was_written_before_it_closes)
 {
 	stub.room_bytes = 0;
 	ck_assert_int_eq(zcreq_write(conn, data, 10), 0);
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_DRAINING);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
 	stub.room_bytes = UINT64_MAX;
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(hooks.closed, 0);
 	scene_prove();
 	ck_assert_uint_eq(hooks.closed, 1);
@@ -48,11 +51,12 @@ END_TEST
 START_TEST(drain_past_its_deadline_is_aborted)
 {
 	scene_begin();
-	ck_assert_int_eq(zcreq_conn_drain(conn, 3 * SECOND), 0);
-	ck_assert_uint_eq(zcreq_tick(context, SECOND), 3 * SECOND);
-	ck_assert_uint_eq(zcreq_tick(context, 3 * SECOND - 1), 3 * SECOND);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 3000), 0);
+	ck_assert_uint_eq(zcreq_turn(context, SECOND), 4 * SECOND);
+	ck_assert_uint_eq(zcreq_turn(context, 4 * SECOND - 1), 4 * SECOND);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_DRAINING);
-	zcreq_tick(context, 3 * SECOND);
+	zcreq_turn(context, 4 * SECOND);
+	ck_assert_int_eq(zcreq_conn_cause(conn), ZCREQ_CAUSE_DRAIN_DEADLINE);
 	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
 	ck_assert_int_eq(heard.status, -ETIMEDOUT);
 	ck_assert_uint_eq(heard.aborting, 1);
@@ -62,10 +66,10 @@ END_TEST
 START_TEST(abort_cuts_a_drain_short)
 {
 	scene_begin();
-	ck_assert_int_eq(zcreq_conn_drain(conn, 3 * SECOND), 0);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 3000), 0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
 	scene_finish(0);
-	zcreq_tick(context, 10 * SECOND);
+	zcreq_turn(context, 10 * SECOND);
 	ck_assert_int_eq(heard.status, -EPIPE);
 	ck_assert_int_eq(hooks.closed_status, -EPIPE);
 	ck_assert_uint_eq(hooks.abort, 1);
@@ -75,18 +79,18 @@ END_TEST
 /* The linger time is counted from the abort, whatever the drain had for a deadline. */
 START_TEST(abort_of_a_drain_lingers_for_its_own_time)
 {
-	static const uint64_t deadlines[] = {3 * SECOND, 1000 * SECOND, ZCREQ_NEVER};
+	static const uint32_t timeouts_ms[] = {3000, 1000000, 0};
 
 	scene_begin();
 	scene_finish(0);
 	stub.keeps = true;
-	ck_assert_int_eq(zcreq_conn_drain(conn, deadlines[_i]), 0);
-	zcreq_tick(context, SECOND);
+	ck_assert_int_eq(zcreq_conn_drain(conn, timeouts_ms[_i]), 0);
+	zcreq_turn(context, SECOND);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EPIPE), 0);
-	ck_assert_uint_lt(zcreq_tick(context, 2 * SECOND), 3 * SECOND);
-	zcreq_tick(context, 7 * SECOND - 1);
+	ck_assert_uint_lt(zcreq_turn(context, 2 * SECOND), 3 * SECOND);
+	zcreq_turn(context, 7 * SECOND - 1);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_ABORTING);
-	zcreq_tick(context, 7 * SECOND);
+	zcreq_turn(context, 7 * SECOND);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_QUARANTINED);
 	ck_assert_uint_eq(heard.quarantined, 1);
 }

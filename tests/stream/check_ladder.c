@@ -7,6 +7,7 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "support/scene.h"
@@ -27,7 +28,7 @@ static void expect_gaps(uint64_t at_ns, const unsigned *gaps_ms, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		unsigned recvs = stub.recvs;
-		uint64_t next_ns = zcreq_tick(context, at_ns);
+		uint64_t next_ns = zcreq_turn(context, at_ns);
 
 		ck_assert_uint_gt(stub.recvs, recvs);
 		ck_assert_uint_eq(next_ns, at_ns + gaps_ms[i] * MS);
@@ -56,18 +57,18 @@ START_TEST(quarantine_begins_when_linger_ends)
 	open_with(_i ? linger_ms : 0);
 	stub.keeps = true;
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	zcreq_tick(context, START);
-	ck_assert_uint_eq(zcreq_tick(context, end_ns - 1), end_ns);
+	zcreq_turn(context, START);
+	ck_assert_uint_eq(zcreq_turn(context, end_ns - 1), end_ns);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_ABORTING);
 	ck_assert_uint_eq(heard.quarantined, 0);
-	ck_assert_uint_eq(zcreq_tick(context, end_ns), end_ns + 1000 * MS);
+	ck_assert_uint_eq(zcreq_turn(context, end_ns), end_ns + 1000 * MS);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_QUARANTINED);
 	ck_assert_uint_eq(heard.quarantined, 1);
 	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, sizeof(data));
 	expect_gaps(end_ns + 1000 * MS, (const unsigned[]){1000, 1000}, 2);
 	ck_assert_uint_eq(stub.disconnects, 1);
 	stub_prove_all(&stub);
-	ck_assert_uint_eq(zcreq_tick(context, end_ns + 3000 * MS), ZCREQ_NEVER);
+	ck_assert_uint_eq(zcreq_turn(context, end_ns + 3000 * MS), ZCREQ_NEVER);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(hooks.closed, 1);
 	ck_assert_uint_eq(stats_of(context).quarantined_bytes_now, 0);
@@ -86,11 +87,11 @@ START_TEST(a_refusal_is_asked_again_at_each_look)
 	ck_assert_uint_eq(stub.shutdowns, 1);
 	ck_assert_int_gt(zcreq_conn_explain(conn, ZCREQ_TEXT, text, sizeof(text)), 0);
 	ck_assert_ptr_nonnull(strstr(text, "refuses to disconnect"));
-	zcreq_tick(context, START);
+	zcreq_turn(context, START);
 	ck_assert_uint_eq(stub.disconnects, 3);
 	ck_assert_uint_eq(stub.shutdowns, 1);
 	stub.disconnect_error = 0;
-	zcreq_tick(context, START + MS);
+	zcreq_turn(context, START + MS);
 	ck_assert_uint_eq(stub.disconnects, 4);
 	ck_assert_uint_eq(heard.released, 1);
 }
@@ -122,6 +123,79 @@ START_TEST(an_error_queue_without_end_does_not_keep_abort)
 }
 END_TEST
 
+/* More than are disconnected between two ticks, and the kernel refuses each of them. */
+START_TEST(aborts_beyond_the_limit_that_are_refused_all_come_back)
+{
+	enum { MANY = 40, AT_ONCE = 32 };
+	static struct stub stubs[MANY];
+	static struct heard many[MANY];
+	struct zcreq_conn *conns[MANY];
+	unsigned tried = 0, released = 0, closed = 0;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		stub_init(&stubs[i]);
+		stubs[i].disconnect_error = -EBUSY;
+		conns[i] = stub_open(&stubs[i], context, NULL, NULL);
+		heard_begin(conns[i], &many[i]);
+		stub_send(conns[i], many[i].id, data, sizeof(data));
+		ck_assert_int_eq(zcreq_finish(context, many[i].id, 0), 0);
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		ck_assert_int_eq(zcreq_conn_abort(conns[i], -EPIPE), 0);
+		tried += stubs[i].disconnects > 0;
+	}
+	ck_assert_uint_eq(tried, AT_ONCE);
+	zcreq_turn(context, 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		ck_assert_int_eq(many[i].status, -EPIPE);
+		ck_assert_uint_eq(many[i].settled, 1);
+	}
+	zcreq_turn(context, START);
+	for (unsigned i = 0; i < MANY; i++) {
+		ck_assert_uint_ge(stubs[i].disconnects, 2);
+		ck_assert_uint_eq(stubs[i].shutdowns, 1);
+		ck_assert_uint_eq(many[i].released, 0);
+		stubs[i].disconnect_error = 0;
+	}
+	for (uint64_t ms = 1; ms < 100; ms++)
+		zcreq_turn(context, START + ms * MS);
+	for (unsigned i = 0; i < MANY; i++) {
+		released += many[i].released;
+		closed += stubs[i].closes;
+		zcreq_conn_free(conns[i]);
+	}
+	ck_assert_uint_eq(released, MANY);
+	ck_assert_uint_eq(closed, MANY);
+}
+END_TEST
+
+/* The connection is asked for each 64 notifications whether it is alive. If it has died
+ * after the first of them, the second are those of its death. */
+START_TEST(a_death_between_the_first_and_the_second_64_notifications_is_no_success)
+{
+	struct heard first = {0}, second = {0};
+
+	scene_open();
+	heard_begin(conn, &first);
+	heard_begin(conn, &second);
+	for (uint32_t id = 0; id < 100; id++) {
+		stub_send(conn, id < 64 ? first.id : second.id, data, 1);
+		stub_notify(&stub, id, id, false);
+	}
+	stub.unproven = 100;
+	ck_assert_int_eq(zcreq_finish(context, first.id, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, second.id, 0), 0);
+	stub.looks_alive = stub.looks + 1;
+	zcreq_process(conn, POLLERR);
+	zcreq_turn(zcreq_conn_context(conn), 0);
+	ck_assert_uint_eq(first.released, 1);
+	ck_assert_int_eq(first.status, 0);
+	ck_assert_uint_eq(second.released, 1);
+	ck_assert_int_eq(second.status, -ECONNRESET);
+	ck_assert_int_eq(zcreq_conn_cause(conn), ZCREQ_CAUSE_RESET);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ladder");
@@ -137,6 +211,9 @@ int main(void)
 	tcase_add_loop_test(limits, an_interrupted_disconnect_is_made_again_but_not_for_ever, 0,
 			    2 * INTERRUPTS + 3);
 	tcase_add_loop_test(limits, an_error_queue_without_end_does_not_keep_abort, 0, 2);
+	tcase_add_test(limits, aborts_beyond_the_limit_that_are_refused_all_come_back);
+	tcase_add_test(limits,
+		       a_death_between_the_first_and_the_second_64_notifications_is_no_success);
 	suite_add_tcase(s, limits);
 	return suite_run(s);
 }

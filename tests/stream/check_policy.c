@@ -381,7 +381,7 @@ START_TEST(a_copied_batch_needs_no_proof)
 	open_stream(ZCREQ_MODE_NEVER);
 	stub_send(conn, heard.id, large, LARGE);
 	scene_finish(0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	/* teardown ends another one */
 	heard = (struct heard){0};
@@ -447,9 +447,9 @@ START_TEST(no_memory_for_a_copy_either_is_tried_again_by_time)
 	stub_send(conn, heard.id, large, LARGE);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR);
-	ck_assert_uint_ne(zcreq_tick(context, SECOND), ZCREQ_NEVER);
+	ck_assert_uint_ne(zcreq_turn(context, SECOND), ZCREQ_NEVER);
 	stub.send_error = 0;
-	zcreq_tick(context, 2 * SECOND);
+	zcreq_turn(context, 2 * SECOND);
 	ck_assert_uint_eq(stub.zerocopy_bytes, LARGE);
 }
 END_TEST
@@ -459,6 +459,28 @@ START_TEST(always_on_a_socket_that_refuses_is_an_error)
 	stub.setsockopt_error = -EOPNOTSUPP;
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), -EOPNOTSUPP);
 	ck_assert_uint_eq(stub.closes, 0);
+}
+END_TEST
+
+/* TLS in the kernel, for one, was switched on after SO_ZEROCOPY had been accepted. */
+START_TEST(a_transport_without_zerocopy_is_copied_to_from_then_on)
+{
+	const unsigned before = stub.refused_sends;
+
+	options.mode = _i ? ZCREQ_MODE_ALWAYS : ZCREQ_MODE_AUTO;
+	options.threshold_bytes = 1;
+	scene_open();
+	stub.zerocopy_error = -EOPNOTSUPP;
+	scene_sent();
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_int_eq(heard.status, 0);
+	heard = (struct heard){0};
+	scene_sent();
+	ck_assert_uint_eq(stub.refused_sends, before + 1);
+	ck_assert_uint_eq(stub.copied_sends, 2);
+	ck_assert_uint_eq(stats_of(context).zerocopy_unsupported, 1);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
@@ -497,6 +519,7 @@ int main(void)
 	tcase_add_loop_test(calls, no_memory_for_a_copy_either_is_tried_again_by_time, 0, 2);
 	tcase_add_checked_fixture(refused, scene_setup, scene_teardown);
 	tcase_add_test(refused, always_on_a_socket_that_refuses_is_an_error);
+	tcase_add_loop_test(refused, a_transport_without_zerocopy_is_copied_to_from_then_on, 0, 2);
 	suite_add_tcase(s, decides);
 	suite_add_tcase(s, calls);
 	suite_add_tcase(s, refused);

@@ -33,14 +33,14 @@ static void send_and_abort(void)
 static void linger(void)
 {
 	for (uint64_t s = 0; s < 8; s++)
-		zcreq_tick(context, s * SECOND);
+		zcreq_turn(context, s * SECOND);
 	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_QUARANTINED);
 }
 
 static void late_proof(void)
 {
 	stub_prove_all(&stub);
-	zcreq_tick(context, 9 * SECOND);
+	zcreq_turn(context, 9 * SECOND);
 }
 
 static void expect_quarantined(uint64_t requests)
@@ -75,7 +75,7 @@ START_TEST(the_last_proof_ends_it_and_the_hold_is_waited_for_outside)
 	expect_quarantined(0);
 	ck_assert_uint_eq(heard.released, 0);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(heard.quarantined, 1);
 }
@@ -97,7 +97,7 @@ START_TEST(a_hold_of_the_caller_is_never_quarantined)
 	ck_assert_uint_eq(heard.quarantined, 0);
 	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_ABORTED_FINISHED);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_uint_eq(kept.released, 0);
 	late_proof();
@@ -112,7 +112,7 @@ START_TEST(finish_in_a_quarantined_connection_quarantines)
 	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_ABORTING);
 	ck_assert_uint_eq(heard.quarantined, 0);
 	scene_finish(0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.quarantined, 1);
 	expect_quarantined(1);
 	late_proof();
@@ -130,7 +130,7 @@ START_TEST(it_is_not_told_once_the_kernel_has_let_go)
 	expect_quarantined(0);
 	ck_assert_uint_eq(heard.quarantined, 0);
 	ck_assert_int_eq(zcreq_drop(context, hold, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 }
 END_TEST

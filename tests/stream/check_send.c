@@ -24,7 +24,7 @@ static void expect_nothing(void)
 	ck_assert_int_eq(zcreq_context_stats(context, &stats, sizeof(stats)), 0);
 	ck_assert_uint_eq(stats.begun, 0);
 	ck_assert_uint_eq(stats.unsent_bytes_now, 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard_calls(&heard), 0);
 }
 
@@ -32,12 +32,12 @@ START_TEST(one_call_begins_sends_and_finishes)
 {
 	ck_assert_int_eq(send_all(&heard.id), 0);
 	ck_assert_int_eq(zcreq_request_state(context, heard.id), ZCREQ_STATE_FINISHED);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes, sizeof(data));
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 0);
 	scene_prove();
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.settled, 1);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, 0);
@@ -60,7 +60,7 @@ START_TEST(a_handle_is_not_needed)
 
 	ck_assert_int_eq(zcreq_send(conn, &only_released, &heard, &iov, 1, 0, NULL), 0);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, -ECONNRESET);
 }
@@ -128,9 +128,9 @@ START_TEST(without_memory_there_is_no_request)
 		}
 		ck_assert_uint_lt(good, 10);
 	}
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	scene_prove();
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard.released, 1);
 }
 END_TEST

@@ -60,6 +60,7 @@ START_TEST(the_next_waits_for_the_result_and_takes_all_that_was_queued)
 	ck_assert_uint_eq(script.submits, 1);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(script.submits, 1);
 	script_result(&script, 10, true);
 	ck_assert_uint_eq(script.submits, 2);
@@ -69,7 +70,7 @@ START_TEST(the_next_waits_for_the_result_and_takes_all_that_was_queued)
 		ck_assert_mem_eq(script.stream + 10 * i, memory[i], 10);
 	script_proof(&script, 0);
 	script_proof(&script, 1);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stats().released, 4);
 }
 END_TEST
@@ -82,10 +83,9 @@ START_TEST(a_submission_has_so_many_members_at_most)
 	heard_begin(conn, &heard[0]);
 	for (unsigned i = 0; i < 300; i++)
 		iov[i] = (struct iovec){.iov_base = (uint8_t *)memory + i, .iov_len = 1};
-	ck_assert_int_eq(zcreq_add(context, heard[0].id, iov, 300, 0),
-			 0);
+	ck_assert_int_eq(zcreq_add(context, heard[0].id, iov, 300, 0), 0);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
-	zcreq_flush(conn);
+	zcreq_turn(context, 0);
 	for (unsigned left = 300; left; left -= script.taken - (300 - left)) {
 		ck_assert_uint_ge(script.bytes, 1);
 		script_result(&script, script.bytes, false);
@@ -107,7 +107,7 @@ START_TEST(a_submission_takes_no_member_beyond_its_bytes)
 	for (unsigned i = 0; i < 8; i++)
 		queue(&heard[0], bytes[i], sizeof(bytes[i]));
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
-	zcreq_flush(conn);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(script.iovcnt, 3);
 	ck_assert_uint_eq(script.bytes, 3 * sizeof(bytes[0]));
 }
@@ -166,13 +166,13 @@ static void cut_in_three(unsigned first, unsigned second, unsigned order)
 
 	open_stream();
 	queue_parts(expected);
-	zcreq_flush(conn);
+	zcreq_turn(context, 0);
 	script_result(&script, first, true);
 	script_result(&script, second - first, true);
 	script_result(&script, TOTAL - second, true);
 	CLAIM(script.taken == TOTAL && !memcmp(script.stream, expected, TOTAL));
 	for (unsigned n = 0; n < 3; n++) {
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 		for (unsigned r = 0; r < 3; r++) {
 			bool waits = false;
 
@@ -183,7 +183,7 @@ static void cut_in_three(unsigned first, unsigned second, unsigned order)
 		script_proof(&script, orders[order][n]);
 		proven[orders[order][n]] = true;
 	}
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	for (unsigned r = 0; r < 3; r++)
 		CLAIM(heard[r].released == 1 && heard[r].status == 0);
 }
@@ -193,7 +193,7 @@ START_TEST(partial_results_at_every_byte_wait_for_every_batch)
 	for (unsigned first = 1; first < TOTAL - 1; first++) {
 		for (unsigned second = first + 1; second < TOTAL; second++) {
 			zcreq_conn_free(conn);
-			zcreq_tick(context, 0);
+			zcreq_turn(context, 0);
 			options = script_options(&script);
 			cut_in_three(first, second, _i);
 		}
@@ -209,14 +209,14 @@ START_TEST(partial_copies_release_with_the_last_byte)
 	options.mode = ZCREQ_MODE_NEVER;
 	open_stream();
 	queue_parts(expected);
-	zcreq_flush(conn);
+	zcreq_turn(context, 0);
 	for (unsigned at = 0; at < TOTAL;) {
 		unsigned step = script.bytes < (unsigned)_i ? script.bytes : (unsigned)_i;
 
 		ck_assert(!script.by_reference);
 		script_result(&script, step, false);
 		at += step;
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 		for (unsigned r = 0; r < 3; r++)
 			ck_assert_uint_eq(heard[r].released, at >= end_of(r));
 	}
@@ -256,7 +256,7 @@ START_TEST(more_bytes_than_submitted_end_the_connection)
 	script.under_way = false;
 	script.awaited = more;
 	ck_assert_int_eq(zcreq_sender_result(conn, 0, 11, more), -ERANGE);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(heard_conn.abort_status, -ERANGE);
 	ck_assert_int_eq(request->status, -ERANGE);
 	ck_assert_uint_eq(behind->released, 1);
@@ -268,7 +268,7 @@ START_TEST(more_bytes_than_submitted_end_the_connection)
 }
 END_TEST
 
-static const int ends[] = {-ECONNRESET, -EPIPE, -EINVAL, -EOPNOTSUPP, -EFAULT, -EBADF, -ECANCELED};
+static const int ends[] = {-ECONNRESET, -EPIPE, -EINVAL, -EPERM, -EFAULT, -EBADF, -ECANCELED};
 
 /* Whether memory is still read is what more says, and not the error. */
 START_TEST(more_decides_and_the_error_does_not)
@@ -280,7 +280,7 @@ START_TEST(more_decides_and_the_error_does_not)
 	open_stream();
 	request = sent(0, 10);
 	script_result(&script, error, more);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(request->settled, 1); /* I4 */
 	ck_assert_int_eq(request->status, error);
 	ck_assert_uint_eq(request->released, !more); /* I2 */
@@ -304,6 +304,31 @@ static int answer_again(struct script *s)
 	return 0;
 }
 
+/* As with a peer that has sent its end and does not read. */
+START_TEST(a_full_socket_is_not_submitted_to_again_before_pollout)
+{
+	int wait = waits[_i / 2];
+
+	open_stream();
+	script.stub.so_error = _i / 2;
+	script.submitting = _i % 2 ? answer_again : NULL;
+	sent(0, 10);
+	if (!(_i % 2))
+		script_result(&script, wait, false);
+	for (unsigned turn = 0; turn < 100; turn++) {
+		ck_assert_int_eq(zcreq_write(conn, memory[1], 1), 0);
+		zcreq_process(conn, turn % 2 ? POLLIN : 0);
+		zcreq_turn(context, 0);
+		ck_assert_uint_eq(script.submits, 1);
+	}
+	script.submitting = NULL;
+	zcreq_process(conn, POLLOUT);
+	ck_assert_uint_eq(script.submits, 2);
+	ck_assert_uint_eq(script.bytes, 110);
+	script_result(&script, 110, false);
+}
+END_TEST
+
 /* Answered late, or from inside: one try, then POLLOUT, and one for each of them. */
 START_TEST(a_full_socket_waits_for_pollout_and_does_not_spin)
 {
@@ -321,6 +346,7 @@ START_TEST(a_full_socket_waits_for_pollout_and_does_not_spin)
 	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
 	for (unsigned i = 2; i < 5; i++) {
 		zcreq_process(conn, POLLOUT);
+		zcreq_turn(context, 0);
 		ck_assert_uint_eq(script.submits, i);
 		if (!inside)
 			script_result(&script, wait, more);
@@ -329,6 +355,7 @@ START_TEST(a_full_socket_waits_for_pollout_and_does_not_spin)
 	}
 	script.submitting = NULL;
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR);
 	script_result(&script, 10, true);
 	script_proof(&script, script.id);
@@ -350,6 +377,7 @@ START_TEST(room_that_was_seen_too_early_is_not_forgotten)
 	open_stream();
 	sent(0, 10);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(script.submits, 1);
 	script_result(&script, waits[_i], false);
 	ck_assert_uint_eq(script.submits, 2);
@@ -357,6 +385,7 @@ START_TEST(room_that_was_seen_too_early_is_not_forgotten)
 	ck_assert_uint_eq(script.submits, 2);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	script_result(&script, 10, false);
 	ck_assert_uint_eq(released(&heard[0]), 1);
 }
@@ -387,10 +416,10 @@ START_TEST(no_memory_by_reference_copies_one_batch)
 	ck_assert_uint_eq(script.submits, 3);
 	ck_assert(script.by_reference);
 	script_result(&script, script.bytes, false);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	while (script.under_way)
 		script_result(&script, script.bytes, false);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stats().released, 2);
 }
 END_TEST
@@ -411,6 +440,30 @@ START_TEST(no_memory_with_more_waits_for_its_proof)
 }
 END_TEST
 
+/* What the transport does not take by reference is copied, and all that follows. */
+START_TEST(what_cannot_go_by_reference_is_copied_from_then_on)
+{
+	struct heard *request;
+
+	open_stream();
+	request = sent(0, 10);
+	ck_assert(script.by_reference);
+	script_result(&script, -EOPNOTSUPP, _i);
+	ck_assert_uint_eq(script.submits, 2);
+	ck_assert(!script.by_reference);
+	script_result(&script, 10, false);
+	if (_i)
+		script_proof(&script, 0);
+	ck_assert_uint_eq(released(request), 1);
+	ck_assert_int_eq(request->status, 0);
+	sent(1, 10);
+	ck_assert(!script.by_reference);
+	ck_assert_uint_eq(stats().zerocopy_unsupported, 1);
+	script_result(&script, -EOPNOTSUPP, false); /* of a copy: that is the end */
+	ck_assert_uint_eq(stats().connections_aborted, 1);
+}
+END_TEST
+
 /* No memory even for a copy: a rest, which a tick ends, and no POLLOUT meanwhile. */
 START_TEST(no_memory_for_a_copy_rests)
 {
@@ -424,14 +477,15 @@ START_TEST(no_memory_for_a_copy_rests)
 	for (unsigned i = 1; i < 5; i++) {
 		ck_assert_uint_eq(script.submits, i);
 		ck_assert_int_eq(zcreq_events(conn), POLLERR);
-		zcreq_flush(conn);
+		zcreq_turn(context, 0);
 		zcreq_process(conn, POLLOUT);
+		zcreq_turn(context, 0);
 		ck_assert_uint_eq(script.submits, i);
-		next_ns = zcreq_tick(context, now_ns);
+		next_ns = zcreq_turn(context, now_ns);
 		ck_assert_uint_eq(script.submits, i);
 		ck_assert(next_ns != ZCREQ_NEVER);
 		now_ns = next_ns;
-		zcreq_tick(context, now_ns);
+		zcreq_turn(context, now_ns);
 		ck_assert_uint_eq(script.submits, i + 1);
 		if (i < 4)
 			script_result(&script, -ENOBUFS, false);
@@ -454,6 +508,7 @@ START_TEST(a_copy_that_finds_the_socket_full_does_not_spin)
 	ck_assert_uint_eq(script.submits, 2);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(script.submits, 3);
 	ck_assert(!script.by_reference);
 }
@@ -495,7 +550,7 @@ START_TEST(submit_that_fails_ends_the_connection)
 	request = request_of(0, 10);
 	behind = sent(1, 10);
 	ck_assert_uint_eq(script.submits, 1);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(request->status, ends[_i]);
 	ck_assert_uint_eq(request->released, 1);
 	ck_assert_uint_eq(behind->released, 1);
@@ -513,13 +568,13 @@ START_TEST(no_memory_for_the_window_rests)
 	open_stream();
 	request_of(0, 10);
 	counting.fail_at = counting.calls + 1;
-	zcreq_flush(conn);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(counting.failed, 1);
 	ck_assert_uint_eq(script.submits, 0);
 	ck_assert_int_eq(zcreq_events(conn), POLLERR);
-	next_ns = zcreq_tick(context, 1000);
+	next_ns = zcreq_turn(context, 1000);
 	ck_assert(next_ns != ZCREQ_NEVER);
-	zcreq_tick(context, next_ns);
+	zcreq_turn(context, next_ns);
 	ck_assert_uint_eq(script.submits, 1);
 	script_result(&script, 10, false);
 	ck_assert_uint_eq(released(&heard[0]), 1);
@@ -542,10 +597,13 @@ int main(void)
 	tcase_add_test(tcase, a_second_result_is_stale_and_counted);
 	tcase_add_loop_test(tcase, more_bytes_than_submitted_end_the_connection, 0, 2);
 	tcase_add_loop_test(tcase, more_decides_and_the_error_does_not, 0, 2 * COUNT(ends));
+	tcase_add_loop_test(tcase, a_full_socket_is_not_submitted_to_again_before_pollout, 0,
+			    2 * COUNT(waits));
 	tcase_add_loop_test(tcase, a_full_socket_waits_for_pollout_and_does_not_spin, 0, 12);
 	tcase_add_loop_test(tcase, room_that_was_seen_too_early_is_not_forgotten, 0, COUNT(waits));
 	tcase_add_loop_test(tcase, no_memory_by_reference_copies_one_batch, 0, 4);
 	tcase_add_test(tcase, no_memory_with_more_waits_for_its_proof);
+	tcase_add_loop_test(tcase, what_cannot_go_by_reference_is_copied_from_then_on, 0, 2);
 	tcase_add_loop_test(tcase, no_memory_for_a_copy_rests, 0, 2);
 	tcase_add_test(tcase, a_copy_that_finds_the_socket_full_does_not_spin);
 	tcase_add_test(tcase, a_copy_of_one_byte_is_progress);

@@ -56,7 +56,7 @@ START_TEST(abort_cancels_and_waits_for_result_and_proof)
 	behind = sent(1, 20);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	ck_assert_uint_eq(script.cancels, !(_i % 2));
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(lent->settled, 1);
 	ck_assert_uint_eq(behind->released, 1);
 	ck_assert_uint_eq(lent->released, 0);
@@ -117,13 +117,13 @@ START_TEST(a_sender_that_never_answers_is_quarantined)
 	unproven = sent(0, 20);
 	script_result(&script, 20, true);
 	lent = sent(1, 20);
-	zcreq_tick(context, 1);
+	zcreq_turn(context, 1);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	for (uint64_t ns = 1; ns < LINGER_NS; ns += LINGER_NS / 8) {
-		zcreq_tick(context, ns);
+		zcreq_turn(context, ns);
 		ck_assert_uint_eq(lent->quarantined + unproven->quarantined, 0);
 	}
-	zcreq_tick(context, 1 + LINGER_NS);
+	zcreq_turn(context, 1 + LINGER_NS);
 	ck_assert_uint_eq(lent->quarantined + unproven->quarantined, 2);
 	ck_assert_uint_eq(stats().quarantined_bytes_now, 40);
 	ck_assert_uint_eq(script.stub.closes, 0); /* I9 */
@@ -145,14 +145,14 @@ START_TEST(the_look_in_quarantine_reaps)
 	options.linger_ms = LINGER_NS / 1000000;
 	open_stream();
 	sent(0, 20);
-	zcreq_tick(context, 1);
+	zcreq_turn(context, 1);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
-	zcreq_tick(context, 1);
-	zcreq_tick(context, 1 + LINGER_NS);
+	zcreq_turn(context, 1);
+	zcreq_turn(context, 1 + LINGER_NS);
 	ck_assert_uint_eq(heard[0].quarantined, 1);
 	reaps = script.reaps;
 	script.reaping = answer;
-	zcreq_tick(context, 1 + LINGER_NS + 2000 * (uint64_t)1000000);
+	zcreq_turn(context, 1 + LINGER_NS + 2000 * (uint64_t)1000000);
 	ck_assert_uint_eq(script.reaps, reaps + 1);
 	ck_assert_uint_eq(released(&heard[0]), 1);
 	ck_assert_uint_eq(script.stub.closes, 1);
@@ -175,7 +175,7 @@ START_TEST(proof_from_a_dead_socket_is_not_success)
 	script.stub.so_error = ECONNRESET;
 	script.awaited = 0;
 	ck_assert_int_eq(zcreq_sender_proof(conn, proofs, 3), 3);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	for (unsigned i = 0; i < 3; i++) {
 		ck_assert_uint_eq(heard[i].released, 1);
 		ck_assert_int_eq(heard[i].status, -ECONNRESET);
@@ -185,7 +185,7 @@ START_TEST(proof_from_a_dead_socket_is_not_success)
 	ck_assert_uint_eq(heard_conn.closed, !_i);
 	if (_i)
 		script_result(&script, -EPIPE, false);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard_conn.closed, 1);
 }
 END_TEST
@@ -195,15 +195,71 @@ START_TEST(a_message_behind_the_end_is_not_read)
 {
 	open_stream();
 	ck_assert_int_eq(zcreq_write(conn, memory[0], 20), 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
 	ending = 5;
 	script.reaping = answer;
 	stub_foreign(&script.stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard_conn.closed, 1);
 	ck_assert_uint_eq(heard_conn.message, 0);
 	ck_assert_uint_eq(stats().foreign_messages, 0);
+}
+END_TEST
+
+/* The end makes somebody say something, as a filter on the way may do. */
+static int disconnects_with_a_message(int fd, void *arg)
+{
+	int ret = stub_ops.disconnect(fd, arg);
+
+	stub_foreign(arg);
+	return ret;
+}
+
+/* Nor one behind as many notifications as are believed at a time, if they end it. */
+START_TEST(a_message_behind_notifications_that_end_it_is_not_read)
+{
+	struct zcreq_socket_ops talks = stub_ops;
+
+	talks.disconnect = disconnects_with_a_message;
+	options.socket_ops = &talks;
+	open_stream();
+	for (uint32_t i = 0; i < 64; i++)
+		stub_notify(&script.stub, 5000 + i, 5000 + i, false);
+	script.stub.info = &over;
+	script.stub.so_error = ECONNRESET;
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_CLOSED);
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(heard_conn.abort_status, -ECONNRESET);
+	ck_assert_uint_eq(heard_conn.closed, 1);
+	ck_assert_uint_eq(heard_conn.message, 0);
+	ck_assert_uint_eq(stats().foreign_messages, 0);
+	ck_assert_uint_eq(stats().bogus_ranges, 64);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_is_not_open_ends_it)
+{
+	options.sender = _i ? &script_submit_only : &script_ops;
+	open_stream();
+	sent(0, 20);
+	ck_assert_int_eq(zcreq_process(conn, POLLNVAL), 0);
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(heard_conn.abort_status, -EBADF);
+}
+END_TEST
+
+START_TEST(a_socket_that_does_not_say_whether_it_is_alive_is_dead)
+{
+	open_stream();
+	script.stub.getsockopts = 0;
+	script.stub.getsockopt_error[0] = -EIO;
+	stub_notify(&script.stub, 5000, 5000, false);
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(heard_conn.abort_status, -ECONNRESET);
 }
 END_TEST
 
@@ -230,7 +286,7 @@ START_TEST(a_death_that_is_found_inside_submit)
 	script.submitting = find_it_dead;
 	sent(1, 20);
 	ck_assert_uint_eq(script.cancels, 1);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard[0].released, 1);
 	ck_assert_int_eq(heard[0].status, -ECONNRESET);
 	ck_assert_int_eq(heard[1].status, -ECONNRESET);
@@ -252,6 +308,7 @@ START_TEST(a_hang_up_ends_what_is_under_way)
 	script.stub.info = &over;
 	script.stub.so_error = _i ? ECONNRESET : 0;
 	zcreq_process(conn, POLLERR | POLLHUP);
+	zcreq_turn(context, 0);
 	ck_assert_int_eq(heard[0].status, _i ? -ECONNRESET : -EPIPE);
 	ck_assert_uint_eq(heard[0].released, 0);
 	script_result(&script, 20, true);
@@ -267,16 +324,16 @@ START_TEST(drain_waits_for_what_is_under_way_and_for_proof)
 	open_stream();
 	sent(0, 20);
 	sent(1, 20);
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
 	script_result(&script, 20, true);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert(script.under_way);
 	script_result(&script, 20, true);
 	script_proof(&script, 1);
 	ck_assert_uint_eq(released(&heard[1]), 1);
 	ck_assert_uint_eq(heard_conn.closed, 0);
 	script_proof(&script, 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard_conn.closed, 1);
 	ck_assert_int_eq(heard_conn.closed_status, 0);
 	ck_assert_uint_eq(script.closes, 1);
@@ -288,11 +345,12 @@ START_TEST(drain_that_meets_its_deadline_cancels)
 {
 	open_stream();
 	sent(0, 20);
-	zcreq_tick(context, 1);
-	ck_assert_int_eq(zcreq_conn_drain(conn, 1000), 0);
-	zcreq_tick(context, 999);
+	zcreq_turn(context, 1);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 1), 0);
+	zcreq_turn(context, 1);
+	zcreq_turn(context, 1000000);
 	ck_assert_uint_eq(script.cancels, 0);
-	zcreq_tick(context, 1000);
+	zcreq_turn(context, 1000001);
 	ck_assert_uint_eq(script.cancels, 1);
 	ck_assert_int_eq(heard[0].status, -ETIMEDOUT);
 	ck_assert_uint_eq(heard[0].released, 0);
@@ -340,16 +398,16 @@ static void bring_to(enum freed state)
 		sent(0, 20);
 	}
 	if (state == FREED_DRAINING)
-		ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+		ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
 	if (state >= FREED_ABORTING)
 		ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	if (state >= FREED_QUARANTINED) {
-		zcreq_tick(context, 1);
-		zcreq_tick(context, 1 + LINGER_NS);
+		zcreq_turn(context, 1);
+		zcreq_turn(context, 1 + LINGER_NS);
 	}
 	if (state == FREED_CLOSED)
 		answer(&script);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 
 /* The sender may speak until closed, also of a connection that nobody has any more. */
@@ -363,13 +421,13 @@ START_TEST(free_in_every_state_and_words_afterwards)
 	bring_to(state);
 	zcreq_conn_free(conn);
 	conn = NULL;
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(script.closes, !script.under_way && !script.awaited);
 	while (script.under_way || script.awaited) {
 		ck_assert_uint_eq(heard[0].released, 0);
 		ck_assert_uint_eq(script.closes, 0);
 		answer(&script);
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 	}
 	if (state != FREED_IDLE)
 		ck_assert_uint_eq(heard[0].released, 1);
@@ -399,7 +457,7 @@ START_TEST(words_after_closed_are_survived)
 	sent(0, 20);
 	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
 	script_result(&script, -ECANCELED, false);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	speak(conn, HEARD_CONN_CLOSED);
 	ck_assert_uint_eq(stats().stale_handles, 2);
 	ck_assert_uint_eq(stats().bogus_ranges, 2);
@@ -414,23 +472,23 @@ START_TEST(a_result_and_a_proof_are_progress)
 	options.stall_ms = 10;
 	open_stream();
 	sent(0, 20);
-	zcreq_tick(context, now_ns);
+	zcreq_turn(context, now_ns);
 	now_ns += 9 * (uint64_t)1000000;
 	script_result(&script, 20, true);
-	zcreq_tick(context, now_ns);
+	zcreq_turn(context, now_ns);
 	now_ns += 9 * (uint64_t)1000000;
-	zcreq_tick(context, now_ns);
+	zcreq_turn(context, now_ns);
 	ck_assert_uint_eq(heard_conn.stalled, 0);
 	sent(1, 20);
 	script_proof(&script, 0);
-	zcreq_tick(context, now_ns);
+	zcreq_turn(context, now_ns);
 	now_ns += 9 * (uint64_t)1000000;
-	zcreq_tick(context, now_ns);
+	zcreq_turn(context, now_ns);
 	ck_assert_uint_eq(heard_conn.stalled, 0);
 	/* one told before is none */
 	script_no_proof(&script, 0);
 	now_ns += 1 * (uint64_t)1000000;
-	zcreq_tick(context, now_ns);
+	zcreq_turn(context, now_ns);
 	ck_assert_uint_eq(heard_conn.stalled, 1);
 }
 END_TEST
@@ -451,6 +509,9 @@ int main(void)
 	tcase_add_test(tcase, the_look_in_quarantine_reaps);
 	tcase_add_loop_test(tcase, proof_from_a_dead_socket_is_not_success, 0, 2);
 	tcase_add_test(tcase, a_message_behind_the_end_is_not_read);
+	tcase_add_test(tcase, a_message_behind_notifications_that_end_it_is_not_read);
+	tcase_add_loop_test(tcase, a_descriptor_that_is_not_open_ends_it, 0, 2);
+	tcase_add_test(tcase, a_socket_that_does_not_say_whether_it_is_alive_is_dead);
 	tcase_add_loop_test(tcase, a_death_that_is_found_inside_submit, 0, 3);
 	tcase_add_loop_test(tcase, a_hang_up_ends_what_is_under_way, 0, 2);
 	tcase_add_test(tcase, drain_waits_for_what_is_under_way_and_for_proof);

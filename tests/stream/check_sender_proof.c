@@ -38,6 +38,7 @@ START_TEST(a_proof_that_nobody_awaits_is_counted)
 	struct heard *request;
 
 	options.first_id = 100;
+	options.flags = ZCREQ_STREAM_FIRST_ID;
 	open_stream();
 	script_no_proof(&script, 100);
 	request = sent(0, 10);
@@ -105,6 +106,7 @@ START_TEST(proofs_in_any_order_release_their_own)
 	bool together = number % 2;
 
 	options.first_id = first;
+	options.flags = ZCREQ_STREAM_FIRST_ID;
 	open_stream();
 	for (unsigned i = 0; i < 5; i++) {
 		sent(i, 10);
@@ -121,7 +123,7 @@ START_TEST(proofs_in_any_order_release_their_own)
 		if (together)
 			continue;
 		script_proof(&script, first + n);
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 		for (unsigned i = 0; i < 5; i++)
 			ck_assert_uint_eq(heard[i].released, i == n || !(left & 1u << i));
 	}
@@ -130,7 +132,7 @@ START_TEST(proofs_in_any_order_release_their_own)
 		ck_assert_int_eq(zcreq_sender_proof(conn, proofs, 5), 5);
 		ck_assert_uint_eq(script.stub.looks, 2); /* one to open, one for all */
 	}
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stats().released, 5);
 	ck_assert_uint_eq(stats().notifications, 5);
 }
@@ -147,7 +149,7 @@ START_TEST(good_and_bad_proofs_in_one_call_are_told_apart)
 	}
 	ck_assert_int_eq(zcreq_sender_proof(conn, proofs, 5), 2);
 	script.awaited = 1;
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard[0].released, 1);
 	ck_assert_uint_eq(heard[1].released, 0);
 	ck_assert_uint_eq(heard[2].released, 1);
@@ -170,6 +172,7 @@ START_TEST(notifications_of_the_socket_are_not_a_senders_proof)
 	stub_notify(&script.stub, 0, UINT32_MAX, false);
 	stub_foreign(&script.stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(request->released, 0);
 	ck_assert_uint_eq(stats().bogus_ranges, 2);
 	ck_assert_uint_eq(heard_conn.message, 1);
@@ -193,7 +196,7 @@ START_TEST(proofs_that_say_copied_feed_the_policy)
 		proof.id = script.id;
 		script.awaited--;
 		ck_assert_int_eq(zcreq_sender_proof(conn, &proof, 1), 1);
-		zcreq_dispatch(context);
+		zcreq_turn(context, 0);
 	}
 	ck_assert_uint_eq(stats().notified_copied, ZCREQ_POLICY_PROBE);
 	sent(1, 10);
@@ -258,6 +261,7 @@ START_TEST(a_withdrawn_request_waits_for_its_own_batches)
 	}
 	ck_assert_int_eq(zcreq_abort(context, middle->id, -EIO), 0);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(script.bytes, 10 - _i);
 	script_result(&script, script.bytes, true);
 	ck_assert_uint_eq(script.bytes, 10);
@@ -289,6 +293,7 @@ START_TEST(a_withdrawn_request_waits_for_no_later_batch)
 	script_result(&script, -EAGAIN, true);
 	ck_assert_int_eq(zcreq_abort(context, middle->id, -EIO), 0);
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	script_proof(&script, 0);
 	ck_assert_uint_eq(released(middle), 1);
 	ck_assert_uint_eq(heard[0].released + heard[2].released, 0);
@@ -306,7 +311,7 @@ START_TEST(the_queue_grows_while_a_submission_is_under_way)
 	heard_begin(conn, &heard[0]);
 	for (unsigned i = 0; i < 20; i++)
 		queue(&heard[0], bytes + i, 1);
-	zcreq_flush(conn);
+	zcreq_turn(context, 0);
 	for (unsigned i = 20; i < sizeof(bytes); i++)
 		queue(&heard[0], bytes + i, 1);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
@@ -325,14 +330,13 @@ START_TEST(a_result_makes_room)
 	open_stream();
 	sent(0, 10);
 	heard_begin(conn, &heard[1]);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), heard[1].id, &iov, 1, 0),
-			 -EAGAIN);
+	ck_assert_int_eq(zcreq_add(context, heard[1].id, &iov, 1, 0), -EAGAIN);
 	script_result(&script, 10, _i);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard_conn.room, !_i);
 	if (_i)
 		script_proof(&script, 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard_conn.room, 1);
 	ck_assert_int_eq(zcreq_finish(context, heard[1].id, 0), 0);
 }
@@ -363,12 +367,12 @@ START_TEST(answers_from_inside_submit_go_on_in_a_loop)
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
 	if (_i / 2) {
 		/* begun by a late answer */
-		zcreq_flush(conn);
+		zcreq_turn(context, 0);
 		script.submitting = answer_one_byte;
 		script_result(&script, 1, false);
 	} else {
 		script.submitting = answer_one_byte;
-		zcreq_flush(conn);
+		zcreq_turn(context, 0);
 	}
 	ck_assert_uint_eq(script.submits, MANY);
 	ck_assert_uint_eq(script.taken, MANY);

@@ -154,7 +154,7 @@ static void drop_bytes(unsigned owner, bool all)
 /* What must have been heard by now. */
 static void compare(void)
 {
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	for (unsigned i = 0; i < REQUESTS; i++) {
 		struct model_request *r = &requests[i];
 		bool over = r->begun && r->finished && !r->sends;
@@ -192,8 +192,7 @@ static void send_iovs(unsigned owner, struct iovec *iov, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		total += iov[i].iov_len;
 	begin(r);
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), r->heard.id, iov, count, 0),
-			 total ? 0 : -EINVAL);
+	ck_assert_int_eq(zcreq_add(context, r->heard.id, iov, count, 0), total ? 0 : -EINVAL);
 	if (!total)
 		return;
 	sends[sends_made] = (struct model_send){.owner = owner, .left = total};
@@ -233,12 +232,13 @@ static void step_write(void)
 	memset(text, 0xee, len);
 }
 
-static void step_flush(void)
+static void step_turn(void)
 {
 	stub.room_bytes = pick(3) ? pick(100) : pick(3000);
 	stub.most_bytes = 1 + pick(60);
 	stub.zerocopy_error = pick(3) ? 0 : -ENOBUFS;
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_int_eq(zcreq_process(conn, POLLOUT), 0);
+	zcreq_turn(context, 0);
 	stub.room_bytes = 0;
 	stub.zerocopy_error = 0;
 }
@@ -259,6 +259,7 @@ static void step_prove(void)
 	}
 	stub_notify(&stub, batch.id, batch.id, false);
 	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
 }
 
 static void step_finish(struct model_request *r)
@@ -297,7 +298,7 @@ static void step(void)
 		step_write();
 		break;
 	case 7: case 8: case 9:
-		step_flush();
+		step_turn();
 		break;
 	case 10: case 11: case 12:
 		step_prove();
@@ -322,6 +323,7 @@ static void setup(void)
 	stub.took = took;
 	stub.room_bytes = 0;
 	options.first_id = stub.next_id = -100u;
+	options.flags = ZCREQ_STREAM_FIRST_ID;
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &conn), 0);
 	for (unsigned i = 0; i < sizeof(arena); i++)
 		arena[i] = i * 7 + i / 251;
@@ -339,7 +341,7 @@ static void prove_the_rest(void)
 	ck_assert_uint_eq(stats_of(context).requests_now, 0);
 	ck_assert_uint_eq(stats_of(context).begun, stats_of(context).released);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.closes, 1);
 	counting_end(&memory, context);
 }
@@ -365,10 +367,10 @@ START_TEST(i2_random_work_hands_out_every_byte_once_and_releases_with_proof)
 	for (unsigned i = 0; i < REQUESTS; i++)
 		step_finish(&requests[i]);
 	while (bytes_head != bytes_tail) {
-		step_flush();
+		step_turn();
 		compare();
 	}
-	ck_assert_int_eq(zcreq_conn_drain(conn, ZCREQ_NEVER), 0);
+	ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
 	prove_the_rest();
 }
 END_TEST
@@ -418,7 +420,8 @@ static void take_part(unsigned part, bool zerocopy)
 {
 	stub.room_bytes = part;
 	stub.zerocopy_error = zerocopy ? 0 : -ENOBUFS;
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_int_eq(zcreq_process(conn, POLLOUT), 0);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.room_bytes, 0);
 	stub.zerocopy_error = 0;
 	compare();
@@ -516,7 +519,7 @@ static void send_in_order(zcreq_id id, unsigned from, unsigned count)
 	for (unsigned n = from; n < from + count; n++) {
 		const struct iovec iov = {arena + n % sizeof(arena), 1};
 
-		CLAIM(zcreq_add(zcreq_conn_context(conn), id, &iov, 1, 0) == 0);
+		CLAIM(zcreq_add(context, id, &iov, 1, 0) == 0);
 	}
 }
 
@@ -531,17 +534,20 @@ START_TEST(a_ring_that_has_turned_a_little_grows_when_it_is_full)
 	begin(&requests[0]);
 	id = requests[0].heard.id;
 	send_in_order(id, 0, 3);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	stub_prove_all(&stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	stub.room_bytes = 0;
 	send_in_order(id, 3, 300);
 	stub.room_bytes = UINT64_MAX;
 	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(next_byte, 303);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
 	stub_prove_all(&stub);
 	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(requests[0].heard.released, 1);
 }
 END_TEST
@@ -572,14 +578,13 @@ START_TEST(a_call_takes_as_many_iovecs_as_it_may_and_no_more)
 	for (unsigned i = 0; i < COUNT(iov); i++)
 		iov[i] = (struct iovec){arena + i, 1};
 	for (unsigned i = 0; i < 3; i++)
-		ck_assert_int_eq(zcreq_add(context, id, iov, COUNT(iov) - (i == 0), 0),
-				 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+		ck_assert_int_eq(zcreq_add(context, id, iov, COUNT(iov) - (i == 0), 0), 0);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(stub.zerocopy_bytes, 3 * COUNT(iov) - 1);
 	ck_assert_uint_eq(most_iovs, IOV_MAX);
 	zcreq_conn_abort(conn, -EPIPE);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
@@ -606,14 +611,13 @@ START_TEST(a_round_that_the_ring_holds_is_one_call)
 		uint64_t calls = send_calls();
 
 		for (unsigned i = 0; i < 5; i++)
-			ck_assert_int_eq(zcreq_add(context, id, iov, COUNT(iov), 0),
-					 0);
-		ck_assert_int_eq(zcreq_flush(conn), 0);
+			ck_assert_int_eq(zcreq_add(context, id, iov, COUNT(iov), 0), 0);
+		zcreq_turn(context, 0);
 		ck_assert_uint_eq(send_calls() - calls, 1);
 	}
 	zcreq_conn_abort(conn, -EPIPE);
 	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 END_TEST
 

@@ -7,6 +7,8 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +24,7 @@
 
 static const struct zcreq_socket_ops *ops = &zcreq_kernel_socket;
 static int ends[2]; /* ours, the peer's */
+static int no_socket;
 static char bytes[100];
 
 static void setup(void)
@@ -41,6 +44,7 @@ static void setup(void)
 	ck_assert_int_ge(ends[1], 0);
 	close(listener);
 	memset(bytes, 'z', sizeof(bytes));
+	no_socket = open("/dev/null", O_RDONLY);
 	errno = MARK;
 }
 
@@ -49,6 +53,7 @@ static void teardown(void)
 	ck_assert_int_eq(errno, MARK);
 	close(ends[0]);
 	close(ends[1]);
+	close(no_socket);
 }
 
 static struct msghdr message_of(struct iovec *iov)
@@ -126,6 +131,55 @@ START_TEST(disconnect_resets_and_keeps_the_descriptor)
 }
 END_TEST
 
+START_TEST(a_socket_of_the_programs_own_is_ended)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	ck_assert_int_eq(zcreq_socket_disconnect(NO_FD), -EBADF);
+	ck_assert_int_eq(zcreq_socket_disconnect(no_socket), -ENOTSOCK);
+	ck_assert_int_eq(zcreq_socket_disconnect(ends[0]), 0);
+	ck_assert_int_eq(recv(ends[1], bytes, sizeof(bytes), 0), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_assert_int_eq(getsockopt(ends[0], IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	ck_assert_int_eq(info.tcpi_state, 7);
+	errno = MARK;
+}
+END_TEST
+
+START_TEST(a_verdict_is_refused_on_what_has_no_peer)
+{
+	int datagrams = socket(AF_INET, SOCK_DGRAM, 0), fresh = socket(AF_INET, SOCK_STREAM, 0);
+	int ret;
+
+	errno = MARK;
+	ck_assert_int_eq(zcreq_socket_verdict(ends[0], 0), -EINVAL);
+	ck_assert_int_eq(zcreq_socket_verdict(NO_FD, 1), -EBADF);
+	ck_assert_int_eq(zcreq_socket_verdict(no_socket, 1), -ENOTSOCK);
+	ret = zcreq_socket_verdict(datagrams, 1);
+	ck_assert(ret == -EOPNOTSUPP || ret == -ENOPROTOOPT);
+	ck_assert_int_eq(zcreq_socket_verdict(fresh, 1), -ENOTCONN);
+	close(datagrams);
+	close(fresh);
+}
+END_TEST
+
+/* All acknowledged, heard within the limit, and a window that is closed. */
+START_TEST(a_verdict_on_a_peer_that_lives)
+{
+	static char much[1 << 20];
+	int sndbuf = sizeof(much);
+
+	ck_assert_int_eq(zcreq_socket_verdict(ends[0], 1), 0);
+	ck_assert_int_eq(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)), 0);
+	do
+		send(ends[0], much, sizeof(much), MSG_DONTWAIT);
+	while (!zcreq_socket_verdict(ends[0], 100000));
+	errno = MARK;
+	ck_assert_int_eq(zcreq_socket_verdict(ends[0], 100000), ZCREQ_STALL_NOT_READING);
+}
+END_TEST
+
 START_TEST(close_closes)
 {
 	ck_assert_int_eq(ops->close(ends[0], NULL), 0);
@@ -158,6 +212,9 @@ int main(void)
 	tcase_add_test(calls, options_are_set_and_read);
 	tcase_add_test(calls, shutdown_ends_one_direction);
 	tcase_add_test(calls, disconnect_resets_and_keeps_the_descriptor);
+	tcase_add_test(calls, a_socket_of_the_programs_own_is_ended);
+	tcase_add_test(calls, a_verdict_is_refused_on_what_has_no_peer);
+	tcase_add_test(calls, a_verdict_on_a_peer_that_lives);
 	tcase_add_test(calls, close_closes);
 	tcase_add_test(calls, the_clock_is_the_monotonic_one);
 	suite_add_tcase(s, calls);

@@ -30,6 +30,12 @@ START_TEST(every_cell_of_the_watchdogs_look_is_written_out)
 }
 END_TEST
 
+START_TEST(every_cell_of_the_end_is_written_out)
+{
+	table_is_whole(zcreq_fin_table);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("states");
@@ -39,6 +45,7 @@ int main(void)
 	tcase_add_test(tables, every_cell_of_a_senders_turn_is_written_out);
 	tcase_add_test(tables, every_cell_of_the_retry_is_written_out);
 	tcase_add_test(tables, every_cell_of_the_watchdogs_look_is_written_out);
+	tcase_add_test(tables, every_cell_of_the_end_is_written_out);
 	suite_add_tcase(s, tables);
 	return suite_run(s);
 }

@@ -33,7 +33,7 @@ static void work(unsigned sends)
 	ck_assert_int_eq(zcreq_write(conn, data, 8), 0);
 	for (unsigned i = 0; i < sends; i++)
 		scene_queue(&heard);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	scene_prove();
 }
 
@@ -42,7 +42,7 @@ static uint64_t sleep_from(uint64_t now_ns)
 {
 	uint64_t next_ns;
 
-	while ((next_ns = zcreq_tick(context, now_ns)) != ZCREQ_NEVER) {
+	while ((next_ns = zcreq_turn(context, now_ns)) != ZCREQ_NEVER) {
 		CLAIM(next_ns > now_ns);
 		now_ns = next_ns;
 	}
@@ -74,7 +74,7 @@ START_TEST(i7_a_connection_that_works_now_and_then_allocates_nothing)
 	calls = memory.calls;
 	for (unsigned i = 0; i < 1000; i++) {
 		work(_i ? 1 : MANY);
-		zcreq_tick(context, now_ns += SECOND / 3);
+		zcreq_turn(context, now_ns += SECOND / 3);
 	}
 	ck_assert_uint_eq(memory.calls, calls);
 }
@@ -86,11 +86,11 @@ START_TEST(what_is_in_flight_is_not_trimmed)
 	work(MANY);
 	scene_queue(&heard);
 	if (_i)
-		ck_assert_int_eq(zcreq_flush(conn), 0);
+		zcreq_turn(context, 0);
 	sleep_from(SECOND);
 	sleep_from(100 * SECOND);
 	ck_assert_int_gt(memory.live, fresh);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	scene_prove();
 	sleep_from(200 * SECOND);
 	ck_assert_int_eq(memory.live, fresh);
@@ -106,7 +106,7 @@ START_TEST(a_quiet_connection_is_never_looked_at)
 	stub_send(conn, heard.id, data, sizeof(data));
 	scene_prove();
 	calls = memory.calls;
-	ck_assert_uint_eq(zcreq_tick(context, SECOND), ZCREQ_NEVER);
+	ck_assert_uint_eq(zcreq_turn(context, SECOND), ZCREQ_NEVER);
 	stub_send(conn, heard.id, data, sizeof(data));
 	ck_assert_uint_eq(memory.calls, calls);
 }
@@ -116,15 +116,15 @@ START_TEST(an_alarm_does_not_outlive_its_connection)
 {
 	open_stream(0);
 	work(MANY);
-	ck_assert_uint_ne(zcreq_tick(context, SECOND), ZCREQ_NEVER);
+	ck_assert_uint_ne(zcreq_turn(context, SECOND), ZCREQ_NEVER);
 	scene_finish(0);
 	zcreq_conn_abort(conn, -1);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	/* closed, not freed: what is still asked of it wakes nothing */
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	zcreq_conn_free(conn);
 	conn = NULL;
-	ck_assert_uint_eq(zcreq_tick(context, 100 * SECOND), ZCREQ_NEVER);
+	ck_assert_uint_eq(zcreq_turn(context, 100 * SECOND), ZCREQ_NEVER);
 }
 END_TEST
 

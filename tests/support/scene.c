@@ -89,14 +89,14 @@ void scene_queue(const struct heard *request)
 {
 	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
 
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), request->id, &iov, 1, 0),
-			 0);
+	ck_assert_int_eq(zcreq_add(context, request->id, &iov, 1, 0), 0);
 }
 
 void scene_prove(void)
 {
 	stub_prove_all(&stub);
 	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
 }
 
 /* ---- how it ends ---- */
@@ -122,7 +122,7 @@ static void expect_all_back(void)
 void scene_teardown(void)
 {
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	expect_all_back();
 }
 
@@ -136,6 +136,6 @@ void scene_teardown_late(void)
 	zcreq_conn_free(conn);
 	stub_prove_all(&stub);
 	for (unsigned s = LATE_S; s < LATE_S + LATE_TICKS; s++)
-		zcreq_tick(context, s * SECOND);
+		zcreq_turn(context, s * SECOND);
 	expect_all_back();
 }

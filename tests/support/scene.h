@@ -8,7 +8,8 @@
  * has been released, the socket was closed once and not used afterwards, and no memory
  * is left. The scene finishes no request: that is for the test to do.
  *
- * Time stands still until a test calls zcreq_tick().
+ * Time stands still until a test gives zcreq_turn() a later one: with 0 it is a turn at the
+ * same time.
  */
 #ifndef ZCREQ_TESTS_SCENE_H
 #define ZCREQ_TESTS_SCENE_H
@@ -60,7 +61,7 @@ void scene_prove(void);
 
 /* ---- how it ends ---- */
 
-/* The connection is freed, and with the next dispatch all is back. */
+/* The connection is freed, and with the next turn all is back. */
 void scene_teardown(void);
 
 /*

@@ -40,7 +40,7 @@ void scene_teardown(void)
 	zcreq_conn_free(conn);
 	if (script.under_way)
 		script_result(&script, -ECANCELED, false);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(script.stub.closes, 1);
 	ck_assert_uint_eq(script.stub.zerocopy_sends + script.stub.copied_sends +
 			  script.stub.refused_sends, 0);
@@ -65,13 +65,13 @@ struct heard *request_of(unsigned n, size_t len)
 struct heard *sent(unsigned n, size_t len)
 {
 	request_of(n, len);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	zcreq_turn(context, 0);
 	return &heard[n];
 }
 
 unsigned released(const struct heard *request)
 {
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	return request->released;
 }
 

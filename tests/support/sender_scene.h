@@ -29,11 +29,11 @@ void open_stream(void);
 /* Queues a send of a request. */
 void queue(struct heard *request, const void *data, size_t len);
 
-/* The n-th request with one send of memory[n], finished; not flushed, or flushed. */
+/* The n-th request with one send of memory[n], finished; queued only, or a turn as well. */
 struct heard *request_of(unsigned n, size_t len);
 struct heard *sent(unsigned n, size_t len);
 
-/* Dispatches; how often was it released? */
+/* A turn; how often was it released then? */
 unsigned released(const struct heard *request);
 
 struct zcreq_stats stats(void);

@@ -83,7 +83,7 @@ static ssize_t stub_recvmsg(int fd, struct msghdr *message, int flags, void *arg
 static int stub_getsockopt(int fd, int level, int name, void *value, socklen_t *len, void *arg)
 {
 	struct stub *stub = stub_of(fd, arg);
-	const struct tcp_info established = {.tcpi_state = 1};
+	struct tcp_info established = {0};
 	const socklen_t known = stub->info_bytes ? stub->info_bytes : sizeof(established);
 	const unsigned nth = stub->getsockopts++;
 
@@ -92,11 +92,17 @@ static int stub_getsockopt(int fd, int level, int name, void *value, socklen_t *
 	if (level == IPPROTO_TCP) {
 		ck_assert_int_eq(name, TCP_INFO);
 		stub->looks++;
+		if (stub->looks_alive && stub->looks > stub->looks_alive)
+			stub->state = 7;
+		established.tcpi_state = stub->state;
 		*len = *len < known ? *len : known;
 		memcpy(value, stub->info ? stub->info : &established, *len);
 		return 0;
 	}
+	if (name == SO_ZEROCOPY && stub->no_such_option)
+		return -ENOPROTOOPT;
 	*(int *)value = name == SO_TYPE       ? SOCK_STREAM
+			: name == SO_ZEROCOPY ? stub->zerocopy_on
 			: name == SO_PROTOCOL ? IPPROTO_TCP
 					      : stub->so_error;
 	return 0;
@@ -107,8 +113,8 @@ static int stub_setsockopt(int fd, int level, int name, const void *value, sockl
 {
 	struct stub *stub = stub_of(fd, arg);
 
-	(void)value;
-	(void)len;
+	if (level == SOL_SOCKET && name == SO_LINGER)
+		memcpy(&stub->linger, value, len);
 	if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT)
 		return stub->user_timeout_error;
 	return level == SOL_SOCKET && name == SO_ZEROCOPY ? stub->setsockopt_error : 0;
@@ -132,9 +138,17 @@ static int stub_disconnect(int fd, void *arg)
 
 static int stub_shutdown(int fd, int how, void *arg)
 {
-	(void)how;
-	stub_of(fd, arg)->shutdowns++;
-	return 0;
+	struct stub *stub = stub_of(fd, arg);
+
+	stub->shutdowns++;
+	if (how == SHUT_WR && !stub->shutdown_error)
+		stub->state = stub->acks_late ? 4 : 5; /* FIN_WAIT1, FIN_WAIT2 */
+	return how == SHUT_WR ? stub->shutdown_error : 0;
+}
+
+void stub_ack(struct stub *stub)
+{
+	stub->state = 5;
 }
 
 static int stub_close(int fd, void *arg)
@@ -155,7 +169,7 @@ const struct zcreq_socket_ops stub_ops = {
 
 void stub_init(struct stub *stub)
 {
-	*stub = (struct stub){.room_bytes = UINT64_MAX};
+	*stub = (struct stub){.room_bytes = UINT64_MAX, .state = 1};
 }
 
 struct zcreq_stream_options stub_options(struct stub *stub)
@@ -208,7 +222,6 @@ void stub_send(struct zcreq_conn *conn, zcreq_id id, const void *data, size_t le
 {
 	const struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
 
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), id, &iov, 1, 0),
-			 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conn), id, &iov, 1, 0), 0);
+	zcreq_turn(zcreq_conn_context(conn), 0);
 }

@@ -43,13 +43,17 @@ struct stub {
 	int zerocopy_error;      /* of every MSG_ZEROCOPY send, while not 0 */
 	bool reading_helps;      /* a notification that is read ends zerocopy_error */
 	int setsockopt_error;    /* of SO_ZEROCOPY */
+	bool zerocopy_on;        /* what SO_ZEROCOPY says */
+	bool no_such_option;     /* it cannot be asked for that */
 	bool keeps;              /* disconnect proves nothing */
 	int disconnect_error;
 	unsigned interrupts;     /* disconnects that answer -EINTR first */
 	int so_error;
-	int getsockopt_error[3]; /* of the first, second and third getsockopt */
+	int getsockopt_error[4]; /* of the first four getsockopts */
 	unsigned getsockopts;
 	int user_timeout_error;  /* of TCP_USER_TIMEOUT */
+	bool acks_late;          /* the end: not before stub_ack() */
+	int shutdown_error;
 	int recv_error;          /* of a reading of the empty error queue; 0: -EAGAIN */
 	enum stub_chatter chatter;
 	const struct tcp_info *info; /* what TCP_INFO says; NULL: established, no more */
@@ -58,8 +62,11 @@ struct stub {
 	uint32_t unproven;       /* the first id for which nothing was posted by disconnect */
 	uint64_t zerocopy_bytes, copied_bytes;
 	unsigned zerocopy_sends, copied_sends, refused_sends;
+	uint8_t state;           /* tcpi_state; of what info says when it is NULL */
+	struct linger linger;    /* as it was set last */
 	unsigned recvs, disconnects, shutdowns, closes;
 	unsigned looks;          /* at TCP_INFO */
+	unsigned looks_alive;    /* after so many it says CLOSE; 0: never */
 	unsigned reads_when_closed; /* calls of any kind after close */
 	struct stub_message queue[STUB_MESSAGES]; /* a ring */
 	unsigned head, tail;
@@ -83,10 +90,13 @@ void stub_notify(struct stub *stub, uint32_t lo, uint32_t hi, bool copied);
 /* The error queue has a message that is no notification. */
 void stub_foreign(struct stub *stub);
 
+/* The peer has acknowledged the end of the stream. */
+void stub_ack(struct stub *stub);
+
 /* Everything that was accepted is proven, in one range. */
 void stub_prove_all(struct stub *stub);
 
-/* Queues @len bytes of @data for the request and hands them to the socket. */
+/* Queues @len bytes of @data for the request and hands them to the socket in a turn. */
 void stub_send(struct zcreq_conn *conn, zcreq_id id, const void *data, size_t len);
 
 #endif

@@ -46,7 +46,7 @@ static uint64_t clock_of_test(void)
 static void pass_ms(unsigned ms)
 {
 	now_ns += ms * (uint64_t)MS;
-	zcreq_tick(context, now_ns);
+	zcreq_turn(context, now_ns);
 }
 
 static void setup(size_t log_bytes)
@@ -149,12 +149,14 @@ static void play_story(void)
 	pass_ms(3);
 	stubs[0].room_bytes = 1000;
 	zcreq_process(conns[0], POLLOUT);
+	zcreq_turn(context, 0);
 	pass_ms(7);
 	stub_prove_all(&stubs[0]);
 	zcreq_process(conns[0], POLLERR);
+	zcreq_turn(context, 0);
 	pass_ms(2);
 	ck_assert_int_eq(zcreq_finish(context, heard[0].id, 0), 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	stubs[0].room_bytes = UINT64_MAX;
 	stubs[1].keeps = true;
 	sent(1, 1);
@@ -306,7 +308,7 @@ START_TEST(what_began_before_a_ring_that_wrapped_is_drawn_from_its_beginning)
 		zcreq_trace_mark(context, "m");
 	}
 	zcreq_conn_abort(conns[0], -ETIMEDOUT);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	dump_and_read();
 	ck_assert_uint_gt(trace.lost, 0);
 	ck_assert_uint_eq(lives.count, 1);

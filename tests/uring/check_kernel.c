@@ -17,6 +17,7 @@
 
 #include "support/counting.h"
 #include "uring/ring.h"
+#include "uring/ring_steps.h"
 #include "support/stub.h"
 
 #define ENTRIES 8
@@ -41,6 +42,7 @@ static struct {
 	unsigned entries;
 	int init_error, submit_error, get_error;
 	unsigned submit_each; /* entries that one submit takes; 0: all */
+	bool takes_later;     /* what was submitted: a thread of the kernel's does */
 	bool no_probe;
 	uint8_t missing; /* operation */
 	unsigned submits, gets, exits, probes, frees, fds, registered, unregistered, runs;
@@ -118,7 +120,8 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 		return kernel.submit_error;
 	if (kernel.submit_each && count > kernel.submit_each)
 		count = kernel.submit_each;
-	kernel.sq_head += count;
+	if (!kernel.takes_later)
+		kernel.sq_head += count;
 	return (int)count;
 }
 
@@ -256,21 +259,21 @@ START_TEST(all_is_submitted_also_one_by_one)
 	for (unsigned i = 0; i < COUNT(conns); i++) {
 		ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &options, &conns[i]), 0);
 		ck_assert_int_eq(zcreq_write(conns[i], "x", 1), 0);
-		ck_assert_int_eq(zcreq_flush(conns[i]), 0);
+		ring_prepare(conns[i]);
 	}
 	before = kernel.submits;
 	kernel.submit_each = 1;
-	ck_assert_int_eq(zcreq_uring_flush(uring), 0);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 0);
 	ck_assert_uint_eq(kernel.submits - before, 3);
 	ck_assert_uint_eq(kernel.sq_head, 4);
 	for (unsigned i = 0; i < COUNT(conns); i++)
 		complete(kernel.sqes[1 + i].user_data, 1);
-	ck_assert_int_eq(zcreq_uring_process(uring), 3);
+	ck_assert_int_eq(ring_process(uring), 3);
 	ck_assert_uint_eq(kernel.cq_head, 4);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, 3);
 	for (unsigned i = 0; i < COUNT(conns); i++)
 		zcreq_conn_free(conns[i]);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
@@ -278,9 +281,9 @@ START_TEST(an_error_of_reading_is_returned)
 {
 	complete(0, -EBADF);
 	ck_assert_int_eq(zcreq_uring_new(context, NULL, &uring), 0);
-	ck_assert_int_eq(zcreq_uring_flush(uring), 0);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 0);
 	kernel.get_error = -EBADR;
-	ck_assert_int_eq(zcreq_uring_flush(uring), -EBADR);
+	ck_assert_int_eq(zcreq_ring_turn(uring), -EBADR);
 }
 END_TEST
 
@@ -290,7 +293,7 @@ START_TEST(each_call_is_the_one_it_is_named_after)
 
 	complete(0, -EBADF);
 	ck_assert_int_eq(zcreq_uring_new(context, NULL, &uring), 0);
-	ck_assert_int_ge(zcreq_uring_fd(uring), 0);
+	ck_assert_int_ge(uring->source.fd(uring), 0);
 	ck_assert_uint_eq(kernel.fds, 1);
 	ck_assert_int_eq(zcreq_uring_register(uring, &iov, 1), 0);
 	ck_assert_uint_eq(kernel.registered, 1);
@@ -298,6 +301,42 @@ START_TEST(each_call_is_the_one_it_is_named_after)
 	ck_assert_uint_eq(kernel.unregistered, 1);
 	ck_assert_int_eq(uring->ops->run(uring->ops_arg), 0);
 	ck_assert_uint_eq(kernel.runs, 1);
+}
+END_TEST
+
+/* With SQPOLL what was submitted stands in the queue until the kernel comes to it. */
+START_TEST(a_ring_that_the_kernel_polls_is_told_once)
+{
+	struct io_uring programs = {0};
+	const struct zcreq_uring_options ring = {.size = sizeof(ring), .ring = &programs};
+	struct zcreq_stream_options options = stub_options(&stub);
+	union {
+		struct io_uring_cqe cqe;
+		struct {
+			uint64_t user_data;
+			int32_t res;
+			uint32_t flags;
+		} bytes;
+	} done = {.bytes = {.res = 1}};
+	struct zcreq_conn *conn;
+
+	share(&programs);
+	programs.flags = IORING_SETUP_SQPOLL;
+	kernel.takes_later = true;
+	ck_assert_int_eq(zcreq_uring_new(context, &ring, &uring), 0);
+	ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &options, &conn), 0);
+	ck_assert_int_eq(zcreq_write(conn, "x", 1), 0);
+	for (unsigned i = 0; i < 10; i++)
+		zcreq_turn(context, 0);
+	ck_assert_uint_eq(kernel.submits, 1);
+	done.bytes.user_data = kernel.sqes[0].user_data;
+	ck_assert_int_eq(zcreq_uring_completion(uring, &done.cqe), 1);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(stats_of(context).sent_bytes, 1);
+	zcreq_conn_free(conn);
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(zcreq_uring_free(uring), 0);
+	uring = NULL;
 }
 END_TEST
 
@@ -314,8 +353,8 @@ START_TEST(a_ring_of_the_programs_is_left_alone)
 	ck_assert_int_eq(zcreq_uring_new(context, &options, &uring), _i == 3 ? -EOPNOTSUPP : 0);
 	if (_i < 3) {
 		ck_assert_uint_eq(uring->usage_flag, _i == 1 ? REPORT_USAGE : 0);
-		ck_assert_int_eq(zcreq_uring_process(uring), 0);
-		ck_assert_int_eq(zcreq_uring_fd(uring), -EINVAL);
+		ck_assert_int_eq(ring_process(uring), 0);
+		ck_assert_int_eq(uring->source.fd(uring), -ENXIO);
 	}
 	ck_assert_int_eq(zcreq_uring_free(uring), 0);
 	uring = NULL;
@@ -338,6 +377,7 @@ int main(void)
 	tcase_add_test(calls, all_is_submitted_also_one_by_one);
 	tcase_add_test(calls, an_error_of_reading_is_returned);
 	tcase_add_test(calls, each_call_is_the_one_it_is_named_after);
+	tcase_add_test(calls, a_ring_that_the_kernel_polls_is_told_once);
 	tcase_add_loop_test(calls, a_ring_of_the_programs_is_left_alone, 0, 4);
 	suite_add_tcase(s, calls);
 	return suite_run(s);

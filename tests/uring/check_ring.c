@@ -16,6 +16,7 @@
 #include "support/counting.h"
 #include "support/recorder.h"
 #include "uring/ring.h"
+#include "uring/ring_steps.h"
 #include "uring/ring_script.h"
 #include "support/states.h"
 #include "support/stub.h"
@@ -149,11 +150,11 @@ END_TEST
 
 START_TEST(the_descriptor_is_made_once)
 {
-	int fd = zcreq_uring_fd(uring);
+	int fd = uring->source.fd(uring);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(script.fd, fd);
-	ck_assert_int_eq(zcreq_uring_fd(uring), fd);
+	ck_assert_int_eq(uring->source.fd(uring), fd);
 	ck_assert_uint_eq(script.fds, 1);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
@@ -166,13 +167,13 @@ END_TEST
 /* Once, of what completed before it was made; from then on the ring adds to it. */
 START_TEST(the_descriptor_is_readable_at_first)
 {
-	struct pollfd ready = {.fd = zcreq_uring_fd(uring), .events = POLLIN};
+	struct pollfd ready = {.fd = uring->source.fd(uring), .events = POLLIN};
 	uint64_t count;
 
 	ck_assert_int_eq(poll(&ready, 1, 0), 1);
 	ck_assert_int_eq(read(ready.fd, &count, sizeof(count)), sizeof(count));
 	ck_assert_uint_eq(count, 1);
-	ck_assert_int_eq(zcreq_uring_fd(uring), ready.fd);
+	ck_assert_int_eq(uring->source.fd(uring), ready.fd);
 	ck_assert_int_eq(poll(&ready, 1, 0), 0);
 }
 END_TEST
@@ -180,11 +181,24 @@ END_TEST
 START_TEST(a_descriptor_that_the_ring_refuses_is_closed)
 {
 	script.eventfd_error = -EBUSY;
-	ck_assert_int_eq(zcreq_uring_fd(uring), -EBUSY);
+	ck_assert_int_eq(uring->source.fd(uring), -EBUSY);
 	ck_assert_int_eq(fcntl(script.fd, F_GETFD), -1);
 	script.eventfd_error = 0;
-	ck_assert_int_ge(zcreq_uring_fd(uring), 0);
-	ck_assert_int_eq(zcreq_uring_fd(NULL), -EINVAL);
+	ck_assert_int_ge(uring->source.fd(uring), 0);
+}
+END_TEST
+
+/* Where the context has a descriptor, the ring takes its part behind it or is not made. */
+START_TEST(a_ring_that_cannot_wake_is_not_made)
+{
+	struct zcreq_uring *other = NULL;
+
+	ck_assert_int_ge(zcreq_context_fd(context), 0);
+	script.eventfd_error = -EBUSY;
+	script_post(&script, (uint64_t)0x5a << 56 | (uint64_t)0xffffff << 32, -EBADF, 0);
+	ck_assert_int_eq(zcreq_uring_new(context, &options, &other), -EBUSY);
+	ck_assert_ptr_null(other);
+	script.eventfd_error = 0;
 }
 END_TEST
 
@@ -195,7 +209,7 @@ START_TEST(no_descriptor_is_left)
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
 	limit.rlim_max = old.rlim_max;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_int_eq(zcreq_uring_fd(uring), -EMFILE);
+	ck_assert_int_eq(uring->source.fd(uring), -EMFILE);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
 	ck_assert_uint_eq(script.fds, 0);
 }
@@ -218,17 +232,17 @@ START_TEST(streams_have_numbers_of_their_own)
 		ck_assert_uint_eq(uring->count, i + 1);
 		ck_assert_uint_eq(uring->capacity, i < 16 ? 16 : i < 32 ? 32 : 64);
 		ck_assert_int_eq(zcreq_write(conns[i], iov.iov_base, 1), 0);
-		ck_assert_int_eq(zcreq_flush(conns[i]), 0);
+		ring_prepare(conns[i]);
 		made = uring->streams[script_last(&script)->user_data >> 32 & 63];
 		ck_assert_ptr_eq(made->conn, conns[i]);
 		ck_assert(!seen[made->number]);
 		seen[made->number] = true;
 		script_result(&script, 1, false);
-		zcreq_uring_process(uring);
+		ring_process(uring);
 	}
 	ck_assert_int_eq(zcreq_uring_free(uring), -EBUSY);
 	zcreq_conn_free(conns[7]);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(uring->count, MANY - 1);
 	/* a number that has become free does not come back at once */
 	ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &stream, &again), 0);
@@ -240,7 +254,7 @@ START_TEST(streams_have_numbers_of_their_own)
 	}
 	/* they take turns to be disconnected */
 	for (unsigned i = 0; i < MANY && uring->count; i++)
-		zcreq_tick(context, i);
+		zcreq_turn(context, i);
 	ck_assert_uint_eq(uring->count, 0);
 }
 END_TEST
@@ -255,12 +269,12 @@ START_TEST(numbers_go_round)
 	for (unsigned i = 0; i < 100; i++) {
 		ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &stream, &conn), 0);
 		zcreq_conn_free(conn);
-		zcreq_tick(context, i);
+		zcreq_turn(context, i);
 	}
 	ck_assert_uint_eq(uring->capacity, 16);
 	ck_assert_ptr_eq(uring->streams[0]->conn, keeper);
 	zcreq_conn_free(keeper);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
@@ -307,10 +321,10 @@ START_TEST(without_a_ring_it_is_a_plain_stream)
 
 	ck_assert_int_eq(zcreq_uring_stream_open(NULL, context, &stream, &conn), 0);
 	ck_assert_int_eq(zcreq_write(conn, data, 10), 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ring_prepare(conn);
 	ck_assert_uint_eq(stub.zerocopy_bytes, 10);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
@@ -318,7 +332,7 @@ static void free_while_running(struct ring_script *s)
 {
 	(void)s;
 	ck_assert_int_eq(zcreq_uring_free(uring), -EBUSY);
-	ck_assert_int_eq(zcreq_uring_flush(uring), 0);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 0);
 }
 
 START_TEST(a_ring_at_work_is_not_freed)
@@ -328,13 +342,13 @@ START_TEST(a_ring_at_work_is_not_freed)
 
 	ck_assert_int_eq(zcreq_uring_stream_open(uring, context, &stream, &conn), 0);
 	ck_assert_int_eq(zcreq_write(conn, data, 10), 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ring_prepare(conn);
 	script.on_run = free_while_running;
 	script_result(&script, -EPIPE, false);
-	ck_assert_int_eq(zcreq_uring_flush(uring), 1);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 1);
 	ck_assert_uint_ge(script.runs, 1);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	uring->work = RING_WORKS;
 	ck_assert_int_eq(zcreq_uring_free(uring), -EBUSY);
 	uring->work = RING_RESTS;
@@ -494,7 +508,7 @@ START_TEST(registered_memory_is_sent_by_itself)
 	heard_begin(conn, &heard);
 	ck_assert_int_eq(zcreq_add(context, heard.id, iov, COUNT(iov), 0),
 			 0);
-	ck_assert_int_eq(zcreq_flush(conn), 0);
+	ring_prepare(conn);
 	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
 	sqe = script_last(&script);
 	ck_assert_uint_eq(sqe->opcode, rows[_i].copies ? IORING_OP_SENDMSG : IORING_OP_SENDMSG_ZC);
@@ -505,7 +519,7 @@ START_TEST(registered_memory_is_sent_by_itself)
 		script_result(&script, (int)(rows[_i].header + rows[_i].body + 8), false);
 	} else {
 		script_result(&script, (int)rows[_i].header, false);
-		zcreq_uring_process(uring);
+		ring_process(uring);
 		sqe = script_last(&script);
 		ck_assert_uint_eq(sqe->opcode, IORING_OP_SEND_ZC);
 		ck_assert_uint_eq(sqe->ioprio, IORING_RECVSEND_FIXED_BUF | REPORT_USAGE);
@@ -514,15 +528,15 @@ START_TEST(registered_memory_is_sent_by_itself)
 		ck_assert_uint_eq(sqe->len, rows[_i].body);
 		ck_assert_uint_eq(sqe->msg_flags, MSG_NOSIGNAL | MSG_EOR);
 		script_result(&script, (int)rows[_i].body, false);
-		zcreq_uring_process(uring);
+		ring_process(uring);
 		ck_assert_uint_eq(script_last(&script)->opcode, IORING_OP_SENDMSG_ZC);
 		script_result(&script, 8, false);
 	}
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, 0);
 	zcreq_conn_free(conn);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
@@ -548,6 +562,7 @@ int main(void)
 	tcase_add_test(used, the_descriptor_is_made_once);
 	tcase_add_test(used, the_descriptor_is_readable_at_first);
 	tcase_add_test(used, a_descriptor_that_the_ring_refuses_is_closed);
+	tcase_add_test(used, a_ring_that_cannot_wake_is_not_made);
 	tcase_add_test(used, no_descriptor_is_left);
 	tcase_add_test(used, streams_have_numbers_of_their_own);
 	tcase_add_test(used, numbers_go_round);

@@ -13,6 +13,7 @@
 #include "support/counting.h"
 #include "support/recorder.h"
 #include "uring/ring.h"
+#include "uring/ring_steps.h"
 #include "uring/ring_script.h"
 #include "support/stub.h"
 #include "uring/wrap_alloc.h"
@@ -65,7 +66,7 @@ static void teardown(void)
 		zcreq_conn_free(conns[i]);
 	}
 	for (unsigned n = 0; n < 10; n++) {
-		zcreq_uring_process(uring);
+		ring_process(uring);
 		zcreq_uring_check(uring);
 	}
 	for (unsigned i = 0; i < COUNT(conns); i++)
@@ -78,9 +79,9 @@ static void send_on(unsigned i, size_t len)
 {
 	const struct iovec iov = {.iov_base = data, .iov_len = len};
 
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conns[i]), heard[i].id, &iov, 1, 0),
+	ck_assert_int_eq(zcreq_add(context, heard[i].id, &iov, 1, 0),
 			 0);
-	ck_assert_int_eq(zcreq_flush(conns[i]), 0);
+	ring_prepare(conns[i]);
 	zcreq_uring_check(uring);
 }
 
@@ -88,14 +89,12 @@ static void send_on(unsigned i, size_t len)
 static void send_without_memory(unsigned after)
 {
 	const struct iovec iov = {.iov_base = data, .iov_len = LEN};
-	int ret;
 
-	ck_assert_int_eq(zcreq_add(zcreq_conn_context(conns[0]), heard[0].id, &iov, 1, 0),
+	ck_assert_int_eq(zcreq_add(context, heard[0].id, &iov, 1, 0),
 			 0);
 	wrap_alloc_fail_after(after);
-	ret = zcreq_flush(conns[0]);
+	ring_prepare(conns[0]);
 	wrap_alloc_fail_after(NOT_AT_ALL);
-	ck_assert_int_eq(ret, 0);
 }
 
 static void finish(unsigned i)
@@ -127,15 +126,15 @@ START_TEST(a_batch_is_one_named_submission)
 	ck_assert_ptr_eq(header->msg_iov[0].iov_base, data);
 	ck_assert_uint_eq(header->msg_iov[0].iov_len, LEN);
 	ck_assert_uint_eq(script.submits, 1); /* of the question; this one waits */
-	ck_assert_int_eq(zcreq_uring_flush(uring), 0);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 0);
 	ck_assert_uint_eq(script.submits, 2);
-	ck_assert_int_eq(zcreq_uring_flush(uring), 0);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 0);
 	ck_assert_uint_eq(script.submits, 2);
 	finish(0);
 	script_result(&script, LEN, false);
-	ck_assert_int_eq(zcreq_uring_flush(uring), 1);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 1);
 	ck_assert_uint_eq(heard[0].released, 0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard[0].released, 1);
 	ck_assert_int_eq(heard[0].status, 0);
 }
@@ -156,7 +155,7 @@ START_TEST(a_full_queue_is_submitted_first)
 	ck_assert_uint_eq(script.made - script.submitted, 1);
 	script_post(&script, name_of(0, 0), LEN, 0);
 	script_post(&script, name_of(1, 0), LEN, 0);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 }
 END_TEST
 
@@ -172,9 +171,10 @@ START_TEST(a_queue_that_stays_full_is_tried_again)
 	script.submit_error = 0;
 	script.room = 1;
 	zcreq_process(conns[0], POLLOUT);
+	ring_prepare(conns[0]);
 	ck_assert_uint_eq(script.made, 2);
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, LEN);
 }
 END_TEST
@@ -187,7 +187,7 @@ START_TEST(no_memory_for_a_message_tries_a_copy)
 	ck_assert_uint_eq(script_last(&script)->opcode, IORING_OP_SENDMSG);
 	ck_assert_uint_eq(stats_of(context).no_buffers, 1);
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, LEN);
 }
 END_TEST
@@ -198,11 +198,11 @@ START_TEST(no_memory_for_a_submission_is_tried_again_by_time)
 	send_without_memory(0);
 	ck_assert_uint_eq(script.made, 1);
 	ck_assert_int_eq(zcreq_conn_state(conns[0]), ZCREQ_CONN_OPEN);
-	zcreq_tick(context, 1000000000);
-	zcreq_tick(context, 1010000000);
+	zcreq_turn(context, 1000000000);
+	zcreq_turn(context, 1010000000);
 	ck_assert_uint_eq(script.made, 2);
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, LEN);
 }
 END_TEST
@@ -214,11 +214,11 @@ START_TEST(messages_are_used_again)
 	send_on(0, LEN);
 	first = (const void *)(uintptr_t)script_last(&script)->addr;
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	send_without_memory(0);
 	ck_assert_ptr_eq((const void *)(uintptr_t)script_last(&script)->addr, first);
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, 2 * LEN);
 }
 END_TEST
@@ -229,27 +229,27 @@ START_TEST(submissions_that_fail_are_told_or_kept)
 		int error, flushed;
 		bool kept;
 	} rows[] = {
-		{-EBUSY, 0, true}, {-EAGAIN, 0, true}, {-EINTR, 0, true}, {-EBADR, -EBADR, false},
+		{-EBUSY, 1, true}, {-EAGAIN, 1, true}, {-EINTR, 1, true}, {-EBADR, -EBADR, false},
 	};
 	unsigned before = script.submits;
 
 	send_on(0, LEN);
 	script.submit_error = rows[_i].error;
-	ck_assert_int_eq(zcreq_uring_flush(uring), rows[_i].flushed);
+	ck_assert_int_eq(zcreq_ring_turn(uring), rows[_i].flushed);
 	ck_assert_uint_eq(script.submits, before + 1);
 	script.submit_error = 0;
-	zcreq_uring_flush(uring);
+	zcreq_ring_turn(uring);
 	ck_assert_uint_eq(script.submits, before + (rows[_i].kept ? 2 : 1));
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 }
 END_TEST
 
 START_TEST(an_error_of_the_ring_is_returned)
 {
 	script.peek_error = -EIO;
-	ck_assert_int_eq(zcreq_uring_flush(uring), -EIO);
-	ck_assert_int_eq(zcreq_uring_process(uring), -EIO);
+	ck_assert_int_eq(zcreq_ring_turn(uring), -EIO);
+	ck_assert_int_eq(ring_process(uring), -EIO);
 	script.peek_error = 0;
 }
 END_TEST
@@ -266,7 +266,7 @@ START_TEST(more_decides_whether_proof_is_awaited)
 	finish(0);
 	name = script_last(&script)->user_data;
 	script_result(&script, res, true);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	/* what is left of it is done, or has ended the connection */
 	if (res == 40)
 		script_result(&script, LEN - 40, false);
@@ -274,12 +274,13 @@ START_TEST(more_decides_whether_proof_is_awaited)
 		script_result(&script, LEN, false);
 	if (res == 0) {
 		zcreq_process(conns[0], POLLOUT);
+		ring_prepare(conns[0]);
 		script_result(&script, LEN, false);
 	}
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(heard[0].released, 0);
 	script_notify(&script, name, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(heard[0].released, 1);
 	ck_assert_uint_eq(hooks[0].abort, res < 0 && res != -ENOBUFS);
 	if (hooks[0].abort)
@@ -295,7 +296,7 @@ START_TEST(copied_is_the_top_bit_of_the_result)
 	name = script_last(&script)->user_data;
 	script_result(&script, LEN, true);
 	script_notify(&script, name, _i);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).notifications, 1);
 	ck_assert_uint_eq(stats_of(context).notified_copied, _i);
 }
@@ -305,12 +306,12 @@ START_TEST(a_refused_reference_is_sent_as_a_copy)
 {
 	send_on(0, LEN);
 	script_result(&script, -ENOBUFS, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(script_last(&script)->opcode, IORING_OP_SENDMSG);
 	ck_assert_uint_eq(script_last(&script)->ioprio, 0);
 	ck_assert_uint_eq(script_last(&script)->user_data, name_of(0, 1));
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, LEN);
 }
 END_TEST
@@ -327,7 +328,7 @@ START_TEST(completions_of_others_are_nobodys)
 	};
 
 	script_post(&script, names[_i], LEN, 0);
-	ck_assert_int_eq(zcreq_uring_process(uring), 1);
+	ck_assert_int_eq(ring_process(uring), 1);
 	ck_assert_uint_eq(stats_of(context).stale_handles, 0);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, 0);
 }
@@ -339,20 +340,20 @@ START_TEST(a_result_that_comes_twice_is_stale)
 
 	send_on(0, LEN);
 	script_result(&script, LEN, true);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	send_on(0, LEN);
 	first = (const void *)(uintptr_t)script_last(&script)->addr;
 	script_post(&script, name_of(0, 0), LEN, 0);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).stale_handles, 1);
 	/* its message stays with the submission under way */
 	script_result(&script, LEN, false);
 	script_notify(&script, name_of(0, 0), false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	send_on(0, LEN);
 	ck_assert_ptr_eq((const void *)(uintptr_t)script_last(&script)->addr, first);
 	script_result(&script, LEN, false);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, 3 * LEN);
 }
 END_TEST
@@ -370,7 +371,7 @@ START_TEST(streams_share_a_round)
 		script_notify(&script, name_of(i, 0), false);
 	for (unsigned i = 0; i < 3; i++)
 		finish(i);
-	ck_assert_int_eq(zcreq_uring_process(uring), 6);
+	ck_assert_int_eq(ring_process(uring), 6);
 	for (unsigned i = 0; i < 3; i++) {
 		ck_assert_uint_eq(heard[i].released, 1);
 		ck_assert_int_eq(heard[i].status, 0);
@@ -384,7 +385,7 @@ static void send_many(unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		send_on(0, LEN);
 		script_result(&script, LEN, true);
-		ck_assert_int_eq(zcreq_uring_flush(uring), 1);
+		ck_assert_int_eq(zcreq_ring_turn(uring), 1);
 	}
 }
 
@@ -399,12 +400,12 @@ START_TEST(any_number_of_proofs_is_worked_out)
 	send_many(count);
 	for (unsigned i = 0; i < count; i++)
 		script_notify(&script, name_of(0, count - 1 - i), false);
-	ck_assert_int_eq(zcreq_uring_flush(uring), first);
-	ck_assert_int_eq(zcreq_uring_flush(uring), (int)count - first);
+	ck_assert_int_eq(zcreq_ring_turn(uring), first);
+	ck_assert_int_eq(zcreq_ring_turn(uring), (int)count - first);
 	ck_assert_uint_eq(stats_of(context).notifications, count);
 	ck_assert_uint_eq(uring->in_flight, 0);
 	finish(0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard[0].released, 1);
 }
 END_TEST
@@ -423,7 +424,7 @@ START_TEST(abort_cancels_and_runs_the_kernel_until_it_has_proof)
 
 	send_on(0, LEN);
 	script_result(&script, LEN, true);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	send_on(0, LEN);
 	script.on_run = prove_on_run;
 	ck_assert_int_eq(zcreq_conn_abort(conns[0], -EIO), 0);
@@ -437,7 +438,7 @@ START_TEST(abort_cancels_and_runs_the_kernel_until_it_has_proof)
 	ck_assert_uint_le(script.runs, 4 * 66);
 	ck_assert_int_eq(zcreq_conn_state(conns[0]), ZCREQ_CONN_ABORTING);
 	script_post(&script, name_of(0, 1), -ECANCELED, 0);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	finish(0);
 }
 END_TEST
@@ -454,7 +455,7 @@ START_TEST(abort_reads_all_that_waits)
 	ck_assert_uint_eq(stats_of(context).notifications, count);
 	ck_assert_uint_le(script.runs, 1);
 	finish(0);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard[0].released, 1);
 }
 END_TEST
@@ -462,14 +463,14 @@ END_TEST
 START_TEST(abort_without_an_entry_for_the_cancel)
 {
 	send_on(0, LEN);
-	zcreq_uring_flush(uring);
+	zcreq_ring_turn(uring);
 	script.room = 0;
 	ck_assert_int_eq(zcreq_conn_abort(conns[0], -EIO), 0);
 	ck_assert_uint_eq(script_last(&script)->opcode, IORING_OP_SENDMSG_ZC);
 	script.room = 4;
 	script_post(&script, name_of(0, 0), -ECONNRESET, 0);
 	finish(0);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(heard[0].released, 1);
 	ck_assert_int_eq(heard[0].status, -EIO);
 }
@@ -481,15 +482,15 @@ START_TEST(an_abort_while_working_out_is_reaped_before_the_call_returns)
 {
 	send_on(0, LEN);
 	script_result(&script, LEN, true);
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	send_on(0, LEN);
 	finish(0);
 	script.on_run = prove_on_run;
 	script.runs = 1;
 	script_result(&script, -EPIPE, false);
-	ck_assert_int_eq(zcreq_uring_flush(uring), 2);
+	ck_assert_int_eq(zcreq_ring_turn(uring), 2);
 	ck_assert_uint_eq(script.runs, 2);
-	zcreq_dispatch(context);
+	zcreq_turn(context, 0);
 	ck_assert_uint_eq(heard[0].released, 1);
 	ck_assert_int_eq(heard[0].status, -EPIPE);
 }
@@ -512,13 +513,13 @@ START_TEST(a_program_hands_completions_over)
 	uring->ring = &programs;
 	ck_assert_int_eq(zcreq_uring_completion(NULL, &done.cqe), -EINVAL);
 	ck_assert_int_eq(zcreq_uring_completion(uring, NULL), -EINVAL);
-	ck_assert_int_eq(zcreq_uring_fd(uring), -EINVAL);
+	ck_assert_int_eq(uring->source.fd(uring), -ENXIO);
 	send_many(0);
 	for (unsigned i = 0; i < ROUND + 1; i++) {
 		send_on(0, LEN);
 		done.bytes = (struct script_completion){name_of(0, i), LEN, IORING_CQE_F_MORE};
 		ck_assert_int_eq(zcreq_uring_completion(uring, &done.cqe), 1);
-		ck_assert_int_eq(zcreq_uring_flush(uring), 1);
+		ck_assert_int_eq(zcreq_ring_turn(uring), 1);
 	}
 	done.bytes.user_data ^= (uint64_t)1 << 63;
 	ck_assert_int_eq(zcreq_uring_completion(uring, &done.cqe), 0);
@@ -528,16 +529,9 @@ START_TEST(a_program_hands_completions_over)
 		ck_assert_int_eq(zcreq_uring_completion(uring, &done.cqe), 1);
 		ck_assert_uint_eq(stats_of(context).notifications, i < ROUND - 1 ? 0 : ROUND);
 	}
-	zcreq_uring_process(uring);
+	ring_process(uring);
 	ck_assert_uint_eq(stats_of(context).notifications, ROUND + 1);
 	uring->ring = NULL;
-}
-END_TEST
-
-START_TEST(no_ring_is_no_error)
-{
-	ck_assert_int_eq(zcreq_uring_flush(NULL), 0);
-	ck_assert_int_eq(zcreq_uring_process(NULL), 0);
 }
 END_TEST
 
@@ -574,7 +568,6 @@ int main(void)
 	tcase_add_test(ends, abort_without_an_entry_for_the_cancel);
 	tcase_add_test(ends, an_abort_while_working_out_is_reaped_before_the_call_returns);
 	tcase_add_test(ends, a_program_hands_completions_over);
-	tcase_add_test(ends, no_ring_is_no_error);
 	suite_add_tcase(s, ends);
 	return suite_run(s);
 }
