@@ -6,8 +6,8 @@
  * and has no global that can be written to, but for the semaphore that a tracer raises to
  * attach to the static probes. A context and all that is in it belong to one thread at a
  * time, and two contexts share nothing. (libzcreq-guard, a tool for finding
- * defects, watches pages of the whole process; it has state of its own and a lock.) The one way in from another thread is
- * zcreq_post_drop().
+ * defects, watches pages of the whole process; it has state of its own and a lock.) The ways
+ * in from another thread are zcreq_post_drop() and zcreq_post().
  *
  * Rules that hold for the whole interface, said once:
  *

@@ -4,7 +4,8 @@
  *
  * Each function claims it and stops the program where it does not hold. They cost as much
  * as there is to look at, so the library itself calls them only with --enable-debug, at
- * the end of turns (of the first thousand, then of one in 64); the simulator and the tests call them far more often.
+ * the end of turns (of the first thousand, then of one in 64); the simulator and the tests
+ * call them far more often.
  */
 #ifndef ZCREQ_LIB_CORE_CHECK_H
 #define ZCREQ_LIB_CORE_CHECK_H

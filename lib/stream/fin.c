@@ -31,15 +31,11 @@
 #include <netinet/in.h>
 
 #include "stream/socket.h"
+#include "stream/peer.h"
 #include "stream/stream.h"
 
 #define LOOK_LEAST_NS (1 * ZCREQ_MS)
 #define LOOK_MOST_NS (100 * ZCREQ_MS)
-
-/* tcpi_state */
-#define TCP_STATE_FIN_WAIT2 5
-#define TCP_STATE_TIME_WAIT 6
-#define TCP_STATE_CLOSE 7
 
 const int8_t zcreq_fin_table[ZCREQ_FIN_OVER + 1][ZCREQ_FIN_EVENTS] = {
 	[ZCREQ_FIN_NONE] = {
@@ -87,25 +83,20 @@ static void fin_event(struct zcreq_stream *stream, enum zcreq_fin_event event)
 	zcreq_stream_events_changed(stream);
 }
 
-static bool is_quiet(const struct tcp_info *info)
-{
-	return !info->tcpi_unacked && !info->tcpi_notsent_bytes;
-}
-
 void zcreq_fin_init(struct zcreq_stream *stream, const struct tcp_info *info)
 {
 	stream->fin = ZCREQ_FIN_NONE;
-	stream->base_acked = is_quiet(info) ? info->tcpi_bytes_acked : ZCREQ_NEVER;
+	stream->base_acked = zcreq_peer_owes(info) ? ZCREQ_NEVER : info->tcpi_bytes_acked;
 }
 
 bool zcreq_fin_is_acked(const struct zcreq_stream *stream, const struct tcp_info *info)
 {
 	if (stream->fin < ZCREQ_FIN_SENT)
 		return false;
-	if (info->tcpi_state == TCP_STATE_CLOSE)
+	if (info->tcpi_state == ZCREQ_TCP_CLOSE)
 		return info->tcpi_bytes_acked >
 		       stream->base_acked + stream->conn.stats.sent_bytes;
-	return info->tcpi_state == TCP_STATE_FIN_WAIT2 || info->tcpi_state == TCP_STATE_TIME_WAIT;
+	return info->tcpi_state == ZCREQ_TCP_FIN_WAIT2 || info->tcpi_state == ZCREQ_TCP_TIME_WAIT;
 }
 
 /* False: the connection has ended instead. */
@@ -117,7 +108,7 @@ static bool take_look(struct zcreq_stream *stream, struct tcp_info *info)
 
 	if (ret)
 		zcreq_conn_end_with(&stream->conn, ret, zcreq_stream_cause(ret));
-	else if (info->tcpi_state == TCP_STATE_CLOSE && !zcreq_fin_is_acked(stream, info))
+	else if (info->tcpi_state == ZCREQ_TCP_CLOSE && !zcreq_fin_is_acked(stream, info))
 		zcreq_stream_die(stream, ECONNRESET);
 	return zcreq_conn_sends(&stream->conn);
 }
@@ -129,7 +120,7 @@ static bool knows_base(struct zcreq_stream *stream)
 
 	if (stream->base_acked != ZCREQ_NEVER)
 		return true;
-	if (!take_look(stream, &info) || !is_quiet(&info))
+	if (!take_look(stream, &info) || zcreq_peer_owes(&info))
 		return false;
 	stream->base_acked = info.tcpi_bytes_acked - stream->conn.stats.sent_bytes;
 	return true;

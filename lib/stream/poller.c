@@ -26,7 +26,6 @@
 #include "stream/socket.h"
 
 #define BATCH 64
-#define RETRY_NS (10 * ZCREQ_MS) /* as a stream that is short of memory */
 
 /* As epoll_ctl(2), but 0 or a negative errno, with errno as the caller left it. */
 static int control(const struct zcreq_poller *poller, int op, int fd, struct epoll_event *entry)
@@ -96,7 +95,7 @@ static uint64_t poller_follow(struct zcreq_poller *poller)
 		if (!refused)
 			refused = conn;
 	}
-	return refused ? poller->context->now_ns + RETRY_NS : ZCREQ_NEVER;
+	return refused ? poller->context->now_ns + ZCREQ_RETRY_NS : ZCREQ_NEVER;
 }
 
 static void poller_free(struct zcreq_poller *poller)

@@ -18,6 +18,7 @@
 
 #include "core/points.h"
 #include "stream/errqueue.h"
+#include "stream/peer.h"
 #include "stream/stream.h"
 
 /* Foreign messages read in one go, beside one message for each batch. */
@@ -25,9 +26,6 @@
 
 /* Notifications for which the connection is asked once whether it is alive. */
 #define CLAIMS_AT_ONCE 64
-
-/* tcpi_state of a connection that is over */
-#define TCP_STATE_CLOSE 7
 
 /* Apart from zcreq_stream_prove() so that a range needs no call for each id. */
 static inline bool prove(struct zcreq_stream *stream, uint32_t id, bool copied)
@@ -140,7 +138,7 @@ void zcreq_stream_die_if_dead(struct zcreq_stream *stream)
 		return;
 	if (stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
 				    stream->ops_arg) ||
-	    (info.tcpi_state == TCP_STATE_CLOSE && !zcreq_fin_is_acked(stream, &info)))
+	    (info.tcpi_state == ZCREQ_TCP_CLOSE && !zcreq_fin_is_acked(stream, &info)))
 		zcreq_stream_die(stream, ECONNRESET);
 }
 

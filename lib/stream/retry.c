@@ -13,8 +13,6 @@
 #include "core/points.h"
 #include "stream/stream.h"
 
-#define RETRY_NS (10 * ZCREQ_MS)
-
 const int8_t zcreq_retry_table[ZCREQ_RETRY_LATER + 1][ZCREQ_RETRY_EVENTS] = {
 	[ZCREQ_RETRY_NONE] = {
 		[ZCREQ_RETRY_SHORT] = ZCREQ_RETRY_SOON,
@@ -55,7 +53,7 @@ uint64_t zcreq_retry_timers(struct zcreq_stream *stream, uint64_t now_ns)
 		zcreq_stream_follow_up(stream);
 	}
 	if (stream->retry == ZCREQ_RETRY_SOON)
-		stream->retry_ns = now_ns + RETRY_NS;
+		stream->retry_ns = now_ns + ZCREQ_RETRY_NS;
 	retry_event(stream, ZCREQ_RETRY_TICK);
 	return stream->retry == ZCREQ_RETRY_LATER ? stream->retry_ns : ZCREQ_NEVER;
 }

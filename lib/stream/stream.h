@@ -35,6 +35,9 @@
 
 #define ZCREQ_MS ((uint64_t)1000000)
 
+/* Between two tries of what the machine has no memory for. */
+#define ZCREQ_RETRY_NS (10 * ZCREQ_MS)
+
 struct tcp_info;
 
 /* How far down the abort ladder a stream is: ladder.c. */

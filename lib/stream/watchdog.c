@@ -48,6 +48,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
+#include "stream/peer.h"
 #include "stream/stream.h"
 #include "core/points.h"
 #include "stream/socket.h"
@@ -208,12 +209,6 @@ static bool window_closed(const struct tcp_info *info, bool tells_window)
 	return info->tcpi_snd_wnd < next;
 }
 
-/* Has the kernel anything that the peer has not acknowledged? */
-static bool waits_for_peer(const struct tcp_info *info)
-{
-	return info->tcpi_unacked || info->tcpi_notsent_bytes;
-}
-
 uint64_t zcreq_watchdog_quiet_ms(const struct tcp_info *info)
 {
 	return least(info->tcpi_last_ack_recv, info->tcpi_last_data_recv);
@@ -238,7 +233,7 @@ static struct look judge(const struct tcp_info *info, bool tells_window, uint64_
 		.again_ms = quiet ? stall_ms : stall_ms - quiet_ms,
 		.quiet_ms = quiet_ms,
 		.answer_ms = answer_ms(info),
-		.owed = waits_for_peer(info),
+		.owed = zcreq_peer_owes(info),
 		.asked = closed || info->tcpi_unacked,
 	};
 	uint64_t wait_ms;
@@ -291,7 +286,7 @@ enum zcreq_stall zcreq_watchdog_verdict(const struct zcreq_stream *stream,
 					const struct tcp_info *info, socklen_t len,
 					bool *window_closed_now)
 {
-	*window_closed_now = waits_for_peer(info) && window_closed(info, knows_window(len));
+	*window_closed_now = zcreq_peer_owes(info) && window_closed(info, knows_window(len));
 	return judge(info, knows_window(len), stream->stall_ms ? stream->stall_ms : STALL_ASKED_MS,
 		     reads(stream, info), owed_ms(stream, info, stream->conn.context->now_ns)).verdict;
 }

@@ -180,7 +180,7 @@ plant trust-past lib/stream/stream.c \
 
 # what was sent has arrived
 plant close-unacknowledged lib/stream/fin.c \
-	'return info->tcpi_state == TCP_STATE_FIN_WAIT2 || info->tcpi_state == TCP_STATE_TIME_WAIT;' \
+	'return info->tcpi_state == ZCREQ_TCP_FIN_WAIT2 || info->tcpi_state == ZCREQ_TCP_TIME_WAIT;' \
 	'return true;' \
 	'^I11: cN drained, the peer has N of N bytes'
 
