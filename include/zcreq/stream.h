@@ -114,7 +114,9 @@ enum zcreq_mode {
  *                   difference: TCP itself sends again after 200 ms or more.
  * @not_reading_ms:  abort with -ETIME a peer that answers but has not read for
  *                   this long, found up to stall_ms later; 0 is never. Needs
- *                   stall_ms.
+ *                   stall_ms. A peer reads as far as its TCP says so, by an
+ *                   acknowledgement or a larger window: one that takes less than a
+ *                   packet of its receive buffer says nothing.
  * @user_timeout_ms: TCP_USER_TIMEOUT, the kernel's own coarser watchdog, which
  *                   does not tell these two apart; 0 leaves it alone
  * @linger_ms:       after abort, how long to wait for proof before quarantine;

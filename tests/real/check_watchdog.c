@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -207,30 +208,77 @@ START_TEST(a_peer_that_does_not_read_is_aborted_after_its_own_limit)
 }
 END_TEST
 
+/* Reads each @ms what is there, five times. Returns the longest time that it has not read,
+ * in ms. */
+static uint64_t read_each(int ms)
+{
+	uint64_t read_ns = zcreq_now_ns(), now_ns, longest_ns = 0;
+	int there;
+
+	for (int i = 0; i < 5; i++) {
+		load_for(&load, ms);
+		ck_ok(ioctl(load.far, FIONREAD, &there));
+		load_read(&load, (size_t)there);
+		now_ns = zcreq_now_ns();
+		longest_ns = now_ns - read_ns > longest_ns ? now_ns - read_ns : longest_ns;
+		read_ns = now_ns;
+	}
+	return longest_ns / MS;
+}
+
 /*
  * It reads a little more often than the limit asks. The record that waits needs
- * many such reads, so no notification comes for much longer than the limit.
+ * many such reads, so no notification comes for much longer than the limit. What is there
+ * is read whole: a packet of which a byte is left keeps the window closed, and nobody can
+ * see from the other side that anything was read. A machine that was taken away for a
+ * while makes it read less often than the limit asks: then nothing is shown, and it is
+ * played again at half the pace.
  */
 START_TEST(a_peer_that_reads_slowly_is_not_one_that_does_not_read)
 {
-	const struct zcreq_stream_options options = {
-		.stall_ms = 200, .not_reading_ms = 700,
-	};
+	struct zcreq_stream_options options = {.stall_ms = 200, .not_reading_ms = 700};
+	int pace_ms = 450;
 
-	load.spied = true;
-	load_connect(&load, &unread, &options);
-	load_submit(&load, REQUESTS, EACH_BYTES);
-	for (int i = 0; i < 5; i++) {
-		load_for(&load, 450);
-		load_read(&load, 20000);
+	for (;;) {
+		uint64_t longest_ms;
+
+		load.spied = true;
+		load_connect(&load, &unread, &options);
+		load_submit(&load, REQUESTS, EACH_BYTES);
+		longest_ms = read_each(pace_ms);
+		say("%llu bytes read, after %llu ms at most\n",
+		    (unsigned long long)load.received_bytes, (unsigned long long)longest_ms);
+		if (longest_ms < options.not_reading_ms - 50 || pace_ms > 4000)
+			break;
+		pace_ms *= 2;
+		options.not_reading_ms *= 2;
+		teardown();
+		setup();
 	}
-	say("%llu bytes read in a little more than 2 s\n",
-	    (unsigned long long)load.received_bytes);
 	ck_assert_int_eq(load.abort_status, 0);
 	ck_assert_int_eq(zcreq_conn_state(load.conn), ZCREQ_CONN_OPEN);
 	load.reading = true;
 	ck_assert(load_until(&load, load_all_released, 20000));
 	ck_assert_uint_eq(load.failed, 0);
+	load_check_ledger(&load);
+}
+END_TEST
+
+/* Its TCP keeps the window closed, so to its sender it is one that does not read. */
+START_TEST(a_peer_that_takes_less_than_a_packet_does_not_say_that_it_reads)
+{
+	const struct zcreq_stream_options options = {.stall_ms = 200, .not_reading_ms = 700};
+
+	load.spied = true;
+	load_connect(&load, &unread, &options);
+	load_submit(&load, REQUESTS, EACH_BYTES);
+	for (int i = 0; i < 20 && !load.closes; i++) {
+		load_for(&load, 100);
+		load_read(&load, 100);
+	}
+	ck_assert_uint_ge(load.received_bytes, 500);
+	ck_assert(load_until(&load, load_closed, 5000));
+	ck_assert_int_eq(load.close_status, -ETIME);
 	load_check_ledger(&load);
 }
 END_TEST
@@ -339,6 +387,7 @@ int main(void)
 	tcase_add_test(group, a_peer_that_does_not_read_is_told_and_left);
 	tcase_add_test(group, a_peer_that_does_not_read_is_aborted_after_its_own_limit);
 	tcase_add_test(group, a_peer_that_reads_slowly_is_not_one_that_does_not_read);
+	tcase_add_test(group, a_peer_that_takes_less_than_a_packet_does_not_say_that_it_reads);
 	tcase_add_loop_test(group, a_host_that_vanishes_with_its_window_closed_is_found, 0, 2);
 	tcase_add_test(group, an_idle_connection_asks_for_no_time);
 	tcase_add_loop_test(group, the_kernels_own_timeout_is_a_belt_to_these_braces, 0, 2);
