@@ -245,13 +245,6 @@ static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_
 	return 0;
 }
 
-/* As zcreq_begin(), of arguments that are as they must be. */
-int zcreq_request_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
-			struct zcreq_request **request);
-
-/* Its owner adds nothing to an open request that has a send. */
-void zcreq_request_seal(struct zcreq_request *request);
-
 /* A handle was refused, which is counted in @stats. */
 __attribute__((cold)) void zcreq_stale(struct zcreq_context *context, struct zcreq_stats *stats,
 				       uint64_t handle);
@@ -289,7 +282,16 @@ static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_d
 }
 
 /* No send and no hold is left: if the owner has finished, that is the end of it. */
-void zcreq_request_last(struct zcreq_request *request);
+static inline void zcreq_request_last(struct zcreq_request *request)
+{
+	int ret = zcreq_request_event(request, ZCREQ_EVENT_LAST);
+
+	zcreq_assert(ret == 0);
+	if (request->state == ZCREQ_STATE_DONE)
+		zcreq_request_due(request, request->status
+						   ? ZCREQ_DUE_RELEASED
+						   : ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED);
+}
 
 static inline void zcreq_request_check_last(struct zcreq_request *request)
 {

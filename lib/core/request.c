@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "base/bug.h"
+#include "core/begin.h"
 #include "core/core.h"
 #include "core/points.h"
 
@@ -96,14 +97,6 @@ const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT]
 	},
 };
 
-/* For events of the library's own: to be refused would be a defect. */
-static inline void must(struct zcreq_request *request, enum zcreq_event event)
-{
-	int ret = zcreq_request_event(request, event);
-
-	zcreq_assert(ret == 0);
-}
-
 void zcreq_stale(struct zcreq_context *context, struct zcreq_stats *stats, uint64_t handle)
 {
 	stats->stale_handles++;
@@ -120,66 +113,6 @@ static void settle(struct zcreq_request *request, int status)
 	}
 }
 
-void zcreq_request_last(struct zcreq_request *request)
-{
-	must(request, ZCREQ_EVENT_LAST);
-	if (request->state == ZCREQ_STATE_DONE)
-		zcreq_request_due(request, request->status
-						   ? ZCREQ_DUE_RELEASED
-						   : ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED);
-}
-
-static __attribute__((noinline)) int grow_and_begin(struct zcreq_conn *conn,
-						    const struct zcreq_request_hooks *hooks,
-						    void *arg, struct zcreq_request **out);
-
-static inline int begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
-			struct zcreq_request **out)
-{
-	struct zcreq_request *request;
-	struct zcreq_slots *table;
-
-	if (conn->state != ZCREQ_CONN_OPEN)
-		return -ESHUTDOWN;
-	table = &conn->context->requests;
-	if (zcreq_slots_full(table))
-		return grow_and_begin(conn, hooks, arg, out);
-	request = (struct zcreq_request *)zcreq_slots_take(table, REQUEST_SIZE);
-	request->slot.since = conn->context->now;
-	request->sends = 0;
-	request->holds = 0;
-	request->send_bytes = 0;
-	request->status = 0;
-	request->state = ZCREQ_STATE_FREE;
-	request->due = 0;
-	request->accepted_bytes = 0;
-	request->conn = conn;
-	request->hooks = hooks;
-	request->arg = arg;
-	must(request, ZCREQ_EVENT_BEGIN);
-	TAILQ_INSERT_TAIL(&conn->requests, request, in_conn);
-	conn->request_count++;
-	conn->stats.begun++;
-	zcreq_trace_begin(request);
-	*out = request;
-	return 0;
-}
-
-/* Apart from the above, so that the usual case saves no registers for it. */
-static int grow_and_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
-			  void *arg, struct zcreq_request **out)
-{
-	int ret = zcreq_slots_grow(&conn->context->requests, REQUEST_SIZE);
-
-	return ret ? ret : zcreq_request_begin(conn, hooks, arg, out);
-}
-
-int zcreq_request_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
-			struct zcreq_request **request)
-{
-	return begin(conn, hooks, arg, request);
-}
-
 int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
 		unsigned flags, zcreq_id *id)
 {
@@ -188,16 +121,10 @@ int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks
 
 	if (!conn || !hooks || !hooks->released || flags || !id)
 		return -EINVAL;
-	ret = begin(conn, hooks, arg, &request);
+	ret = zcreq_request_begin(conn, hooks, arg, &request);
 	if (!ret)
 		id->bits = request->slot.bits;
 	return ret;
-}
-
-void zcreq_request_seal(struct zcreq_request *request)
-{
-	must(request, ZCREQ_EVENT_FINISH);
-	zcreq_trace_finish(request);
 }
 
 int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status)
@@ -327,7 +254,7 @@ void zcreq_request_deadline(struct zcreq_request *request)
 	/* for the caller's own holds the library waits: only the caller can know */
 	if (!request->sends || request->state != ZCREQ_STATE_ABORTED_FINISHED)
 		return;
-	must(request, ZCREQ_EVENT_DEADLINE);
+	zcreq_request_must(request, ZCREQ_EVENT_DEADLINE);
 	stats->quarantined_now++;
 	stats->quarantined_bytes_now += request->send_bytes;
 	zcreq_trace_quarantined(request);
@@ -341,7 +268,7 @@ void zcreq_request_late_proof(struct zcreq_request *request, uint64_t bytes)
 	stats->quarantined_bytes_now -= bytes;
 	if (request->sends)
 		return;
-	must(request, ZCREQ_EVENT_PROVEN);
+	zcreq_request_must(request, ZCREQ_EVENT_PROVEN);
 	stats->quarantined_now--;
 }
 
@@ -350,7 +277,7 @@ static inline void retire(struct zcreq_request *request)
 {
 	struct zcreq_conn *conn = request->conn;
 
-	must(request, ZCREQ_EVENT_REPORTED);
+	zcreq_request_must(request, ZCREQ_EVENT_REPORTED);
 	TAILQ_REMOVE(&conn->requests, request, in_conn);
 	conn->request_count--;
 	zcreq_trace_released(request);

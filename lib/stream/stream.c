@@ -16,6 +16,7 @@
 #include "stream/poller.h"
 #include "stream/socket.h"
 #include "core/guarded.h"
+#include "core/begin.h"
 #include "core/points.h"
 
 #define LINGER_MS 5000

@@ -407,6 +407,28 @@ START_TEST(proof_after_both_ends_is_found_by_time)
 }
 END_TEST
 
+/* A kernel that does not tell what was acknowledged: then nothing is known to have been,
+ * whatever stood in the memory where it would have said so. */
+START_TEST(an_end_of_which_too_little_is_told_is_a_death)
+{
+	struct tcp_info info = {.tcpi_state = 1, .tcpi_bytes_acked = UINT64_MAX / 2};
+
+	stub.info = &info;
+	stub.info_bytes = offsetof(struct tcp_info, tcpi_bytes_acked);
+	scene_open();
+	scene_sent();
+	info.tcpi_state = 4;
+	ck_assert_int_eq(zcreq_conn_end(conn), 0);
+	info.tcpi_state = 7;
+	stub_prove_all(&stub);
+	zcreq_process(conn, POLLERR);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_int_eq(heard.status, -ECONNRESET);
+	ck_assert_int_eq(hooks.closed_status, -ECONNRESET);
+}
+END_TEST
+
 /* ---- SO_LINGER ---- */
 
 START_TEST(close_never_waits)
@@ -511,6 +533,7 @@ int main(void)
 	tcase_add_test(later, a_socket_with_a_past_that_dies_first_is_an_error);
 	tcase_add_test(later, the_watchdog_finds_a_peer_that_vanishes_at_the_end);
 	tcase_add_test(later, proof_after_both_ends_is_found_by_time);
+	tcase_add_test(later, an_end_of_which_too_little_is_told_is_a_death);
 	tcase_add_test(later, a_peer_that_does_not_read_is_a_cause);
 	suite_add_tcase(s, later);
 	return suite_run(s);
