@@ -106,7 +106,7 @@ struct zcreq_context_options {
  * @sent_bytes:          bytes the kernel accepted
  * @zerocopy_batches:    accepted calls that were given a notification id
  * @copied_batches:      accepted calls that copied
- * @notifications:       notification ids taken as proof
+ * @notifications:       notification ids taken as proof, of sends that took something
  * @notified_copied:     of these, those where the kernel says it copied after all
  * @bogus_ranges:        notifications refused: ids that were never given
  * @duplicate_ids:       ids notified again; ignored

@@ -25,7 +25,8 @@
 struct zcreq_batch {
 	uint32_t first_send;
 	uint32_t last_send;
-	uint32_t pending; /* 1 until its proof is here */
+	uint16_t pending; /* 1 until its proof is here */
+	uint16_t empty;   /* 1: it took nothing (of a sender's), and still has a proof */
 };
 
 struct zcreq_ids {
@@ -75,6 +76,12 @@ static inline void zcreq_ids_push(struct zcreq_ids *ids, uint32_t first_send,
 		.pending = 1,
 	};
 	ids->pending++;
+}
+
+/* The batch pushed last took nothing after all. */
+static inline void zcreq_ids_took_nothing(struct zcreq_ids *ids)
+{
+	ids->batches[(ids->next - 1) & ids->mask].empty = 1;
 }
 
 /* Are all ids of the range in flight or between what is, and is it a range at all? */

@@ -28,27 +28,38 @@
 /* Notifications for which the connection is asked once whether it is alive. */
 #define CLAIMS_AT_ONCE 64
 
-/* Apart from zcreq_stream_prove() so that a range needs no call for each id. */
-static inline bool prove(struct zcreq_stream *stream, uint32_t id, bool copied)
+/* Apart from zcreq_stream_prove() so that a range needs no call for each id. NULL: it was
+ * proven before. */
+static inline const struct zcreq_batch *prove(struct zcreq_stream *stream, uint32_t id)
 {
-	struct zcreq_stats *stats = &stream->conn.stats;
 	struct zcreq_batch *batch = zcreq_ids_prove(&stream->ids, id);
 
 	if (!batch) {
-		stats->duplicate_ids++;
-		return false;
+		stream->conn.stats.duplicate_ids++;
+		return NULL;
 	}
-	stats->notifications++;
-	stats->notified_copied += copied;
 	zcreq_sendq_prove(&stream->queue, batch->first_send, batch->last_send, ZCREQ_GONE_NOTIFIED);
-	return true;
+	return batch;
+}
+
+static inline void count(struct zcreq_stream *stream, uint32_t proven, bool copied)
+{
+	stream->conn.stats.notifications += proven;
+	stream->conn.stats.notified_copied += copied ? proven : 0;
 }
 
 bool zcreq_stream_prove(struct zcreq_stream *stream, uint32_t id, bool copied)
 {
+	const struct zcreq_batch *batch;
+
 	zcreq_trace_notified(&stream->conn, id, id, copied);
-	if (!prove(stream, id, copied))
+	batch = prove(stream, id);
+	if (!batch)
 		return false;
+	/* of nothing nothing was copied, and nothing moved */
+	if (batch->empty)
+		return true;
+	count(stream, 1, copied);
 	zcreq_policy_notified(&stream->policy, 1, copied);
 	zcreq_stream_progressed(stream, 1);
 	return true;
@@ -70,7 +81,7 @@ static bool begins_in_past(const struct zcreq_stream *stream, uint32_t lo, uint3
 /* The kernel says that ids lo..hi are no longer referenced. */
 static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, bool copied)
 {
-	uint32_t id, ids;
+	uint32_t id, ids, proven = 0;
 
 	if (__builtin_expect(begins_in_past(stream, lo, hi), 0))
 		lo = stream->first_id;
@@ -84,8 +95,9 @@ static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, b
 	zcreq_trace_notified(&stream->conn, lo, hi, copied);
 	zcreq_policy_notified(&stream->policy, ids, copied);
 	do
-		prove(stream, id, copied);
+		proven += prove(stream, id) != NULL;
 	while (id++ != hi);
+	count(stream, proven, copied);
 	zcreq_stream_progressed(stream, ids);
 }
 

@@ -134,6 +134,8 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 
 	turn_event(&stream->sending, ZCREQ_SENDER_RESULT);
 	taken(stream, result, more);
+	if (more && result <= 0)
+		zcreq_ids_took_nothing(&stream->ids);
 	if (!more) {
 		zcreq_trace_notified(&stream->conn, id, id, result > 0);
 		batch = zcreq_ids_prove(&stream->ids, id);

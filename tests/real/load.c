@@ -134,9 +134,12 @@ static void stalled_hook(struct zcreq_conn *conn, enum zcreq_stall verdict, void
 
 static void message_hook(struct zcreq_conn *conn, const struct msghdr *message, void *arg)
 {
+	struct load *load = arg;
+
 	(void)conn;
 	expect(message);
-	((struct load *)arg)->messages++;
+	expect(!load->closes);
+	load->messages++;
 }
 
 static const struct zcreq_conn_hooks hooks = {

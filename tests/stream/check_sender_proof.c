@@ -204,6 +204,36 @@ START_TEST(proofs_that_say_copied_feed_the_policy)
 }
 END_TEST
 
+/* A ring's submission to a socket that is full took nothing and has a notification all the
+ * same, which says "copied": neither counted, nor believed to say anything of the path. */
+START_TEST(proof_of_a_submission_that_took_nothing_is_counted_nowhere)
+{
+	struct zcreq_proof proof = {.copied = true};
+	uint32_t after;
+
+	options.mode = ZCREQ_MODE_AUTO;
+	options.threshold_bytes = 10;
+	open_stream();
+	sent(0, 10);
+	for (unsigned i = 0; i < 2 * ZCREQ_POLICY_PROBE; i++) {
+		ck_assert(script.by_reference);
+		script_result(&script, -EAGAIN, true);
+		proof.id = script.id;
+		script.awaited--;
+		after = script.id + 1;
+		ck_assert_int_eq(zcreq_sender_proof(conn, &proof, 1), 1);
+		ck_assert_int_eq(zcreq_process(conn, POLLOUT), 0);
+		ck_assert_uint_eq(script.id, after);
+	}
+	ck_assert_uint_eq(stats().notifications, 0);
+	ck_assert_uint_eq(stats().notified_copied, 0);
+	script_result(&script, 10, true);
+	script_proof(&script, script.id);
+	ck_assert_uint_eq(stats().notifications, 1);
+	ck_assert_uint_eq(released(&heard[0]), 1);
+}
+END_TEST
+
 START_TEST(small_batches_are_not_asked_for_by_reference)
 {
 	options.mode = ZCREQ_MODE_AUTO;
@@ -434,6 +464,7 @@ int main(void)
 	tcase_add_test(tcase, good_and_bad_proofs_in_one_call_are_told_apart);
 	tcase_add_test(tcase, notifications_of_the_socket_are_not_a_senders_proof);
 	tcase_add_test(tcase, proofs_that_say_copied_feed_the_policy);
+	tcase_add_test(tcase, proof_of_a_submission_that_took_nothing_is_counted_nowhere);
 	tcase_add_test(tcase, small_batches_are_not_asked_for_by_reference);
 	tcase_add_test(tcase, a_lent_request_is_busy_and_one_behind_it_is_not);
 	tcase_add_loop_test(tcase, a_withdrawn_request_waits_for_its_own_batches, 0, 10);
