@@ -186,6 +186,40 @@ START_TEST(field_grpc_shutdown_drain_ends_at_its_deadline)
 }
 END_TEST
 
+/* The peer's host vanishes in a drain, with data on its way or with the end of the stream
+ * alone. The watchdog finds it although the drain waits for ever; and where the watchdog
+ * would need longer than the drain may take, the drain ends in its own time. */
+START_TEST(i12_a_host_that_vanishes_in_a_drain_ends_it)
+{
+	const bool watched = _i & 1, only_the_end = _i & 2;
+	const struct zcreq_stream_options options = {.stall_ms = watched ? 400 : 20000};
+	uint64_t start_ns, took_ms;
+
+	load.spied = true;
+	load_connect(&load, &roomy, &options);
+	if (only_the_end) {
+		load_submit(&load, 1, 1000);
+		ck_assert(load_until(&load, load_all_received, 5000));
+		ck_assert(load_until(&load, load_all_released, 5000));
+	}
+	start_ns = zcreq_now_ns();
+	ck_ok(net_misdirect(&load.net, true));
+	if (!only_the_end)
+		load_submit(&load, REQUESTS, EACH_BYTES);
+	ck_ok(load_drain(&load, watched ? 0 : 400));
+	ck_assert(load_until(&load, load_closed, 15000));
+	took_ms = (zcreq_now_ns() - start_ns) / 1000000;
+	say("400 ms became %llu ms\n", (unsigned long long)took_ms);
+	ck_assert_int_eq(load.close_status, -ETIMEDOUT);
+	ck_assert_int_eq(zcreq_conn_cause(load.conn),
+			 watched ? ZCREQ_CAUSE_VANISHED : ZCREQ_CAUSE_DRAIN_DEADLINE);
+	/* the kernel counts silence in ticks of up to 10 ms */
+	ck_assert_uint_ge(took_ms, 380);
+	ck_assert_uint_eq(load.failed, only_the_end ? 0 : REQUESTS);
+	load_check_ledger(&load);
+}
+END_TEST
+
 /* ---- free ---- */
 
 static void free_while_open(void)
@@ -469,6 +503,7 @@ int main(void)
 	tcase_add_loop_test(group, a_drained_peer_reads_every_byte_and_then_the_end, 0, 3);
 	tcase_add_test(group, drain_waits_for_what_no_request_owns);
 	tcase_add_test(group, drain_refuses_new_requests);
+	tcase_add_loop_test(group, i12_a_host_that_vanishes_in_a_drain_ends_it, 0, 4);
 	tcase_add_loop_test(group, field_grpc_shutdown_drain_ends_at_its_deadline, 0, 2);
 	tcase_add_loop_test(group, free_is_legal_in_every_state, 0, BEFORE_FREE_COUNT);
 	tcase_add_loop_test(group, abort_racing_completion_releases_each_once, 0, 40);
