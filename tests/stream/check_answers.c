@@ -405,6 +405,67 @@ START_TEST(a_connection_knows_what_its_hooks_are_given)
 }
 END_TEST
 
+/* ---- a message of somebody else's ---- */
+
+static const char packet[300] = "what an ICMP error quotes of the packet";
+static int packet_bytes, packet_flags; /* of the next message; 0 bytes: there is none */
+static unsigned messages_heard;
+
+/* As the kernel does: what does not fit is cut, and said to be. */
+static ssize_t recv_packet(int fd, struct msghdr *message, int flags, void *arg)
+{
+	size_t room = message->msg_iov[0].iov_len, len = (size_t)packet_bytes;
+
+	(void)fd;
+	(void)flags;
+	(void)arg;
+	if (!packet_bytes)
+		return -EAGAIN;
+	packet_bytes = 0;
+	message->msg_controllen = 0;
+	message->msg_flags = packet_flags | (len > room ? MSG_TRUNC : 0);
+	if (len > room)
+		len = room;
+	memcpy(message->msg_iov[0].iov_base, packet, len);
+	return (ssize_t)len;
+}
+
+static void hear_packet(struct zcreq_conn *of, const struct msghdr *message, void *arg)
+{
+	const size_t want[] = {1, 40, 256, 256, 40};
+	const int *number = arg;
+
+	CLAIM(of == conn);
+	CLAIM(message->msg_iovlen == 1);
+	ck_assert_uint_eq(message->msg_iov[0].iov_len, want[*number]);
+	ck_assert_mem_eq(message->msg_iov[0].iov_base, packet, want[*number]);
+	ck_assert_int_eq(message->msg_flags & MSG_TRUNC, *number == 3 ? MSG_TRUNC : 0);
+	ck_assert_int_eq(message->msg_flags & MSG_CTRUNC, *number == 4 ? MSG_CTRUNC : 0);
+	messages_heard++;
+}
+
+START_TEST(a_message_is_heard_with_its_length_and_whether_it_was_cut)
+{
+	static const struct zcreq_conn_hooks listening = {.message = hear_packet};
+	static const int bytes[] = {1, 40, 256, 257, 40};
+	struct zcreq_socket_ops talks = stub_ops;
+
+	talks.recvmsg = recv_packet;
+	options.socket_ops = &talks;
+	options.hooks = &listening;
+	options.arg = &_i;
+	scene_open();
+	packet_bytes = bytes[_i];
+	packet_flags = MSG_ERRQUEUE | (_i == 4 ? MSG_CTRUNC : 0);
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(messages_heard, 1);
+	zcreq_conn_free(conn);
+	conn = NULL;
+	zcreq_turn(context, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("answers");
@@ -423,6 +484,8 @@ int main(void)
 	tcase_add_test(opening, the_largest_options_are_64_kibibytes);
 	tcase_add_test(opening, the_limit_is_what_may_be_held);
 	tcase_add_test(opening, room_needs_nobody_to_listen);
+	tcase_add_loop_test(opening, a_message_is_heard_with_its_length_and_whether_it_was_cut, 0,
+			    5);
 	suite_add_tcase(s, opening);
 
 	tcase_add_checked_fixture(open, scene_setup_open, teardown);
