@@ -13,7 +13,12 @@
  *    that the culprit stops at its very instruction;
  *  - memory that is freed in flight: it is no longer mapped at that comparison. What
  *    the heap keeps mapped, it writes to, which is the first case;
- *  - a descriptor that was closed, or replaced by another, behind the library's back.
+ *  - a descriptor that was closed, or replaced by another, behind the library's back;
+ *  - calls from a thread that does not have the context, and in a forked child, where
+ *    sockets, epoll and rings are the parent's too. The thread that makes the first turn
+ *    has it, until zcreq_guard_adopt(); what is called before that sets it up and may come
+ *    from anywhere. zcreq_post_drop() and zcreq_post() may always;
+ *  - use of a connection after zcreq_conn_free(): the last 256 are kept for that.
  *
  * It is a library of its own, libzcreq-guard: a program that does not link it cannot be
  * guarded, and has none of what a guard takes (a signal handler, a lock, an environment
@@ -50,6 +55,12 @@ enum zcreq_guard_crime {
 	ZCREQ_GUARD_WRITTEN,     /**< an instruction is about to write to it */
 	ZCREQ_GUARD_UNMAPPED,    /**< a send's memory cannot be read any more: freed */
 	ZCREQ_GUARD_DESCRIPTOR,  /**< the descriptor is closed, or another file's */
+	ZCREQ_GUARD_THREAD,      /**< a call from a thread that does not have the context; once
+				      for each in a row */
+	ZCREQ_GUARD_PROCESS,     /**< a call in a child of the process that has it; once for
+				      each child */
+	ZCREQ_GUARD_FREED,       /**< a connection is used after zcreq_conn_free(); once for
+				      each connection */
 	ZCREQ_GUARD_BLIND,       /**< no crime: no memory to watch this send; never ends
 				      the program */
 };
@@ -61,9 +72,11 @@ enum zcreq_guard_crime {
 /**
  * struct zcreq_guard_report - one finding
  * @crime:         enum zcreq_guard_crime
- * @conn:          on which
- * @fd:            its descriptor
- * @id:            the request; all zero for ZCREQ_GUARD_DESCRIPTOR
+ * @conn:          on which; NULL for a call on no connection's account. For
+ *                 ZCREQ_GUARD_FREED it is only good for comparing
+ * @fd:            its descriptor; -1 for ZCREQ_GUARD_THREAD, _PROCESS and _FREED
+ * @id:            the request; all zero for those and ZCREQ_GUARD_DESCRIPTOR, and so is
+ *                 the rest but @text
  * @send:          which of the connection's sends and writes, counted from 0 in the
  *                 order of the calls and around at 2^32
  * @send_bytes:    the length of that send
@@ -92,8 +105,8 @@ struct zcreq_guard_report {
  * struct zcreq_guard_options - how a context is guarded
  * @size:    sizeof(struct zcreq_guard_options)
  * @flags:   ZCREQ_GUARD_PROTECT, ZCREQ_GUARD_CONTINUE
- * @report:  hears each finding; NULL is a line on stderr, for ZCREQ_GUARD_WRITTEN
- *           with a backtrace. Unlike every other callback it is called where the
+ * @report:  hears each finding; NULL is a line on stderr, for what is being done at
+ *           that moment with a backtrace. Unlike every other callback it is called where the
  *           finding is made, inside the library or, for ZCREQ_GUARD_WRITTEN, inside
  *           a signal handler of whichever thread writes: it must not call the
  *           library, and there only what signal-safety(7) allows.
@@ -138,6 +151,21 @@ struct zcreq_guard_options {
 ZCREQ_MUST_CHECK
 int zcreq_guard_attach(struct zcreq_context *context,
 		       const struct zcreq_guard_options *options);
+
+/**
+ * zcreq_guard_adopt() - the calling thread has the context from now on
+ * @context:  guarded or not; may be NULL, which is neither
+ *
+ * For a program that hands a context from one thread to another after its first turn, or
+ * makes it before a fork(2) of which only the child goes on, as daemon(3) does. What a
+ * guard then finds are calls from any other thread and process. Nothing but the guard is
+ * told: how the memory is handed over, in which no two threads may be at once, is the
+ * program's business.
+ *
+ * Thread:    that which is to have the context.
+ * Since:     0.1
+ */
+void zcreq_guard_adopt(struct zcreq_context *context);
 
 /**
  * zcreq_guard_reports() - how many crimes a context's guard has found

@@ -156,6 +156,7 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
 
 	if (!context || !out)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_DOES);
 	if (options) {
 		ret = zcreq_options_copy(&o, options, sizeof(o));
 		if (ret)
@@ -268,6 +269,7 @@ int zcreq_conn_abort(struct zcreq_conn *conn, int status)
 {
 	if (!conn || status >= 0)
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
 	return zcreq_conn_end_with(conn, status, ZCREQ_CAUSE_ABORTED);
 }
 
@@ -275,6 +277,7 @@ int zcreq_conn_end(struct zcreq_conn *conn)
 {
 	if (!conn || conn->transport == &bare_transport)
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
 	if (conn->state != ZCREQ_CONN_OPEN)
 		return -EALREADY;
 	return conn->transport->end(conn);
@@ -286,6 +289,7 @@ int zcreq_conn_drain(struct zcreq_conn *conn, uint32_t timeout_ms)
 
 	if (!conn)
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
 	ret = conn_event(conn, ZCREQ_CONN_EVENT_DRAIN);
 	if (ret)
 		return ret;
@@ -314,16 +318,23 @@ static void disown(struct zcreq_conn *conn)
 		return;
 	TAILQ_REMOVE(&context->conns, conn, in_context);
 	zcreq_stats_keep(conn);
-	zcreq_free(&context->allocator, conn);
+	if (!context->guard_hooks || !context->guard_hooks->keep(context->guard, conn))
+		zcreq_free(&context->allocator, conn);
 }
 
 void zcreq_conn_free(struct zcreq_conn *conn)
 {
-	if (!conn)
+	const struct zcreq_context *context;
+
+	/* twice: then the share that is left is the library's */
+	if (!conn || zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES))
 		return;
+	context = conn->context;
 	if (zcreq_conn_sends(conn))
 		zcreq_conn_end_with(conn, -ECANCELED, ZCREQ_CAUSE_FREED);
 	conn->hooks = &no_hooks;
+	if (context->guard_hooks)
+		context->guard_hooks->freed(context->guard, conn);
 	disown(conn);
 }
 
@@ -360,22 +371,30 @@ void zcreq_conn_run(struct zcreq_conn *conn)
 		run_closed(conn);
 }
 
+/* Is there a connection to be looked at? */
+static bool looks_at(const struct zcreq_conn *conn)
+{
+	if (conn)
+		zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_LOOKS);
+	return conn;
+}
+
 int zcreq_conn_state(const struct zcreq_conn *conn)
 {
-	return conn ? conn->state : -EINVAL;
+	return looks_at(conn) ? conn->state : -EINVAL;
 }
 
 void *zcreq_conn_arg(const struct zcreq_conn *conn)
 {
-	return conn ? conn->arg : NULL;
+	return looks_at(conn) ? conn->arg : NULL;
 }
 
 int zcreq_conn_cause(const struct zcreq_conn *conn)
 {
-	return conn ? conn->cause : -EINVAL;
+	return looks_at(conn) ? conn->cause : -EINVAL;
 }
 
 struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn)
 {
-	return conn ? conn->context : NULL;
+	return looks_at(conn) ? conn->context : NULL;
 }

@@ -25,9 +25,9 @@
 #include "base/numbers.h"
 #include "base/queue.h"
 #include "base/states.h"
+#include "core/guarded.h"
 #include "core/slot.h"
 
-struct zcreq_guard_hooks;
 struct zcreq_message;
 struct zcreq_poller;
 struct zcreq_source;
@@ -191,7 +191,7 @@ struct zcreq_context {
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
 	uint64_t now_ns;                /* of the last turn; 0: there was none */
 	uint32_t now;                   /* the same, as zcreq_time() */
-	bool tracing;                   /* there is a log, or a probe is attached: see points.h */
+	bool tracing;                   /* there is a log, a guard, or an attached probe: points.h */
 	struct zcreq_log log;
 	uint32_t dispatch_depth;
 #ifdef ZCREQ_DEBUG
@@ -209,6 +209,14 @@ struct zcreq_context {
 	const struct zcreq_guard_hooks *guard_hooks; /* NULL: no guard; see guarded.h */
 	void *guard;                    /* theirs */
 };
+
+/* The program has called; as call() in guarded.h. Without a guard a comparison. */
+static inline bool zcreq_guard_hears(const struct zcreq_context *context,
+				     const struct zcreq_conn *conn, enum zcreq_call_kind kind)
+{
+	return __builtin_expect(context->guard_hooks != NULL, 0) &&
+	       context->guard_hooks->call(context->guard, conn, kind);
+}
 
 /* How long ago something was that was given the time of a turn, in 32 bits. */
 static inline uint64_t zcreq_age_ns(const struct zcreq_context *context, uint32_t since)

@@ -10,10 +10,14 @@
  * The table is between these two libraries only, and both have to be of one version.
  * Its functions take plain values: neither library knows a struct of the other's.
  * Nothing here decides what a finding is; a guard that ends the program does so itself.
+ *
+ * On the way of every request not even the comparison is made for it: such a call is heard
+ * where the library asks something anyway (does anybody trace? is the connection open?).
  */
 #ifndef ZCREQ_LIB_GUARDED_H
 #define ZCREQ_LIB_GUARDED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -21,7 +25,15 @@
 #include <zcreq/context.h>
 #include <zcreq/request.h>
 
-/* All are called on the context's thread, and none may call the library. */
+/* What a call of the program's is. */
+enum zcreq_call_kind {
+	ZCREQ_CALL_TURN = 1, /* whoever makes the first has the context */
+	ZCREQ_CALL_DOES,     /* needs a connection that the caller has not freed */
+	ZCREQ_CALL_LOOKS,    /* or is a sender's: needs one that is still there */
+};
+
+/* All are called on the context's thread, but for what call() looks for, and none may call
+ * the library. */
 struct zcreq_guard_hooks {
 	/* Makes the guard of one context, as the caller of zcreq_guard_set() says in
 	 * @how: 0 and @guard written, or an error. @allocator lives as long as it. */
@@ -47,6 +59,17 @@ struct zcreq_guard_hooks {
 
 	/* The stream is about to close it. */
 	void (*close)(void *watched);
+
+	/* The program has called, on a connection's account or on nobody's (NULL). True: the
+	 * connection is one that @kind of call must not be given any more. */
+	bool (*call)(void *guard, const struct zcreq_conn *conn, enum zcreq_call_kind kind);
+
+	/* The caller's share of a connection has ended. */
+	void (*freed)(void *guard, const struct zcreq_conn *conn);
+
+	/* And so has the library's. True: its memory stays as it is, and the guard gives it
+	 * back to the allocator, some time later. */
+	bool (*keep)(void *guard, struct zcreq_conn *conn);
 };
 
 #pragma GCC visibility push(default)

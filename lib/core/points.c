@@ -103,10 +103,17 @@ static uint32_t in_32_bits(uint64_t number)
 	return number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
 }
 
+/* Four of the points are calls of the program's as well: a guard hears of them here. */
+static void called(const struct zcreq_request *request)
+{
+	zcreq_guard_hears(request->conn->context, NULL, ZCREQ_CALL_DOES);
+}
+
 /* ---- requests ---- */
 
 void zcreq_traced_begin(const struct zcreq_request *request)
 {
+	called(request);
 	REQUEST_TOLD(BEGIN, begin, request, 0, 0, 0);
 }
 
@@ -117,16 +124,19 @@ void zcreq_traced_send(const struct zcreq_request *request, uint32_t number, uin
 
 void zcreq_traced_take(const struct zcreq_request *request)
 {
+	called(request);
 	REQUEST_TOLD(TAKE, take, request, 0, request->holds, 0);
 }
 
 void zcreq_traced_drop(const struct zcreq_request *request, int status)
 {
+	called(request);
 	REQUEST_TOLD(DROP, drop, request, status, request->holds, 0);
 }
 
 void zcreq_traced_finish(const struct zcreq_request *request)
 {
+	called(request);
 	REQUEST_TOLD(FINISH, finish, request, request->status, 0, 0);
 }
 

@@ -15,6 +15,7 @@
 #include "base/bug.h"
 #include "core/begin.h"
 #include "core/core.h"
+#include "core/guarded.h"
 #include "core/points.h"
 
 #define REQUEST_SIZE sizeof(struct zcreq_request)
@@ -111,6 +112,12 @@ static void settle(struct zcreq_request *request, int status)
 		zcreq_trace_settled(request);
 		zcreq_request_due(request, ZCREQ_DUE_SETTLED);
 	}
+}
+
+int zcreq_request_refused(const struct zcreq_conn *conn)
+{
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
+	return -ESHUTDOWN;
 }
 
 int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,
@@ -227,6 +234,7 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
 
 	if (!context || status >= 0)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_DOES);
 	request = zcreq_request_find(context, id);
 	if (!request)
 		return -ESTALE;
@@ -323,6 +331,7 @@ int zcreq_request_state(const struct zcreq_context *context, zcreq_id id)
 
 	if (!context)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_LOOKS);
 	slot = zcreq_slots_find(&context->requests, id.bits, REQUEST_SIZE);
 	return slot ? ((const struct zcreq_request *)slot)->state : -ESTALE;
 }

@@ -64,6 +64,7 @@ int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, s
 
 	if (!conn || !stats || !size)
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_LOOKS);
 	seen = look(conn);
 	copy_out(stats, size, &seen);
 	return 0;
@@ -77,6 +78,7 @@ int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats 
 
 	if (!context || !stats || !size)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_LOOKS);
 	sum = context->stats;
 	TAILQ_FOREACH(conn, &context->conns, in_context) {
 		const struct zcreq_stats more = look(conn);

@@ -26,7 +26,7 @@ static void set_clock(struct zcreq_context *context, uint64_t now_ns)
 	if (now_ns > context->now_ns)
 		context->now_ns = now_ns;
 	context->now = zcreq_time(context->now_ns);
-	context->tracing = context->log.put || zcreq_trace_probed();
+	context->tracing = context->log.put || context->guard_hooks || zcreq_trace_probed();
 	context->log.reading_left = 0;
 	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
 }
@@ -121,6 +121,7 @@ uint64_t zcreq_turn(struct zcreq_context *context, uint64_t now_ns)
 
 	if (!context)
 		return ZCREQ_NEVER;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_TURN);
 	if (context->dispatch_depth)
 		return context->now_ns;
 	set_clock(context, now_ns);

@@ -36,6 +36,7 @@ int zcreq_request_explain(const struct zcreq_context *context, zcreq_id id,
 
 	if (!context || !renderer)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_LOOKS);
 	slot = zcreq_slots_find(&context->requests, id.bits, sizeof(struct zcreq_request));
 	if (!slot)
 		return -ESTALE;
@@ -54,6 +55,7 @@ int zcreq_conn_explain(const struct zcreq_conn *conn, enum zcreq_format format, 
 
 	if (!conn || !renderer)
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_LOOKS);
 	zcreq_conn_look(conn, ZCREQ_FACTS_REQUESTS_OF_CONN, requests, &facts);
 	renderer->conn(&w, &facts);
 	return zcreq_writer_end(&w, renderer->instead);
@@ -68,6 +70,7 @@ int zcreq_context_explain(const struct zcreq_context *context, enum zcreq_format
 
 	if (!context || !renderer)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_LOOKS);
 	zcreq_context_look(context, &facts);
 	renderer->context(&w, &facts);
 	return zcreq_writer_end(&w, renderer->instead);

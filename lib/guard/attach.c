@@ -76,6 +76,7 @@ static int make(const struct zcreq_allocator *allocator, const void *how, void *
 	guard->allocator = allocator;
 	guard->options = *options;
 	zcreq_slots_init(&guard->sends, allocator, ZCREQ_SLOT_HOLD, ZCREQ_MAX_REQUESTS, 0);
+	TAILQ_INIT(&guard->freed);
 	if (zcreq_guard_protects(guard))
 		ret = start_protecting();
 	if (ret) {
@@ -93,6 +94,7 @@ static void free_guard(void *of)
 	if (zcreq_guard_protects(guard))
 		zcreq_guard_pages_stop();
 	zcreq_slots_deinit(&guard->sends);
+	zcreq_guard_forget(guard);
 	zcreq_free(guard->allocator, guard);
 }
 
@@ -104,6 +106,9 @@ static const struct zcreq_guard_hooks hooks = {
 	.open = zcreq_guard_open,
 	.look = zcreq_guard_look,
 	.close = zcreq_guard_close,
+	.call = zcreq_guard_call,
+	.freed = zcreq_guard_freed,
+	.keep = zcreq_guard_keep,
 };
 
 int zcreq_guard_attach(struct zcreq_context *context, const struct zcreq_guard_options *options)
@@ -120,4 +125,12 @@ int zcreq_guard_attach(struct zcreq_context *context, const struct zcreq_guard_o
 	if (!ret && o.flags & ~FLAGS)
 		ret = -EINVAL;
 	return ret ? ret : zcreq_guard_set(context, ZCREQ_VERSION, &hooks, &o);
+}
+
+void zcreq_guard_adopt(struct zcreq_context *context)
+{
+	struct zcreq_guard *guard = context ? zcreq_guard_of(context) : NULL;
+
+	if (guard)
+		zcreq_guard_own(guard);
 }

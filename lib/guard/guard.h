@@ -5,6 +5,7 @@
  *	attach.c       a context gets its guard: by options, or as the environment asks
  *	sends.c        memory in flight
  *	descriptors.c  sockets of the kernel's
+ *	calls.c        calls from elsewhere, and on connections that were freed
  *	report.c       what was found, in words
  *	checksum.c     what memory looked like
  *	pages.c        pages that are write-protected
@@ -22,6 +23,8 @@
 
 #include <zcreq/guard.h>
 
+#include "base/queue.h"
+#include "core/guarded.h"
 #include "core/slot.h"
 
 struct zcreq_guard {
@@ -29,6 +32,11 @@ struct zcreq_guard {
 	struct zcreq_guard_options options;
 	atomic_uint crimes; /* a signal handler of another thread may count too */
 	struct zcreq_slots sends;
+	/* calls.c; the numbers are of the kernel's, and any thread may read them */
+	atomic_int process, thread;           /* that have the context; 0: nobody has yet */
+	atomic_int told_process, told_thread; /* that were reported last */
+	TAILQ_HEAD(zcreq_freed_list, zcreq_freed) freed;
+	unsigned kept;                        /* of those, how many have their memory here */
 };
 
 static inline bool zcreq_guard_protects(const struct zcreq_guard *guard)
@@ -45,12 +53,19 @@ bool zcreq_guard_tell(struct zcreq_guard *guard, struct zcreq_guard_report *repo
 /* report.c: before a signal handler may print a backtrace. */
 void zcreq_guard_prepare_backtrace(void);
 
-/* sends.c and descriptors.c: the hooks of core/guarded.h. */
+/* calls.c: the calling thread has the context; gives back what is kept. */
+void zcreq_guard_own(struct zcreq_guard *guard);
+void zcreq_guard_forget(struct zcreq_guard *guard);
+
+/* sends.c, descriptors.c and calls.c: the hooks of core/guarded.h. */
 uint32_t zcreq_guard_send(void *of, struct zcreq_conn *conn, zcreq_id id, int fd,
 			  const struct iovec *iov, uint32_t iovcnt, uint32_t number);
 void zcreq_guard_send_gone(void *of, uint32_t entry);
 void *zcreq_guard_open(void *of, struct zcreq_conn *conn, int fd);
 void zcreq_guard_look(void *watched, uint64_t held_bytes);
 void zcreq_guard_close(void *watched);
+bool zcreq_guard_call(void *of, const struct zcreq_conn *conn, enum zcreq_call_kind kind);
+void zcreq_guard_freed(void *of, const struct zcreq_conn *conn);
+bool zcreq_guard_keep(void *of, struct zcreq_conn *conn);
 
 #endif

@@ -24,15 +24,25 @@ static const char *const crime_names[] = {
 	[ZCREQ_GUARD_WRITTEN] = "memory in flight is written to",
 	[ZCREQ_GUARD_UNMAPPED] = "memory in flight was unmapped",
 	[ZCREQ_GUARD_DESCRIPTOR] = "the descriptor was closed behind the library's back",
+	[ZCREQ_GUARD_THREAD] = "a call from a thread that does not have the context",
+	[ZCREQ_GUARD_PROCESS] = "a call in a child of the process that has the context",
+	[ZCREQ_GUARD_FREED] = "a connection is used after it was freed",
 	[ZCREQ_GUARD_BLIND] = "no memory to watch this send",
 };
 
-/* The line on stderr in one write, and for an instruction how it was reached. */
+/* Is what was found being done now, so that it helps to know how it was reached? */
+static bool is_being_done(enum zcreq_guard_crime crime)
+{
+	return crime == ZCREQ_GUARD_WRITTEN || crime == ZCREQ_GUARD_THREAD ||
+	       crime == ZCREQ_GUARD_PROCESS || crime == ZCREQ_GUARD_FREED;
+}
+
+/* The line on stderr in one write, and for what is being done how it was reached. */
 static void print(const struct zcreq_guard_report *report)
 {
 	dprintf(STDERR_FILENO, "%s\n", report->text);
 #ifdef FRAMES
-	if (report->crime == ZCREQ_GUARD_WRITTEN) {
+	if (is_being_done(report->crime)) {
 		void *frames[FRAMES];
 
 		backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);

@@ -99,9 +99,12 @@ uint32_t zcreq_guard_send(void *of, struct zcreq_conn *conn, zcreq_id id, int fd
 {
 	struct zcreq_guard *guard = of;
 	size_t size = offsetof(struct guarded, sum) + zcreq_checksum_size(iov, iovcnt);
-	struct guarded *guarded = zcreq_calloc(guard->allocator, 1, size);
-	uint32_t entry = enter(guard, guarded);
+	struct guarded *guarded;
+	uint32_t entry;
 
+	zcreq_guard_call(guard, NULL, ZCREQ_CALL_DOES);
+	guarded = zcreq_calloc(guard->allocator, 1, size);
+	entry = enter(guard, guarded);
 	if (!entry) {
 		zcreq_free(guard->allocator, guarded);
 		tell_blind(guard, conn, id, fd, number);

@@ -11,13 +11,13 @@
 
 #include "stream/stream.h"
 
-short zcreq_events(const struct zcreq_conn *conn)
+short zcreq_stream_events(const struct zcreq_stream *stream)
 {
-	const struct zcreq_stream *stream = zcreq_stream_of(conn);
+	const struct zcreq_conn *conn = &stream->conn;
 	short events = POLLERR;
 
-	if (!zcreq_is_stream(conn) || !zcreq_conn_sends(conn) ||
-	    stream->fin == ZCREQ_FIN_DEAF || stream->fin == ZCREQ_FIN_OVER)
+	if (!zcreq_conn_sends(conn) || stream->fin == ZCREQ_FIN_DEAF ||
+	    stream->fin == ZCREQ_FIN_OVER)
 		return 0;
 	if (stream->reads && conn->hooks->readable)
 		events |= POLLIN;
@@ -26,9 +26,17 @@ short zcreq_events(const struct zcreq_conn *conn)
 	return events;
 }
 
+short zcreq_events(const struct zcreq_conn *conn)
+{
+	if (!zcreq_is_stream(conn))
+		return 0;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
+	return zcreq_stream_events(zcreq_stream_of(conn));
+}
+
 void zcreq_stream_compare_events(struct zcreq_stream *stream)
 {
-	if (zcreq_events(&stream->conn) != stream->conn.told_events)
+	if (zcreq_stream_events(stream) != stream->conn.told_events)
 		zcreq_conn_changed(&stream->conn);
 }
 
@@ -36,6 +44,7 @@ int zcreq_stream_reading(struct zcreq_conn *conn, bool on)
 {
 	if (!zcreq_is_stream(conn))
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
 	zcreq_stream_of(conn)->reads = on;
 	zcreq_stream_events_changed(zcreq_stream_of(conn));
 	return 0;

@@ -76,14 +76,12 @@ static void process_room(struct zcreq_stream *stream)
 	zcreq_stream_flush(stream);
 }
 
-int zcreq_process(struct zcreq_conn *conn, short revents)
+void zcreq_stream_process(struct zcreq_stream *stream, short revents)
 {
-	struct zcreq_stream *stream = zcreq_stream_of(conn);
+	struct zcreq_conn *conn = &stream->conn;
 
-	if (!zcreq_is_stream(conn))
-		return -EINVAL;
 	if (conn->state == ZCREQ_CONN_CLOSED)
-		return 0;
+		return;
 	if (revents & (POLLERR | POLLHUP | POLLNVAL))
 		process_error(stream, revents);
 	if (revents & POLLOUT)
@@ -91,5 +89,13 @@ int zcreq_process(struct zcreq_conn *conn, short revents)
 	if (revents & POLLIN && stream->reads)
 		zcreq_conn_due(conn, ZCREQ_CONN_DUE_READABLE);
 	zcreq_stream_follow_up(stream);
+}
+
+int zcreq_process(struct zcreq_conn *conn, short revents)
+{
+	if (!zcreq_is_stream(conn))
+		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
+	zcreq_stream_process(zcreq_stream_of(conn), revents);
 	return 0;
 }

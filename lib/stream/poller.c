@@ -58,7 +58,7 @@ static bool poller_take(struct zcreq_poller *poller)
 		if (!conn) /* it is awake, which is all that was wanted */
 			continue;
 		/* bits of epoll are bits of poll */
-		zcreq_process(conn, (short)events[i].events);
+		zcreq_stream_process(zcreq_stream_of(conn), (short)events[i].events);
 		more = more || events[i].events & EPOLLIN;
 	}
 	return more;
@@ -67,7 +67,7 @@ static bool poller_take(struct zcreq_poller *poller)
 /* Has epoll wait for what a connection wants: 0 or a negative errno. */
 static int tell(const struct zcreq_poller *poller, struct zcreq_conn *conn)
 {
-	short events = zcreq_events(conn);
+	short events = zcreq_stream_events(zcreq_stream_of(conn));
 	struct epoll_event entry = {.data.ptr = conn};
 	int op = !events ? EPOLL_CTL_DEL : conn->told_events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	int ret;
@@ -256,6 +256,7 @@ int zcreq_context_fd(struct zcreq_context *context)
 
 	if (!context)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_DOES);
 	if (context->poller)
 		return context->poller->fd;
 	poller = zcreq_calloc(&context->allocator, 1, sizeof(*poller));

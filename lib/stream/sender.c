@@ -194,6 +194,7 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
 
 	if (!has_sender(conn))
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_LOOKS);
 	if (!zcreq_stream_lent(stream) || id != stream->ids.next - 1) {
 		zcreq_stale(conn->context, &conn->stats, id);
 		return -ESTALE;
@@ -225,6 +226,7 @@ int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs
 
 	if (!has_sender(conn) || !proofs)
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_LOOKS);
 	if (count > 0)
 		zcreq_stream_die_if_dead(stream);
 	for (int i = 0; i < count; i++) {

@@ -163,6 +163,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 
 	if (!context || !options || !conn)
 		return -EINVAL;
+	zcreq_guard_hears(context, NULL, ZCREQ_CALL_DOES);
 	ret = zcreq_options_copy(&o, options, sizeof(o));
 	if (!ret)
 		ret = check_options(&o);
@@ -340,11 +341,12 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
 	if (!zcreq_is_stream(conn) || !hooks || !hooks->released)
 		return -EINVAL;
 	ret = check_send(iov, iovcnt, flags, &total);
-	if (!ret && conn->state == ZCREQ_CONN_OPEN) /* or begin says so */
+	if (!ret && conn->state == ZCREQ_CONN_OPEN) { /* or begin says so */
 		ret = may_queue(stream, total);
-	/* the place first: a request that has begun cannot be taken back */
-	if (!ret && !zcreq_sendq_fits(&stream->queue, (uint32_t)iovcnt))
-		ret = zcreq_sendq_grow(&stream->queue, (uint32_t)iovcnt);
+		/* the place first: a request that has begun cannot be taken back */
+		if (!ret && !zcreq_sendq_fits(&stream->queue, (uint32_t)iovcnt))
+			ret = zcreq_sendq_grow(&stream->queue, (uint32_t)iovcnt);
+	}
 	if (!ret)
 		ret = zcreq_request_begin(conn, hooks, arg, &request);
 	if (ret)
@@ -364,6 +366,7 @@ int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len)
 
 	if (!zcreq_is_stream(conn) || !data || !len)
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
 	if (len > ZCREQ_WRITE_MAX)
 		return -EMSGSIZE;
 	if (!zcreq_conn_sends(conn))
@@ -380,6 +383,7 @@ int zcreq_stream_fd(const struct zcreq_conn *conn)
 {
 	if (!zcreq_is_stream(conn))
 		return -EINVAL;
+	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_LOOKS);
 	return zcreq_stream_of(conn)->fd < 0 ? -EBADF : zcreq_stream_of(conn)->fd;
 }
 

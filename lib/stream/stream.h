@@ -228,6 +228,10 @@ static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
  * to 512 KiB this was the fastest beside a loop written by hand (bench/raw). */
 #define ZCREQ_BATCH_BYTES (256 * 1024)
 
+/* loop.c and interest.c: zcreq_process() and zcreq_events(), for the library itself. */
+void zcreq_stream_process(struct zcreq_stream *stream, short revents);
+short zcreq_stream_events(const struct zcreq_stream *stream);
+
 /* interest.c: compares them with what the watcher was told. */
 void zcreq_stream_compare_events(struct zcreq_stream *stream);
 

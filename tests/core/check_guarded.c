@@ -28,7 +28,11 @@ static struct {
 	const void *how;
 	int refuses; /* with this error */
 	bool blind;  /* to descriptors */
-	unsigned made, freed, sends, gone, opens, looks, closes;
+	bool forbids, keeps;
+	unsigned made, freed, sends, gone, opens, looks, closes, calls, frees;
+	const struct zcreq_conn *called;
+	enum zcreq_call_kind kind;
+	struct zcreq_conn *kept;
 	uint32_t last_gone;
 	uint64_t last_held;
 	struct zcreq_conn *conn;
@@ -97,6 +101,29 @@ static void hear_close(void *what)
 	guard.closes++;
 }
 
+static bool hear_call(void *of, const struct zcreq_conn *conn, enum zcreq_call_kind kind)
+{
+	ck_assert_ptr_eq(of, &guard);
+	guard.calls++;
+	guard.called = conn;
+	guard.kind = kind;
+	return guard.forbids;
+}
+
+static void hear_freed(void *of, const struct zcreq_conn *conn)
+{
+	ck_assert_ptr_eq(of, &guard);
+	guard.frees++;
+	guard.called = conn;
+}
+
+static bool hear_keep(void *of, struct zcreq_conn *conn)
+{
+	ck_assert_ptr_eq(of, &guard);
+	guard.kept = guard.keeps ? conn : NULL;
+	return guard.keeps;
+}
+
 static const struct zcreq_guard_hooks hooks = {
 	.make = make,
 	.free = free_guard,
@@ -105,6 +132,9 @@ static const struct zcreq_guard_hooks hooks = {
 	.open = hear_open,
 	.look = hear_look,
 	.close = hear_close,
+	.call = hear_call,
+	.freed = hear_freed,
+	.keep = hear_keep,
 };
 
 static struct counting memory;
@@ -313,6 +343,57 @@ START_TEST(a_guard_looks_at_descriptors_of_the_kernel)
 }
 END_TEST
 
+/* Of a turn as such, of the rest with its connection. */
+START_TEST(a_guard_hears_of_calls)
+{
+	struct zcreq_conn *conn;
+	unsigned before;
+
+	set_guard();
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(guard.kind, ZCREQ_CALL_TURN);
+	ck_assert_ptr_null(guard.called);
+	conn = stub_open(&stub, context, NULL, NULL);
+	ck_assert_int_eq(guard.kind, ZCREQ_CALL_DOES);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+	ck_assert_int_eq(guard.kind, ZCREQ_CALL_LOOKS);
+	ck_assert_ptr_eq(guard.called, conn);
+	before = guard.calls;
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	ck_assert_int_eq(guard.kind, ZCREQ_CALL_DOES);
+	ck_assert_ptr_eq(guard.called, conn);
+	ck_assert_uint_eq(guard.calls, before + 1);
+	zcreq_conn_free(conn);
+	zcreq_turn(context, 0);
+	counting_end(&memory, context);
+}
+END_TEST
+
+/* A connection is freed once, whatever the program does, and is the guard's if it wants it. */
+START_TEST(a_guard_may_keep_what_is_freed)
+{
+	struct zcreq_conn *conn;
+	long live;
+
+	set_guard();
+	guard.keeps = _i;
+	conn = stub_open(&stub, context, NULL, NULL);
+	live = memory.live;
+	zcreq_conn_free(conn);
+	ck_assert_uint_eq(guard.frees, 1);
+	ck_assert_ptr_eq(guard.called, conn);
+	guard.forbids = true; /* the second time */
+	zcreq_conn_free(conn);
+	ck_assert_uint_eq(guard.frees, 1);
+	zcreq_turn(context, 0);
+	ck_assert_ptr_eq(guard.kept, _i ? conn : NULL);
+	ck_assert_int_eq(memory.live, live - !_i);
+	if (guard.kept)
+		memory.allocator.free(guard.kept, memory.allocator.arg);
+	counting_end(&memory, context);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("guarded");
@@ -329,6 +410,8 @@ int main(void)
 	tcase_add_checked_fixture(hears, setup, NULL);
 	tcase_add_test(hears, a_guard_hears_of_each_send_and_of_its_end);
 	tcase_add_test(hears, a_guard_hears_nothing_of_what_is_refused_or_copied);
+	tcase_add_test(hears, a_guard_hears_of_calls);
+	tcase_add_loop_test(hears, a_guard_may_keep_what_is_freed, 0, 2);
 	tcase_add_loop_test(hears, a_guard_looks_at_descriptors_of_the_kernel, 0, 2);
 	suite_add_tcase(s, hears);
 	return suite_run(s);

@@ -114,6 +114,27 @@ START_TEST(after_the_end_it_says_so)
 }
 END_TEST
 
+/* Closed and not freed: its queue is gone, and nothing takes memory for a new one. */
+START_TEST(a_closed_connection_takes_no_memory)
+{
+	struct iovec many[100];
+	unsigned calls;
+
+	for (unsigned i = 0; i < COUNT(many); i++)
+		many[i] = (struct iovec){.iov_base = data, .iov_len = 1};
+	ck_assert_int_eq(send_all(&heard.id), 0); /* so that there was one */
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	zcreq_turn(context, 0);
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_CLOSED);
+	calls = memory.calls;
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, many, COUNT(many), 0, NULL),
+			 -ESHUTDOWN);
+	ck_assert_uint_eq(memory.calls, calls);
+}
+END_TEST
+
 START_TEST(without_memory_there_is_no_request)
 {
 	int ret = -ENOMEM;
@@ -146,6 +167,7 @@ int main(void)
 	tcase_add_test(send, what_is_no_send_is_refused);
 	tcase_add_test(send, a_connection_without_a_socket_sends_nothing);
 	tcase_add_test(send, after_the_end_it_says_so);
+	tcase_add_test(send, a_closed_connection_takes_no_memory);
 	tcase_add_test(send, without_memory_there_is_no_request);
 	suite_add_tcase(s, send);
 	return suite_run(s);
