@@ -39,20 +39,31 @@ static struct {
 	bool forks;              /* fork handlers are there, for good */
 	uintptr_t page_bytes;
 	struct sigaction before; /* who handled SIGSEGV */
+	sigset_t held;           /* what the thread that has the lock had blocked before */
 	struct page *table;      /* open addressing; half of it is free */
 	size_t capacity, used;
 	TAILQ_HEAD(, zcreq_guard_area) areas;
 } all = {.lock = ATOMIC_FLAG_INIT, .areas = TAILQ_HEAD_INITIALIZER(all.areas)};
 
+/* No signal is handled by who has the lock: a handler that writes to a protected page would
+ * wait for it, in the one thread that can open it. */
 static void lock(void)
 {
+	sigset_t every, before;
+
+	sigfillset(&every);
+	pthread_sigmask(SIG_BLOCK, &every, &before);
 	while (atomic_flag_test_and_set_explicit(&all.lock, memory_order_acquire))
 		sched_yield();
+	all.held = before;
 }
 
 static void unlock(void)
 {
+	sigset_t before = all.held;
+
 	atomic_flag_clear_explicit(&all.lock, memory_order_release);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* ---- the table of pages ---- */
@@ -305,15 +316,30 @@ static enum fault judge(const char *address)
 	return fault;
 }
 
+/* Calls the handler that was there, with SIGSEGV blocked as it may count on. */
+static void call_before(int number, siginfo_t *info, void *machine)
+{
+	sigset_t fault, now;
+
+	sigemptyset(&fault);
+	if (!(all.before.sa_flags & SA_NODEFER))
+		sigaddset(&fault, SIGSEGV);
+	pthread_sigmask(SIG_BLOCK, &fault, &now);
+	if (all.before.sa_flags & SA_SIGINFO)
+		all.before.sa_sigaction(number, info, machine);
+	else
+		all.before.sa_handler(number);
+	pthread_sigmask(SIG_SETMASK, &now, NULL);
+}
+
 /* Somebody else's fault: as if this handler were not there. */
 static void pass_on(int number, siginfo_t *info, void *machine)
 {
 	bool sent = info->si_code <= 0; /* by kill(2) and its like: it does not come again */
 
-	if (all.before.sa_flags & SA_SIGINFO) {
-		all.before.sa_sigaction(number, info, machine);
-	} else if (all.before.sa_handler != SIG_DFL && all.before.sa_handler != SIG_IGN) {
-		all.before.sa_handler(number);
+	if (all.before.sa_flags & SA_SIGINFO ||
+	    (all.before.sa_handler != SIG_DFL && all.before.sa_handler != SIG_IGN)) {
+		call_before(number, info, machine);
 	} else if (!sent || all.before.sa_handler == SIG_DFL) {
 		sigaction(SIGSEGV, &all.before, NULL); /* and it faults again */
 		if (sent)
@@ -365,7 +391,10 @@ static void in_child(void)
 /* The handlers, if nobody has put them there yet. */
 static int install(void)
 {
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	/* not deferred: what is handled inside, before or after the lock, may fault as well */
+	struct sigaction action = {
+		.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
+	};
 	int ret = 0;
 
 	lock();

@@ -92,8 +92,15 @@ void *__wrap_mmap(void *at, size_t len, int access, int flags, int fd, off_t off
 	return fails(CALL_MMAP) ? MAP_FAILED : __real_mmap(at, len, access, flags, fd, offset);
 }
 
+/* A signal that comes while a page is being protected or opened, once. */
+static volatile bool signal_comes;
+
 int __wrap_mprotect(void *at, size_t len, int access)
 {
+	if (signal_comes) {
+		signal_comes = false;
+		raise(SIGUSR1);
+	}
 	return fails(CALL_MPROTECT) ? -1 : __real_mprotect(at, len, access);
 }
 
@@ -384,6 +391,45 @@ START_TEST(a_descriptor_that_cannot_be_watched_is_sent_on)
 }
 END_TEST
 
+static volatile unsigned signals;
+
+static void poke_the_first(int number)
+{
+	signals++;
+	poke(scene.buffer + 8);
+	ck_assert_int_eq(number, SIGUSR1);
+}
+
+enum moment { TAKING, GIVING, FAULTING, MOMENTS };
+
+/* Its handler writes to memory in flight. With the lock held that would never end. */
+START_TEST(a_signal_waits_until_the_lock_is_open)
+{
+	struct heard heard[3] = {{0}};
+
+	open_scene(ZCREQ_GUARD_PROTECT);
+	ck_assert(signal(SIGUSR1, poke_the_first) != SIG_ERR);
+	send_and_finish(&heard[0], scene.buffer, PAGE);
+	send_and_finish(&heard[1], scene.buffer + PAGE, PAGE);
+	signal_comes = true;
+	if (_i == TAKING)
+		send_and_finish(&heard[2], scene.buffer + PAGE * 2, PAGE);
+	else if (_i == GIVING)
+		prove_send(1);
+	else
+		poke(scene.buffer + PAGE);
+	ck_assert(!signal_comes);
+	ck_assert_uint_eq(signals, 1);
+	ck_assert_uint_eq(scene.found.count, _i == FAULTING ? 2 : 1);
+	ck_assert_int_eq(scene.found.last.crime, ZCREQ_GUARD_WRITTEN);
+	ck_assert_ptr_eq(scene.found.last.address, scene.buffer + 8);
+	raise(SIGUSR1); /* none is blocked any more */
+	ck_assert_uint_eq(signals, 2);
+	prove();
+	close_scene();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("guard_faults");
@@ -399,6 +445,7 @@ int main(void)
 	tcase_add_test(pages, a_page_that_cannot_be_given_back);
 	tcase_add_loop_test(pages, a_changed_page_that_cannot_be_looked_up_is_forgotten, 0, 2);
 	tcase_add_test(pages, the_list_of_mappings_is_read_once);
+	tcase_add_loop_test(pages, a_signal_waits_until_the_lock_is_open, 0, MOMENTS);
 	suite_add_tcase(s, pages);
 
 	tcase_add_loop_test(descriptors, a_descriptor_that_cannot_be_watched_is_sent_on, 0, 2);
