@@ -173,7 +173,9 @@ struct zcreq_stream_options {
  *            -EPROTOTYPE       it is no stream socket;
  *            -EPROTONOSUPPORT  it is a stream, but not TCP (AF_UNIX and MPTCP
  *                              give no notifications);
- *            -ENOTCONN         it is not connected, or no longer;
+ *            -ENOTCONN         it is not connected, or not yet (with TCP Fast Open a
+ *                              socket may be accepted before its handshake is over,
+ *                              and connect(2) defer it), or no longer;
  *            -EEXIST           the descriptor is that of a stream of this context;
  *            -EBUSY            the socket has a past: see ZCREQ_STREAM_FIRST_ID. Not
  *                              in mode never and not with a sender, which use no ids
