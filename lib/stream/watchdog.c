@@ -318,6 +318,17 @@ int zcreq_socket_verdict(int fd, uint32_t stall_ms)
 	return (int)look.verdict;
 }
 
+/* The peer was heard since it owes what it did: then it owes at least what was accepted
+ * last, if that was after it was heard; else whatever it is, from now on. */
+static void note_owed(struct zcreq_stream *stream, const struct tcp_info *info, uint64_t now_ns)
+{
+	if (owed_ms(stream, info, now_ns))
+		return;
+	stream->owed_since_ns = stream->quiet_since_ns;
+	if (!owed_ms(stream, info, now_ns))
+		stream->owed_since_ns = now_ns;
+}
+
 /* Asks the kernel; a socket that cannot be asked is in an error's hands already. */
 static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *look)
 {
@@ -329,10 +340,9 @@ static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *
 				      stream->ops_arg);
 	if (ret)
 		return ret;
+	note_owed(stream, &info, now_ns);
 	*look = judge(&info, knows_window(len), stream->stall_ms, reads(stream, &info),
 		      owed_ms(stream, &info, now_ns));
-	if (!owed_ms(stream, &info, now_ns))
-		stream->owed_since_ns = now_ns;
 	if (reads(stream, &info))
 		stream->unread_since_ns = now_ns;
 	stream->acked_seen = info.tcpi_bytes_acked;

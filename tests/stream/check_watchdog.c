@@ -419,6 +419,32 @@ START_TEST(silence_before_it_was_asked_does_not_count)
 }
 END_TEST
 
+/* Heard since the watch began, and not since the last send: owed since that, although the
+ * kernel sends again in a way that does not show how long ago it was (a loss probe). */
+START_TEST(i12_what_was_sent_last_is_owed_since_then)
+{
+	const uint64_t sent = START + 350 * MS;
+
+	say(&MOVING);
+	open_copying(0);
+	ck_assert_uint_eq(zcreq_turn(context, sent), START + STALL_MS * MS);
+	stub_send(conn, heard.id, data, sizeof(data));
+	quiet_for(499, 499);
+	info.tcpi_last_data_sent = 150;
+	ck_assert_uint_eq(zcreq_turn(context, START + STALL_MS * MS), START + 510 * MS);
+	quiet_for(509, 509);
+	info.tcpi_last_data_sent = 160;
+	ck_assert_uint_eq(zcreq_turn(context, START + 510 * MS), sent + STALL_MS * MS);
+	quiet_for(849, 849);
+	/* once as a probe, and once at the timeout: 300 would be all that it tells */
+	info.tcpi_retransmits = 1;
+	info.tcpi_rto = 400000;
+	info.tcpi_last_data_sent = 100;
+	zcreq_turn(context, sent + STALL_MS * MS);
+	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
+}
+END_TEST
+
 START_TEST(what_is_proven_in_time_needs_no_look)
 {
 	uint64_t now = START;
@@ -692,6 +718,7 @@ int main(void)
 			    i12_a_busy_connection_that_copies_is_looked_at_once_in_the_limit, 0,
 			    2);
 	tcase_add_test(copied, silence_before_it_was_asked_does_not_count);
+	tcase_add_test(copied, i12_what_was_sent_last_is_owed_since_then);
 	tcase_add_test(copied, what_is_proven_in_time_needs_no_look);
 	suite_add_tcase(s, copied);
 
