@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "witness.h"
+#include "support/witness.h"
 
 #define BYTES 131072u
 #define REGION (32u << 20)

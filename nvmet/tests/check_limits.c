@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
-#include "witness.h"
+#include "support/witness.h"
 
 #define BLOCK 4096u
 #define MIB (1u << 20)

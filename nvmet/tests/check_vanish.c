@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "witness.h"
+#include "support/witness.h"
 
 #define QUEUES 8
 #define READS 1000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "witness.h"
+#include "support/witness.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,21 +10,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "initiator.h"
-
 #define NAP_NS 2000000
 
 static _Atomic uint64_t *worst_ns;
+
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static void watch(void)
 {
 	const struct timespec nap = { .tv_nsec = NAP_NS };
 
 	for (;;) {
-		uint64_t start = ini_now_ns(), late;
+		uint64_t start = clock_ns(), late;
 
 		nanosleep(&nap, NULL);
-		late = ini_now_ns() - start - NAP_NS;
+		late = clock_ns() - start - NAP_NS;
 		if (late > atomic_load(worst_ns))
 			atomic_store(worst_ns, late);
 	}
