@@ -119,8 +119,21 @@ static void closed_hook(struct zcreq_conn *conn, int status, void *arg)
 
 static void room_hook(struct zcreq_conn *conn, void *arg)
 {
+	struct load *load = arg;
+
 	(void)conn;
-	((struct load *)arg)->rooms++;
+	load->rooms++;
+	if (load->on_room)
+		load->on_room(load);
+}
+
+static void readable_hook(struct zcreq_conn *conn, void *arg)
+{
+	struct load *load = arg;
+
+	(void)conn;
+	expect(!load->in_call);
+	load->on_readable(load);
 }
 
 static void stalled_hook(struct zcreq_conn *conn, enum zcreq_stall verdict, void *arg)
@@ -148,6 +161,15 @@ static const struct zcreq_conn_hooks hooks = {
 	.room = room_hook,
 	.stalled = stalled_hook,
 	.message = message_hook,
+};
+
+static const struct zcreq_conn_hooks reading_hooks = {
+	.abort = abort_hook,
+	.closed = closed_hook,
+	.room = room_hook,
+	.stalled = stalled_hook,
+	.message = message_hook,
+	.readable = readable_hook,
 };
 
 /* ---- from the beginning to the end ---- */
@@ -179,7 +201,7 @@ void load_open(struct load *load, const struct zcreq_stream_options *options)
 		o = *options;
 	o.size = sizeof(o);
 	o.fd = load->near;
-	o.hooks = &hooks;
+	o.hooks = load->on_readable ? &reading_hooks : &hooks;
 	o.arg = load;
 	if (o.mode == ZCREQ_MODE_AUTO && !o.threshold_bytes)
 		o.mode = ZCREQ_MODE_ALWAYS;

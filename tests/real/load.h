@@ -68,6 +68,8 @@ struct load {
 	bool in_call;               /* a call is under way that must run no callback */
 	void (*on_released)(struct load_request *request); /* a test's own addition */
 	void (*on_closed)(struct load *load);
+	void (*on_room)(struct load *load);
+	void (*on_readable)(struct load *load); /* NULL when it is opened: no such hook */
 
 	bool reading;               /* the loop reads from far */
 	uint64_t received_bytes, foreign_bytes, wrong_bytes;
