@@ -5,15 +5,19 @@
  * With 1,000 reads in flight over 8 queues the link is cut, so that nothing comes
  * any more: no FIN, no RST. The target has to release every request once, free the
  * queues and the controller within the stall limit and 50 ms, and be as small as
- * before; a second host is served all the time. And a host that vanishes at every
- * stage of a connection's life, by the cut, by a FIN or by an RST, leaves nothing.
+ * before; a second host is served all the time. One host alone is found as soon, though
+ * nothing else wakes the target. And a host that vanishes at every stage of a
+ * connection's life, by the cut, by a FIN or by an RST, leaves nothing.
  *
  * ZCREQ_TEST_REPEATS=N: how many times the host vanishes (default 5; 100 to look
  * for leaks).
  */
+#include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "fixture.h"
 #include "support/witness.h"
@@ -30,8 +34,8 @@ static struct ini_controller *connect_from(int number, int io_queues, uint16_t d
 	return fixture_connect_from(number, target_host(&fixture_target, (unsigned)number, io_queues, depth));
 }
 
-/* What the target's log says of the end of @controller since @from. */
-static int judge_end(off_t from, uint16_t controller, uint64_t cut_ns)
+/* What the target's log says of the end of @controller and its @io_queues since @from. */
+static int judge_end(off_t from, uint16_t controller, int io_queues, uint64_t cut_ns)
 {
 	char key[32], line[512];
 	int took_ms, lost_ms;
@@ -40,7 +44,7 @@ static int judge_end(off_t from, uint16_t controller, uint64_t cut_ns)
 	ck_assert_msg(target_log_find(&fixture_target, from, "controller-gone", key, STALL_MS + 3000, line),
 		      "the controller was not freed");
 	took_ms = (int)((ini_now_ns() - cut_ns) / 1000000u);
-	ck_assert_int_eq(target_log_count(&fixture_target, from, "abort", key), QUEUES + 1);
+	ck_assert_int_eq(target_log_count(&fixture_target, from, "abort", key), io_queues + 1);
 	lost_ms = witness_lost_ms();
 	ck_assert_msg(took_ms <= STALL_MS + MARGIN_MS + lost_ms,
 		      "freed %d ms after the cut, of which this machine lost %d", took_ms, lost_ms);
@@ -74,7 +78,7 @@ static int vanish_once(struct load *others, struct stamps *stamps, long *in_flig
 	*in_flight = stats.inflight;
 	while (ini_now_ns() - cut < (uint64_t)(STALL_MS - 100) * 1000000u)
 		load_run(others, NULL, 10);
-	took = judge_end(from, controller->id, cut);
+	took = judge_end(from, controller->id, QUEUES, cut);
 	ini_controller_close(controller, false);
 	load_discard(&reader);
 	hosts_link(&fixture_hosts, 0, true);
@@ -116,6 +120,94 @@ START_TEST(host_vanishes_with_a_thousand_reads_in_flight)
 	stamps_deinit(&large);
 	stamps_deinit(&small);
 	ck_assert(ini_controller_shutdown(bystander));
+}
+END_TEST
+
+/* --- alone ------------------------------------------------------------------ */
+
+/* The host's socket takes nothing any more: what the target sends, it does not acknowledge. */
+static void deafen(struct ini_queue *queue)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog filter = { .len = 1, .filter = &nothing };
+
+	ck_assert_int_eq(setsockopt(queue->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);
+}
+
+/* The answer has come, and was not taken. */
+static void await_answer(struct ini_queue *queue)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	uint64_t end_ns = ini_now_ns() + 1000000000u;
+
+	while (!info[SK_MEMINFO_DROPS]) {
+		socklen_t len = sizeof(info);
+
+		ck_assert_int_eq(getsockopt(queue->fd, SOL_SOCKET, SO_MEMINFO, info, &len), 0);
+		ck_assert_msg(ini_now_ns() < end_ns, "there is no answer");
+	}
+}
+
+enum alone {
+	ALONE_READING,    /* the link is cut under its reads */
+	ALONE_SMALL_READ, /* its queue was idle; the answer is small, so it is copied */
+	ALONE_KEEP_ALIVE, /* the same on the admin queue */
+	ALONES,
+};
+
+static void go_quiet(struct ini_controller *controller, enum alone alone, uint32_t block_size)
+{
+	static uint8_t block[4096];
+	struct wire_sqe sqe = { .opcode = nvme_admin_keep_alive };
+	uint32_t bytes = alone == ALONE_SMALL_READ ? block_size : 0;
+	struct ini_queue *queue = controller->queues[alone == ALONE_SMALL_READ];
+
+	if (alone == ALONE_READING) {
+		hosts_link(&fixture_hosts, 0, false);
+		return;
+	}
+	/* the link is cut when the answer has left, and before this host sends once more */
+	deafen(queue);
+	if (bytes)
+		sqe = ini_block_sqe(nvme_cmd_read, 1, 0, 1);
+	ck_assert(ini_submit(queue, &sqe, bytes ? block : NULL, bytes, false, 0, NULL, NULL));
+	ini_flush(queue);
+	await_answer(queue);
+	hosts_link(&fixture_hosts, 0, false);
+}
+
+START_TEST(i12_host_alone_with_one_queue_is_found_in_time)
+{
+	static const char *const names[ALONES] = { "reading", "a small read", "a keep-alive" };
+	struct ini_controller *controller = connect_from(0, 1, 32);
+	struct target_stats stats;
+	struct stamps stamps;
+	struct load reader;
+	uint64_t start_ns;
+	off_t from;
+
+	witness_start();
+	fixture_stamps(&stamps, controller, 1, 8 << 20);
+	load_start(&reader, controller, &stamps, LOAD_READ, BYTES / stamps.block_size, 32);
+	load_run(&reader, NULL, 300);
+	ck_assert(reader.done && !reader.errors && !reader.wrong);
+	if (_i != ALONE_READING) {
+		ck_assert(load_stop(&reader, "the host"));
+		ini_poll(controller->queues, controller->count, 700); /* idle */
+	}
+	from = target_log_end(&fixture_target);
+	witness_lost_ms();
+	start_ns = ini_now_ns();
+	go_quiet(controller, (enum alone)_i, stamps.block_size);
+	printf("alone, %s: free %d ms after that\n", names[_i],
+	       judge_end(from, controller->id, 1, start_ns));
+	ck_assert(target_settles(&fixture_target, 0, 3000, &stats));
+	ck_assert_int_eq(stats.begun, stats.released);
+	ck_assert_int_eq(stats.quarantined, 0);
+	ini_controller_close(controller, false);
+	if (_i == ALONE_READING)
+		load_discard(&reader);
+	stamps_deinit(&stamps);
 }
 END_TEST
 
@@ -271,7 +363,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("nvme vanish");
-	TCase *tcase = tcase_create("vanish");
+	TCase *tcase = tcase_create("vanish"), *alone = tcase_create("alone");
 
 	target_need();
 	fixture_need_hosts();
@@ -280,5 +372,9 @@ int main(void)
 	tcase_add_test(tcase, host_vanishes_with_a_thousand_reads_in_flight);
 	tcase_add_loop_test(tcase, host_vanishes_at_every_stage, 0, STAGES * HOWS);
 	suite_add_tcase(suite, tcase);
+	tcase_add_checked_fixture(alone, fixture_start_hosts, fixture_stop_hosts);
+	tcase_set_timeout(alone, 600);
+	tcase_add_loop_test(alone, i12_host_alone_with_one_queue_is_found_in_time, 0, ALONES);
+	suite_add_tcase(suite, alone);
 	return fixture_run(suite);
 }
