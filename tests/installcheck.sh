@@ -21,16 +21,16 @@ libdir=$($PKG_CONFIG --variable=libdir zcreq)
 cflags=$($PKG_CONFIG --cflags zcreq)
 libs=$($PKG_CONFIG --libs zcreq)
 
-# hello.c as it is, with warnings as errors, and only what pkg-config says
+# hello.c and its scaffold as they are, with warnings as errors, and only what pkg-config says
 $CC -std=gnu11 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/hello" \
-	"$srcdir/examples/hello.c" $libs
+	"$srcdir/examples/hello.c" "$srcdir/examples/scaffold.c" $libs
 LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$tmp/hello" >"$tmp/said"
 grep -q '^released, status 0' "$tmp/said" || fail "hello said: $(cat "$tmp/said")"
 
 # the same from the archive, if there is one
 if [ -f "$libdir/libzcreq.a" ]; then
 	$CC -std=gnu11 ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/hello-static" \
-		"$srcdir/examples/hello.c" "$libdir/libzcreq.a"
+		"$srcdir/examples/hello.c" "$srcdir/examples/scaffold.c" "$libdir/libzcreq.a"
 	"$tmp/hello-static" >"$tmp/said"
 	grep -q '^released, status 0' "$tmp/said" || fail "static hello: $(cat "$tmp/said")"
 fi

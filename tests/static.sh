@@ -34,7 +34,7 @@ fail() {
 cflags=$(sed -n 's/^CFLAGS = //p' Makefile)
 # shellcheck disable=SC2086  # lists of words
 $CC $cflags ${SANITIZE_CFLAGS:-} -I"$srcdir/include" -Iinclude -o "$tmp/hello" \
-	"$srcdir/examples/hello.c" $archive || exit 1
+	"$srcdir/examples/hello.c" "$srcdir/examples/scaffold.c" $archive || exit 1
 
 nm --defined-only "$tmp/hello" | awk '{ print $NF }' | sort -u >"$tmp/hello.names"
 grep -qx zcreq_stream_open "$tmp/hello.names" || fail "hello is not linked with the archive"
