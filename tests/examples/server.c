@@ -138,12 +138,16 @@ void server_start(const char *program, const char *const *arguments)
 	server.port = (uint16_t)atoi(strstr(server_says("listening on port", ""), "port") + 5);
 }
 
-void server_stop(void)
+void server_ask_to_end(void)
+{
+	ck_ok(kill(server.pid, SIGTERM));
+}
+
+void server_has_ended(void)
 {
 	uint64_t until = now_ms() + WAIT_MS;
 	int status;
 
-	ck_ok(kill(server.pid, SIGTERM));
 	while (listen_to(100))
 		ck_assert_msg(now_ms() < until, "it does not end; it said:\n%s", server.said);
 	ck_assert_int_eq(waitpid(server.pid, &status, 0), server.pid);
@@ -151,6 +155,12 @@ void server_stop(void)
 	close(server.out);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x; it said:\n%s",
 		      (unsigned)status, server.said);
+}
+
+void server_stop(void)
+{
+	server_ask_to_end();
+	server_has_ended();
 }
 
 /* ---- clients ---- */

@@ -45,7 +45,9 @@ const char *server_says(const char *one, const char *two);
 /* The number in front of @unit in @line. */
 unsigned long server_number(const char *line, const char *unit);
 
-/* Is asked to end, and ends: with status 0, so that its context was empty. */
+/* It is asked to end; it has ended, with status 0, so that its context was empty; both. */
+void server_ask_to_end(void);
+void server_has_ended(void);
 void server_stop(void);
 
 /* A client; @side says where it is. */
