@@ -55,9 +55,10 @@ static void wait_for(uint64_t deadline_ns, uint64_t now_ns)
 		.tv_sec = (long long)(ns / 1000000000), .tv_nsec = (long long)(ns % 1000000000),
 	};
 	struct io_uring_cqe *cqe;
-	int ret = io_uring_submit_and_wait_timeout(&ring, &cqe, 1,
-						   deadline_ns == ZCREQ_NEVER ? NULL : &timeout, NULL);
+	int ret;
 
+	ret = io_uring_submit_and_wait_timeout(&ring, &cqe, 1,
+					       deadline_ns == ZCREQ_NEVER ? NULL : &timeout, NULL);
 	check("ring", ret == -ETIME || ret == -EINTR || ret == -EBUSY ? 0 : ret);
 }
 
@@ -71,7 +72,7 @@ static void serve(struct http *http, const struct io_uring_cqe *cqe, int listene
 		quit_heard(quit);
 		http_stop(http);
 	} /* the context's: the next turn serves it */
-	if (!(cqe->flags & IORING_CQE_F_MORE) && (fd != quit))
+	if (!(cqe->flags & IORING_CQE_F_MORE) && fd != quit)
 		watch(fd, listener);
 }
 

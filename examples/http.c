@@ -243,7 +243,8 @@ static void closed(struct zcreq_conn *conn, int status, void *arg)
 	if (client->waiting)
 		chunk_free(client->waiting);
 	printf("%s gone: %s; %u answers, at most %zu bytes in use, %zu now\n", client->name,
-	       cause_name(zcreq_conn_cause(conn)), client->answers, client->most_held, client->held);
+	       cause_name(zcreq_conn_cause(conn)), client->answers, client->most_held,
+	       client->held);
 	if (client->file >= 0)
 		close(client->file);
 	while (*at != client)

@@ -18,7 +18,8 @@
 void check(const char *what, int ret)
 {
 	if (ret < 0) {
-		fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(-ret));
+		fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what,
+			strerror(-ret));
 		exit(1);
 	}
 }
@@ -136,7 +137,8 @@ const char *peer_name(int fd, char *text, size_t size)
 	if (getpeername(fd, (struct sockaddr *)&addr, &len) || addr.sin_family != AF_INET)
 		snprintf(text, size, "somebody");
 	else
-		snprintf(text, size, "%s:%u", inet_ntop(AF_INET, &addr.sin_addr, host, sizeof(host)),
+		snprintf(text, size, "%s:%u",
+			 inet_ntop(AF_INET, &addr.sin_addr, host, sizeof(host)),
 			 ntohs(addr.sin_port));
 	return text;
 }
@@ -160,5 +162,7 @@ const char *cause_name(int cause)
 		[ZCREQ_CAUSE_SENDER] = "a broken sender",
 	};
 
-	return cause > 0 && cause < (int)(sizeof(names) / sizeof(names[0])) ? names[cause] : "unknown";
+	if (cause <= 0 || cause >= (int)(sizeof(names) / sizeof(names[0])))
+		return "unknown";
+	return names[cause];
 }

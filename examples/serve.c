@@ -35,7 +35,8 @@ void serve(const struct service *service)
 			deadline_ns = tick_ns;
 		if (poll(fds, count, zcreq_timeout_ms(deadline_ns, now_ns)) <= 0)
 			continue;
-		while (count == ALL && fds[LISTENER].revents && (fd = accept_one(fds[LISTENER].fd)) >= 0)
+		while (count == ALL && fds[LISTENER].revents &&
+		       (fd = accept_one(fds[LISTENER].fd)) >= 0)
 			service->welcome(fd);
 		if (fds[OWN].revents)
 			service->ready();

@@ -88,7 +88,8 @@ const char *server_says(const char *one, const char *two)
 
 	while (!(line = find_line(one, two))) {
 		if (!listen_to(100) || now_ms() > until)
-			ck_abort_msg("no line with \"%s\" and \"%s\" in:\n%s", one, two, server.said);
+			ck_abort_msg("no line with \"%s\" and \"%s\" in:\n%s", one, two,
+				     server.said);
 	}
 	return line;
 }
