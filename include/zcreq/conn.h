@@ -83,6 +83,7 @@ enum zcreq_stall {
  *            turn or the next, while something is left, unless zcreq_stream_reading()
  *            switches it off; a program that leaves it on and does not read keeps its
  *            loop from sleeping.
+ * @reserved: must be NULL
  *
  * All run from zcreq_turn() only and may call anything.
  */
@@ -93,16 +94,19 @@ struct zcreq_conn_hooks {
 	void (*stalled)(struct zcreq_conn *conn, enum zcreq_stall verdict, void *arg);
 	void (*message)(struct zcreq_conn *conn, const struct msghdr *message, void *arg);
 	void (*readable)(struct zcreq_conn *conn, void *arg);
+	void (*reserved[4])(void);
 };
 
 /**
  * struct zcreq_conn_options - how a connection without a socket is set up
  * @size:   sizeof(struct zcreq_conn_options)
+ * @flags:  must be 0
  * @hooks:  borrowed until zcreq_conn_free(); may be NULL
  * @arg:    handed to every hook
  */
 struct zcreq_conn_options {
 	size_t size;
+	uint32_t flags;
 	const struct zcreq_conn_hooks *hooks;
 	void *arg;
 };
@@ -116,7 +120,8 @@ struct zcreq_conn_options {
  * Ownership: the caller's until zcreq_conn_free().
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EINVAL  a NULL, or an options size that no version had;
+ * Errors:    -EINVAL  a NULL, an options size that no version had, an unknown flag, or
+ *                     something reserved in the hooks;
  *            -E2BIG   options of a newer library that this one cannot honour;
  *            -ENOMEM.
  * Source:    none.

@@ -16,9 +16,13 @@
  * - Callbacks run from zcreq_turn() and nowhere else. A callback may call anything,
  *   also zcreq_conn_free() on its own connection; a zcreq_turn() inside a callback
  *   does nothing, so recursion is one level deep.
- * - Options structs begin with their own size. Zero in any other member means
- *   the default. A size that is too small is -EINVAL; one that is larger than
- *   this library knows is accepted if the rest is zero, else -E2BIG.
+ * - Options structs begin with their own size, and with flags. Zero in any other
+ *   member means the default. A size that is too small is -EINVAL; one that is larger
+ *   than this library knows is accepted if the rest is zero, else -E2BIG. A flag that
+ *   it does not know is -EINVAL.
+ * - Tables of functions that a program fills in end with reserved members. They must be
+ *   NULL, as they are in a table that is initialised by the names of members; else what
+ *   is given the table refuses it with -EINVAL.
  * - Time enters through zcreq_turn() only, in nanoseconds of any clock that does
  *   not jump. No timer reads a clock. A context without a seed in its options reads one
  *   once, to make one.
@@ -52,6 +56,7 @@ struct zcreq_context;
  *           sees as -ENOMEM and which never loses anything
  * @free:    as free(3), for what @calloc gave; never called with NULL
  * @arg:     handed to both
+ * @reserved: must be NULL
  *
  * Callers' buffers are never allocated here: the library does not own any.
  */
@@ -59,21 +64,24 @@ struct zcreq_allocator {
 	void *(*calloc)(size_t count, size_t size, void *arg);
 	void (*free)(void *memory, void *arg);
 	void *arg;
+	void (*reserved[2])(void);
 };
 
 /**
  * struct zcreq_context_options - how a context is set up
  * @size:          sizeof(struct zcreq_context_options)
- * @allocator:     copied; NULL is calloc(3) and free(3)
+ * @flags:         must be 0
  * @max_requests:  limit on requests in flight, at most ZCREQ_MAX_REQUESTS,
  *                 which is also the default
+ * @allocator:     copied; NULL is calloc(3) and free(3)
  * @seed:          where handles start; 0 picks one, anything else makes the
  *                 values of handles repeatable, for tests
  */
 struct zcreq_context_options {
 	size_t size;
-	const struct zcreq_allocator *allocator;
+	uint32_t flags;
 	uint32_t max_requests;
+	const struct zcreq_allocator *allocator;
 	uint64_t seed;
 };
 
@@ -179,7 +187,8 @@ struct zcreq_stats {
  * Ownership: the caller's, until zcreq_context_free().
  * Callback:  none.
  * Thread:    any; the context then belongs to the thread that uses it.
- * Errors:    -EINVAL  @context is NULL, or a member is out of range;
+ * Errors:    -EINVAL  @context is NULL, a member is out of range, or something
+ *                     reserved is set;
  *            -E2BIG   options of a newer library that this one cannot honour;
  *            -ENOMEM.
  * Source:    none.

@@ -120,7 +120,7 @@ struct zcreq_guard_report {
  */
 struct zcreq_guard_options {
 	size_t size;
-	unsigned flags;
+	uint32_t flags;
 	void (*report)(const struct zcreq_guard_report *report, void *arg);
 	void *arg;
 };

@@ -53,6 +53,7 @@ typedef struct { uint64_t bits; } zcreq_hold;
  *                zcreq_finish(). Until then the request waits.
  * @quarantined:  the kernel has not proven in time that it let go. Do not
  *                recycle the buffers. released still comes if the proof does.
+ * @reserved:     must be NULL
  *
  * The struct is borrowed until released; it is usually const and static. All are
  * called from zcreq_turn() only and may call anything.
@@ -62,6 +63,7 @@ struct zcreq_request_hooks {
 	void (*settled)(zcreq_id id, int status, void *arg);
 	void (*aborting)(zcreq_id id, int status, void *arg);
 	void (*quarantined)(zcreq_id id, void *arg);
+	void (*reserved[2])(void);
 };
 
 /** The states of the picture above, for zcreq_request_state(). */
@@ -89,7 +91,8 @@ enum zcreq_state {
  *            quarantined for as long as there is no proof.
  * Callback:  none from inside this call.
  * Thread:    the context's.
- * Errors:    -EINVAL     a NULL, hooks without released, or an unknown flag;
+ * Errors:    -EINVAL     a NULL, hooks without released or with something reserved, or
+ *                        an unknown flag;
  *            -ESHUTDOWN  the connection is draining, aborting or closed;
  *            -ENOMEM     no memory for a new table page;
  *            -EMFILE     the context's max_requests are in flight.

@@ -59,6 +59,7 @@ struct zcreq_submission {
  *           whatever result. NULL: the end of the socket does that.
  * @reap:    look for results and proof now, without waiting. NULL: they come unasked.
  * @closed:  the last call: nothing is under way, and the descriptor closes next.
+ * @reserved: must be NULL
  *
  * A result or a proof can abort the connection, which calls cancel and reap before they
  * return: from inside submit() the cancel is of the submission that is being made.
@@ -70,6 +71,7 @@ struct zcreq_sender_ops {
 	void (*cancel)(struct zcreq_conn *conn, uint32_t id, void *arg);
 	void (*reap)(struct zcreq_conn *conn, void *arg);
 	void (*closed)(struct zcreq_conn *conn, void *arg);
+	void (*reserved[4])(void);
 };
 
 /** The word that a submission's memory is no longer read. */
@@ -130,6 +132,7 @@ int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs
  *         edges, and never read. NULL, or -ENXIO: it wakes nobody.
  * @arg:   handed to both
  * @next:  the library's
+ * @reserved: must be NULL
  *
  * For what is not a stream's socket: the completions of a ring, or of a user-space
  * transport.
@@ -139,6 +142,7 @@ struct zcreq_source {
 	int (*fd)(void *arg);
 	void *arg;
 	struct zcreq_source *next;
+	void (*reserved[2])(void);
 };
 
 /**
@@ -150,7 +154,7 @@ struct zcreq_source {
  *            freed.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EINVAL  a NULL, also as @turn;
+ * Errors:    -EINVAL  a NULL, also as @turn, or something reserved is set;
  *            -EEXIST  @source is in this context already; and what @fd and epoll_ctl(2)
  *                     give.
  * Source:    none.

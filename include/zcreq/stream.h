@@ -51,6 +51,7 @@ extern "C" {
  *               returns an error; what is in flight then goes to quarantine.
  * @shutdown:    shutdown(2): SHUT_WR for the end of the stream
  * @close:       close(2); the last call for this descriptor
+ * @reserved:    must be NULL
  */
 struct zcreq_socket_ops {
 	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags, void *arg);
@@ -61,6 +62,7 @@ struct zcreq_socket_ops {
 	int (*disconnect)(int fd, void *arg);
 	int (*shutdown)(int fd, int how, void *arg);
 	int (*close)(int fd, void *arg);
+	void (*reserved[4])(void);
 };
 
 /** When a stream asks for MSG_ZEROCOPY. A transport that answers -EOPNOTSUPP to it (TLS in
@@ -149,9 +151,9 @@ struct zcreq_stream_options {
 	uint32_t user_timeout_ms;
 	uint32_t linger_ms;
 	uint32_t first_id;
+	uint32_t idle_ms;
 	const struct zcreq_sender_ops *sender;
 	void *sender_arg;
-	uint32_t idle_ms;
 };
 
 /**
@@ -165,8 +167,9 @@ struct zcreq_stream_options {
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL           a NULL, an unknown mode or flag, first_id without its
- *                              flag, not_reading_ms or idle_ms without stall_ms, or
- *                              an options size that no version had;
+ *                              flag, not_reading_ms or idle_ms without stall_ms,
+ *                              something reserved in a table of functions, or an
+ *                              options size that no version had;
  *            -E2BIG            options of a newer library;
  *            -EBADF            the descriptor is not open;
  *            -ENOTSOCK         it is no socket;
@@ -207,8 +210,9 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
  * Ownership: on 0 the memory behind @iov must stay as it is until released.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EINVAL     a NULL, hooks without released, iovcnt 0 or negative, a total of
- *                        0 bytes, an unknown flag, or a conn without a socket;
+ * Errors:    -EINVAL     a NULL, hooks without released or with something reserved,
+ *                        iovcnt 0 or negative, a total of 0 bytes, an unknown flag, or
+ *                        a conn without a socket;
  *            -EMSGSIZE   iovcnt is above ZCREQ_IOV_MAX;
  *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
  *            -ESHUTDOWN  the stream was ended, or the connection is draining,

@@ -107,6 +107,7 @@ struct zcreq_trace_header {
 /**
  * struct zcreq_trace_options - where events go
  * @size:          sizeof(struct zcreq_trace_options)
+ * @flags:         must be 0
  * @memory:        aligned to 8 bytes; borrowed until zcreq_trace_stop() or the end of
  *                 the context; overwritten
  * @memory_bytes:  for a header and a power of two of events; the rest is not used
@@ -117,6 +118,7 @@ struct zcreq_trace_header {
  */
 struct zcreq_trace_options {
 	size_t size;
+	uint32_t flags;
 	void *memory;
 	size_t memory_bytes;
 	uint64_t (*clock_ns)(void);
@@ -130,8 +132,8 @@ struct zcreq_trace_options {
  * Ownership: the memory is the library's to write; anybody may read it.
  * Callback:  none; clock_ns is called from inside any call.
  * Thread:    the context's.
- * Errors:    -EINVAL    a NULL, memory that is not aligned or too small, or an options
- *                       size that no version had;
+ * Errors:    -EINVAL    a NULL, memory that is not aligned or too small, an unknown
+ *                       flag, or an options size that no version had;
  *            -E2BIG     options of a newer library;
  *            -EALREADY  there is a log.
  * Source:    none.

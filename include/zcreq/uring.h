@@ -57,6 +57,7 @@ struct zcreq_uring;
  * @eventfd:   io_uring_register_eventfd(3)
  * @register_buffers: io_uring_register_buffers(3); with a NULL
  *             io_uring_unregister_buffers(3)
+ * @reserved:  must be NULL
  */
 struct zcreq_uring_ops {
 	struct io_uring_sqe *(*get_sqe)(void *arg);
@@ -65,11 +66,13 @@ struct zcreq_uring_ops {
 	int (*run)(void *arg);
 	int (*eventfd)(int fd, void *arg);
 	int (*register_buffers)(const struct iovec *iov, unsigned count, void *arg);
+	void (*reserved[4])(void);
 };
 
 /**
  * struct zcreq_uring_options - how a ring is set up
  * @size:      sizeof(struct zcreq_uring_options)
+ * @flags:     must be 0
  * @entries:   of the submission queue of a ring of the library's own; 0 is 256
  * @ring:      the program's own ring, which it reads itself; borrowed until
  *             zcreq_uring_free(). NULL: the library makes one.
@@ -80,6 +83,7 @@ struct zcreq_uring_ops {
  */
 struct zcreq_uring_options {
 	size_t size;
+	uint32_t flags;
 	unsigned entries;
 	struct io_uring *ring;
 	uint8_t tag;
@@ -101,8 +105,9 @@ struct zcreq_uring_options {
  *            zcreq_context_free().
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EINVAL      a NULL, ops with one missing or together with a ring, more
- *                         than 32768 entries, or an options size that no version had;
+ * Errors:    -EINVAL      a NULL, ops with one missing, with something reserved or
+ *                         together with a ring, more than 32768 entries, an unknown
+ *                         flag, or an options size that no version had;
  *            -E2BIG       options of a newer library;
  *            -ENOSYS      the kernel has no io_uring;
  *            -EPERM       it is forbidden, by kernel.io_uring_disabled or a seccomp

@@ -158,7 +158,9 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
 		return -EINVAL;
 	zcreq_guard_hears(context, NULL, ZCREQ_CALL_DOES);
 	if (options) {
-		ret = zcreq_options_copy(&o, options, sizeof(o));
+		ret = zcreq_options_copy(&o, options, sizeof(o), 0);
+		if (!ret && o.hooks && !ZCREQ_UNUSED(o.hooks))
+			ret = -EINVAL;
 		if (ret)
 			return ret;
 	}

@@ -20,14 +20,14 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	if (!out)
 		return -EINVAL;
 	if (options) {
-		ret = zcreq_options_copy(&o, options, sizeof(o));
+		ret = zcreq_options_copy(&o, options, sizeof(o), 0);
 		if (ret)
 			return ret;
 	}
 	if (o.max_requests > ZCREQ_MAX_REQUESTS)
 		return -EINVAL;
 	if (o.allocator) {
-		if (!o.allocator->calloc || !o.allocator->free)
+		if (!o.allocator->calloc || !o.allocator->free || !ZCREQ_UNUSED(o.allocator))
 			return -EINVAL;
 		allocator = o.allocator;
 	}

@@ -23,6 +23,7 @@
 
 #include "base/bug.h"
 #include "base/numbers.h"
+#include "base/options.h"
 #include "base/queue.h"
 #include "base/states.h"
 #include "core/guarded.h"
@@ -251,6 +252,12 @@ static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_
 	zcreq_assert(next > 0);
 	request->state = (uint8_t)next;
 	return 0;
+}
+
+/* Can a request be told by them? */
+static inline bool zcreq_request_hooks_good(const struct zcreq_request_hooks *hooks)
+{
+	return hooks && hooks->released && ZCREQ_UNUSED(hooks);
 }
 
 /* A handle was refused, which is counted in @stats. */

@@ -77,7 +77,7 @@ int zcreq_trace_start(struct zcreq_context *context, const struct zcreq_trace_op
 
 	if (!context || !options)
 		return -EINVAL;
-	ret = zcreq_options_copy(&o, options, sizeof(o));
+	ret = zcreq_options_copy(&o, options, sizeof(o), 0);
 	if (ret)
 		return ret;
 	if (!o.memory || (uintptr_t)o.memory % 8 || o.memory_bytes < least)

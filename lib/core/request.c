@@ -126,7 +126,7 @@ int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks
 	struct zcreq_request *request;
 	int ret;
 
-	if (!conn || !hooks || !hooks->released || flags || !id)
+	if (!conn || !zcreq_request_hooks_good(hooks) || flags || !id)
 		return -EINVAL;
 	ret = zcreq_request_begin(conn, hooks, arg, &request);
 	if (!ret)

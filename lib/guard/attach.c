@@ -119,11 +119,9 @@ int zcreq_guard_attach(struct zcreq_context *context, const struct zcreq_guard_o
 	if (!context)
 		return -EINVAL;
 	if (options)
-		ret = zcreq_options_copy(&o, options, sizeof(o));
+		ret = zcreq_options_copy(&o, options, sizeof(o), FLAGS);
 	else if (!ask_environment(&o))
 		return 0;
-	if (!ret && o.flags & ~FLAGS)
-		ret = -EINVAL;
 	return ret ? ret : zcreq_guard_set(context, ZCREQ_VERSION, &hooks, &o);
 }
 

@@ -195,7 +195,7 @@ int zcreq_source_add(struct zcreq_context *context, struct zcreq_source *source)
 {
 	int ret = 0;
 
-	if (!context || !source || !source->turn)
+	if (!context || !source || !source->turn || !ZCREQ_UNUSED(source))
 		return -EINVAL;
 	for (const struct zcreq_source *there = context->sources; there; there = there->next)
 		if (there == source)

@@ -118,13 +118,14 @@ static int check_options(const struct zcreq_stream_options *o)
 	if (o->mode != ZCREQ_MODE_AUTO && o->mode != ZCREQ_MODE_ALWAYS &&
 	    o->mode != ZCREQ_MODE_NEVER)
 		return -EINVAL;
-	if (o->flags & ~ZCREQ_STREAM_FLAGS)
-		return -EINVAL;
 	if (o->first_id && !(o->flags & ZCREQ_STREAM_FIRST_ID))
 		return -EINVAL;
 	if ((o->not_reading_ms || o->idle_ms) && !o->stall_ms)
 		return -EINVAL;
-	if (o->sender && !o->sender->submit)
+	if (o->sender && (!o->sender->submit || !ZCREQ_UNUSED(o->sender)))
+		return -EINVAL;
+	if ((o->hooks && !ZCREQ_UNUSED(o->hooks)) ||
+	    (o->socket_ops && !ZCREQ_UNUSED(o->socket_ops)))
 		return -EINVAL;
 	return o->user_timeout_ms > INT_MAX ? -EINVAL : 0;
 }
@@ -164,7 +165,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	if (!context || !options || !conn)
 		return -EINVAL;
 	zcreq_guard_hears(context, NULL, ZCREQ_CALL_DOES);
-	ret = zcreq_options_copy(&o, options, sizeof(o));
+	ret = zcreq_options_copy(&o, options, sizeof(o), ZCREQ_STREAM_FLAGS);
 	if (!ret)
 		ret = check_options(&o);
 	if (ret)
@@ -338,7 +339,7 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
 	uint64_t total;
 	int ret;
 
-	if (!zcreq_is_stream(conn) || !hooks || !hooks->released)
+	if (!zcreq_is_stream(conn) || !zcreq_request_hooks_good(hooks))
 		return -EINVAL;
 	ret = check_send(iov, iovcnt, flags, &total);
 	if (!ret && conn->state == ZCREQ_CONN_OPEN) { /* or begin says so */

@@ -176,7 +176,7 @@ static int check_options(const struct zcreq_uring_options *o)
 	if (!ops)
 		return 0;
 	if (o->ring || !ops->get_sqe || !ops->submit || !ops->peek || !ops->run ||
-	    !ops->eventfd || !ops->register_buffers)
+	    !ops->eventfd || !ops->register_buffers || !ZCREQ_UNUSED(ops))
 		return -EINVAL;
 	return 0;
 }
@@ -228,7 +228,7 @@ int zcreq_uring_new(struct zcreq_context *context, const struct zcreq_uring_opti
 	if (!context)
 		return -EINVAL;
 	if (options)
-		ret = zcreq_options_copy(&o, options, sizeof(o));
+		ret = zcreq_options_copy(&o, options, sizeof(o), 0);
 	if (!ret)
 		ret = check_options(&o);
 	if (ret)
@@ -313,7 +313,8 @@ int zcreq_uring_stream_open(struct zcreq_uring *uring, struct zcreq_context *con
 
 	if (!options)
 		return -EINVAL;
-	ret = zcreq_options_copy(&o, options, sizeof(o));
+	/* which flags there are is for zcreq_stream_open() to say */
+	ret = zcreq_options_copy(&o, options, sizeof(o), UINT32_MAX);
 	if (ret)
 		return ret;
 	if (o.sender || (uring && context != uring->context))

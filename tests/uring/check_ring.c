@@ -62,6 +62,14 @@ static void expect_no_ring(int error)
 	ck_assert_ptr_null(none);
 }
 
+static void anything(void)
+{
+}
+
+/* No options struct ends with padding, which a later version could not tell from a member. */
+_Static_assert(offsetof(struct zcreq_uring_options, ops_arg) + sizeof(void *) ==
+		       sizeof(struct zcreq_uring_options), "padding at the end");
+
 START_TEST(options_out_of_range_make_no_ring)
 {
 	struct zcreq_uring_ops ops = script_ops;
@@ -77,6 +85,9 @@ START_TEST(options_out_of_range_make_no_ring)
 	case 5: ops.run = NULL; break;
 	case 6: ops.eventfd = NULL; break;
 	case 7: ops.register_buffers = NULL; break;
+	case 8: options.flags = 1; break;
+	case 9: ops.reserved[0] = anything; break;
+	case 10: ops.reserved[3] = anything; break;
 	default: options.size--;
 	}
 	expect_no_ring(-EINVAL);
@@ -547,7 +558,7 @@ int main(void)
 	TCase *broken = tcase_create("broken");
 
 	tcase_add_checked_fixture(made, setup, teardown);
-	tcase_add_loop_test(made, options_out_of_range_make_no_ring, 0, 9);
+	tcase_add_loop_test(made, options_out_of_range_make_no_ring, 0, 12);
 	tcase_add_test(made, the_most_entries_are_allowed);
 	tcase_add_test(made, null_makes_no_ring);
 	tcase_add_loop_test(made, a_ring_that_cannot_be_asked_is_refused, 0, 3);
