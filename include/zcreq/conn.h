@@ -72,7 +72,8 @@ enum zcreq_stall {
  *            call, so that a watcher can be removed from it, and is closed right
  *            after. @status is 0 after a drain, else what it was aborted with.
  *            The connection stays valid until zcreq_conn_free().
- * @room:     a send was refused with -EAGAIN, and there is room again.
+ * @room:     a send or a write was refused with -EAGAIN, or zcreq_room() has said how
+ *            much would be taken, and there is room again: see there.
  * @stalled:  the watchdog looked at this connection; see stream.h. Called once
  *            for each change of verdict in one period without progress.
  * @message:  a message from the socket's error queue that is no notification

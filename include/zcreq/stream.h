@@ -106,9 +106,10 @@ enum zcreq_mode {
  * @mode:            enum zcreq_mode
  * @threshold_bytes: the smallest batch that is worth zero-copy in mode auto;
  *                   0 is 16384
- * @limit_bytes:     what may be queued and in flight before sends are refused
- *                   with -EAGAIN; 0 is no limit. One send always fits when
- *                   there is nothing else, so none is refused for ever.
+ * @limit_bytes:     what may be queued and in flight before sends and writes are
+ *                   refused with -EAGAIN, by the rule of zcreq_room(); 0 is no
+ *                   limit. One send always fits when there is nothing else, so none
+ *                   is refused for ever.
  * @stall_ms:        the watchdog: aborts with -ETIMEDOUT when the peer has vanished:
  *                   it owes the acknowledgement of any byte, copied ones included,
  *                   was not heard for this long, and has had the time to answer that
@@ -217,7 +218,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
  *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
  *            -ESHUTDOWN  the stream was ended, or the connection is draining,
  *                        aborting or closed;
- *            -EAGAIN     limit_bytes is reached: the room hook will tell;
+ *            -EAGAIN     more than zcreq_room(): the room hook will tell;
  *            -ENOMEM;
  *            -EMFILE     the context's max_requests are in flight.
  * Source:    none.
@@ -237,7 +238,8 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
  *
  * Only queues; the next zcreq_turn() sends. The whole send is
  * one run of bytes in the stream. A request may make any number of sends, and is
- * released when the last of them is acknowledged or copied.
+ * released when the last of them is acknowledged or copied. A send that was refused is
+ * no part of it: a request that is finished with status 0 without it ends with 0.
  *
  * Ownership: the memory behind @iov must stay as it is until the request's
  *            released callback. On an error nothing is borrowed by this call.
@@ -250,7 +252,7 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
  *            -ESTALE     finished already, released, forged, or of another context;
  *            -ECANCELED  the request is aborting;
  *            -ESHUTDOWN  the stream was ended;
- *            -EAGAIN     limit_bytes is reached: the room hook will tell;
+ *            -EAGAIN     more than zcreq_room(): the room hook will tell;
  *            -ENOMEM.
  * Source:    none.
  * Since:     0.1
@@ -275,13 +277,39 @@ int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *io
  * Errors:    -EINVAL     a NULL, 0 bytes, or a conn without a socket;
  *            -EMSGSIZE   more than ZCREQ_WRITE_MAX;
  *            -ESHUTDOWN  the stream was ended, or the connection is aborting or closed;
- *            -EAGAIN     limit_bytes is reached: the room hook will tell;
+ *            -EAGAIN     more than zcreq_room(): the room hook will tell;
  *            -ENOMEM.
  * Source:    none.
  * Since:     0.1
  */
 ZCREQ_MUST_CHECK
 int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len);
+
+/**
+ * zcreq_room() - how many bytes would be taken now
+ * @conn:  any state
+ *
+ * The rule of limit_bytes, for zcreq_send(), zcreq_add() and zcreq_write() alike: what has
+ * at most so many bytes is taken, what has more is refused with -EAGAIN. These are
+ * limit_bytes less what is held: queued, or accepted and still waiting for proof. Any
+ * number (UINT64_MAX) without a limit, and while nothing is held, also if it is more than
+ * the limit. None after the end of the stream, on a connection that is aborting or closed,
+ * and without a socket.
+ *
+ * The room hook is called once after a refusal, and once after this has said less than
+ * UINT64_MAX: as soon as no more than half of limit_bytes is held, all that was refused
+ * since the hook was called last would be taken, each of it by itself, and there is more
+ * room than this has said. So a program may wait for it after either. As every hook, it
+ * may find that an earlier callback has used up the room.
+ *
+ * Ownership: none.
+ * Callback:  none; the room hook may become due, later.
+ * Thread:    the context's.
+ * Errors:    none.
+ * Source:    none.
+ * Since:     0.1
+ */
+uint64_t zcreq_room(struct zcreq_conn *conn);
 
 /**
  * zcreq_process() - something happened on the descriptor

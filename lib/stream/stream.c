@@ -210,24 +210,12 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	return 0;
 }
 
-/* Is there room for so many bytes? If not, the room hook is owed. */
-static inline int check_room(struct zcreq_stream *stream, uint64_t len)
-{
-	uint64_t held = stream->queue.held_bytes;
-
-	if (__builtin_expect(!held || (held <= stream->limit_bytes &&
-				       len <= stream->limit_bytes - held), 1))
-		return 0;
-	stream->room_below_bytes = stream->limit_bytes / 2 + 1;
-	return -EAGAIN;
-}
-
 /* May so many bytes be queued? Not after the end of the stream. */
 static inline int may_queue(struct zcreq_stream *stream, uint64_t len)
 {
 	if (__builtin_expect(stream->fin != ZCREQ_FIN_NONE, 0))
 		return -ESHUTDOWN;
-	return check_room(stream, len);
+	return zcreq_stream_check_room(stream, len);
 }
 
 /* Something was queued: it is sent, and the watchdog looks, in this turn or in the next. */

@@ -9,6 +9,7 @@
  *	sender.c    both of these through a sender, which answers later
  *	retry.c     memory is short: sending goes on in a while
  *	interest.c  what to wait for
+ *	room.c      what fits below the limit
  *	poller.c    the context's descriptor, behind which all of them stand
  *	fin.c       the end of the stream, and whether the peer has all
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
@@ -248,6 +249,20 @@ static inline void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t
 	stream->progress += amount;
 	if (stream->stall_ms)
 		zcreq_conn_stir(&stream->conn);
+}
+
+/* room.c: a send or a write that does not fit: -EAGAIN, and the room hook is owed. */
+__attribute__((cold)) int zcreq_stream_refuse(struct zcreq_stream *stream, uint64_t len);
+
+/* Is there room for so many bytes? 0 or -EAGAIN. */
+static inline int zcreq_stream_check_room(struct zcreq_stream *stream, uint64_t len)
+{
+	uint64_t held = stream->queue.held_bytes;
+
+	if (__builtin_expect(!held || (held <= stream->limit_bytes &&
+				       len <= stream->limit_bytes - held), 1))
+		return 0;
+	return zcreq_stream_refuse(stream, len);
 }
 
 /* loop.c: something may have left: does that make room, or end the connection? */
