@@ -132,8 +132,8 @@ struct zcreq_context_options {
  * @proved_copied:       because the kernel had copied it,
  * @proved_unsent:       because the kernel never had it;
  * @proved_caller:       and holds, because the caller has dropped them
- * @oldest_age_ns:       of the oldest request that is not released, at the last
- *                       turn; 0 if there is none
+ * @oldest_age_ns:       of the oldest request that is not released, at the last turn,
+ *                       from the first turn after it began; 0 if there is none
  * @posted_drops:        holds dropped by zcreq_post_drop() and taken in; one
  *                       that found its hold gone is in @stale_handles
  * @zerocopy_unsupported: connections whose transport answered -EOPNOTSUPP to a batch

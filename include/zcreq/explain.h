@@ -20,7 +20,8 @@
  * where the room ends. Half of a JSON document is of no use: one that does not fit is
  * "{}" instead, or nothing in less room than that. Nothing is longer than
  * ZCREQ_EXPLAIN_MAX; what is left out is counted. Nothing is allocated, and nothing
- * changes. Ages are as of the last zcreq_turn(), what the kernel says is as of now.
+ * changes. Ages are as of the last zcreq_turn(), and begin with the first one after the
+ * call (to begin, to send, to take); what the kernel says is as of now.
  */
 #ifndef ZCREQ_EXPLAIN_H
 #define ZCREQ_EXPLAIN_H

@@ -192,6 +192,7 @@ struct zcreq_context {
 	uint64_t next_alarm_ns;         /* not after the earliest of them */
 	uint64_t now_ns;                /* of the last turn; 0: there was none */
 	uint32_t now;                   /* the same, as zcreq_time() */
+	bool moved;                     /* that is another one than in the turn before */
 	bool tracing;                   /* there is a log, a guard, or an attached probe: points.h */
 	struct zcreq_log log;
 	uint32_t dispatch_depth;

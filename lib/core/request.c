@@ -190,7 +190,7 @@ void zcreq_hold_gone(struct zcreq_context *context, struct zcreq_hold_slot *slot
 {
 	struct zcreq_request *request = slot->request;
 
-	zcreq_slots_end(&context->holds, &slot->slot, hold.bits);
+	zcreq_slots_end_early(&context->holds, &slot->slot, hold.bits);
 	request->conn->stats.holds_now--;
 	request->conn->stats.proved_caller++;
 	request->holds--;

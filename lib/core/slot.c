@@ -11,6 +11,7 @@ void zcreq_slots_init(struct zcreq_slots *table, const struct zcreq_allocator *a
 {
 	*table = (struct zcreq_slots){
 		.free = ZCREQ_SLOT_NONE,
+		.free_then = ZCREQ_SLOT_NONE,
 		.limit = limit,
 		.seed = seed,
 		.in_use = (uint64_t)kind << ZCREQ_SLOT_INDEX_BITS | 1,
@@ -64,6 +65,9 @@ int zcreq_slots_grow(struct zcreq_slots *table, size_t size)
 	if (!made)
 		return -ENOMEM;
 	table->pages[page] = made;
+	/* the page before was made since then too, and its last entry ends the chain */
+	if (table->free == ZCREQ_SLOT_NONE && first != table->made_then)
+		zcreq_slots_at(table, first - 1, size)->next_free = first;
 	count = table->limit - first < ZCREQ_SLOT_PAGE ? table->limit - first : ZCREQ_SLOT_PAGE;
 	for (uint32_t i = first + count; i-- > first;) {
 		struct zcreq_slot *slot = zcreq_slots_at(table, i, size);
@@ -74,4 +78,27 @@ int zcreq_slots_grow(struct zcreq_slots *table, size_t size)
 	}
 	__atomic_store_n(&table->made, first + count, __ATOMIC_RELEASE);
 	return 0;
+}
+
+void zcreq_slots_stamp(struct zcreq_slots *table, size_t size, uint32_t now)
+{
+	uint32_t index = table->free_then;
+	uint32_t grown = table->made == table->made_then ? ZCREQ_SLOT_NONE : table->made_then;
+
+	for (;;) {
+		struct zcreq_slot *slot;
+
+		/* all that were free at that time are taken: the first that was made since */
+		if (index == ZCREQ_SLOT_NONE) {
+			index = grown;
+			grown = ZCREQ_SLOT_NONE;
+		}
+		if (index == table->free)
+			return;
+		slot = zcreq_slots_at(table, index, size);
+		if (!zcreq_slot_in_use(slot))
+			return;
+		slot->since = now;
+		index = slot->next_free;
+	}
 }

@@ -16,6 +16,11 @@
  * context's seed and the index, so that neither a handle of another context nor that
  * of a neighbour fits by chance.
  *
+ * When an entry was taken is known only by the next turn, which stamps all that were taken
+ * since the last one. These need no list: a taken entry keeps its link to the one that was
+ * free behind it, so they are the chain from what was the first free entry then to what is
+ * now. It misses one that is given back in between, and those behind it.
+ *
  * It never frees a page before the table's end, and calls nobody but the allocator.
  *
  * One thread owns a table; any other may claim an entry in use by its handle
@@ -50,7 +55,7 @@ enum zcreq_slot_kind {
 
 struct zcreq_slot {
 	uint64_t bits;      /* the handle that is good for this entry now */
-	uint32_t next_free; /* index, while it is free */
+	uint32_t next_free; /* index, while it is free; in use, what it was then */
 	uint32_t since;     /* for whoever takes it: when that was */
 };
 
@@ -60,6 +65,8 @@ struct zcreq_slots {
 	uint32_t free;      /* index of the first free one, or NONE */
 	uint32_t limit;
 	uint32_t page_room; /* pages that the array has room for */
+	uint32_t made_then; /* these two when the last turn ended */
+	uint32_t free_then;
 	uint64_t seed;      /* where generations of new entries come from */
 	uint64_t in_use;    /* the bits that differ between an entry in use and a free one */
 	const struct zcreq_allocator *allocator;
@@ -71,6 +78,16 @@ void zcreq_slots_deinit(struct zcreq_slots *table);
 
 /* Makes a page of free entries: 0, -ENOMEM, or -EMFILE at the limit. */
 int zcreq_slots_grow(struct zcreq_slots *table, size_t size);
+
+/* Those in use that were taken since zcreq_slots_mark() begin @now. */
+void zcreq_slots_stamp(struct zcreq_slots *table, size_t size, uint32_t now);
+
+/* Those that are taken from here on are to be stamped. */
+static inline void zcreq_slots_mark(struct zcreq_slots *table)
+{
+	table->made_then = table->made;
+	table->free_then = table->free;
+}
 
 static inline struct zcreq_slot *zcreq_slots_at(const struct zcreq_slots *table, uint32_t index,
 						size_t size)
@@ -128,6 +145,18 @@ static inline void zcreq_slots_end(struct zcreq_slots *table, struct zcreq_slot 
 			 __ATOMIC_RELAXED);
 	slot->next_free = table->free;
 	table->free = bits & ZCREQ_SLOT_INDEX_MASK;
+}
+
+/* The same between two turns: if none was taken since the last one, the chain of those that
+ * are to be stamped begins with this entry, which is taken first. */
+static inline void zcreq_slots_end_early(struct zcreq_slots *table, struct zcreq_slot *slot,
+					 uint64_t bits)
+{
+	bool none_taken = table->free_then == table->free;
+
+	zcreq_slots_end(table, slot, bits);
+	if (none_taken)
+		table->free_then = table->free;
 }
 
 /* The same for an entry that nobody else can have claimed. */

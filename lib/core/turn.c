@@ -21,11 +21,23 @@
 /* Rounds of one turn. */
 #define ROUNDS 8
 
+/* What began since the last turn begins now: how long the program slept before is unknown,
+ * and may have been long. */
+static void set_time(struct zcreq_context *context, uint32_t now)
+{
+	context->moved = now != context->now;
+	if (!context->moved)
+		return;
+	context->now = now;
+	zcreq_slots_stamp(&context->requests, sizeof(struct zcreq_request), now);
+	zcreq_slots_stamp(&context->holds, sizeof(struct zcreq_hold_slot), now);
+}
+
 static void set_clock(struct zcreq_context *context, uint64_t now_ns)
 {
 	if (now_ns > context->now_ns)
 		context->now_ns = now_ns;
-	context->now = zcreq_time(context->now_ns);
+	set_time(context, zcreq_time(context->now_ns));
 	context->tracing = context->log.put || context->guard_hooks || zcreq_trace_probed();
 	context->log.reading_left = 0;
 	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
@@ -134,6 +146,8 @@ uint64_t zcreq_turn(struct zcreq_context *context, uint64_t now_ns)
 		run_callbacks(context);
 		more = more || look || anything_due(context);
 	} while (more && ++rounds < ROUNDS);
+	zcreq_slots_mark(&context->requests);
+	zcreq_slots_mark(&context->holds);
 	if (context->poller && !TAILQ_EMPTY(&context->changed))
 		again_ns = context->poller->ops->follow(context->poller);
 #ifdef ZCREQ_DEBUG

@@ -95,6 +95,19 @@ int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len)
 	return 0;
 }
 
+void zcreq_sendq_stamp(struct zcreq_sendq *q)
+{
+	uint32_t number = q->stamped, now = q->context->now;
+
+	if ((int32_t)(q->head - number) > 0)
+		number = q->head;
+	/* they have one time: that of the turn before, or, from a callback, of this one */
+	if (number == q->tail || zcreq_sendq_at(q, number)->since == now)
+		return;
+	while (number != q->tail)
+		zcreq_sendq_at(q, number++)->since = now;
+}
+
 uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint32_t most_iovs,
 			  struct iovec **iov, uint64_t *bytes)
 {

@@ -33,7 +33,7 @@ struct zcreq_send {
 	uint64_t left_bytes; /* not accepted yet */
 	uint32_t batches;    /* pending ones that have bytes of it */
 	uint32_t end_iov;
-	uint32_t since;      /* when it was queued, as zcreq_time() */
+	uint32_t since;      /* the turn after it was queued, as zcreq_time() */
 	uint32_t guarded;    /* a guard's entry of it; 0: nobody watches its memory */
 };
 
@@ -60,6 +60,7 @@ struct zcreq_sendq {
 	uint32_t send_mask, iov_mask; /* capacity - 1 */
 	uint32_t head, next, tail;    /* of sends */
 	uint32_t iov_next, iov_tail;
+	uint32_t stamped;             /* sends from here on were queued since the last turn */
 	uint64_t unsent_bytes;        /* queued, not accepted */
 	uint64_t held_bytes;          /* of all sends that are not gone */
 	uint64_t gone[ZCREQ_GONE_REASONS]; /* requests' sends, by enum zcreq_gone */
@@ -139,6 +140,17 @@ static inline int zcreq_sendq_push(struct zcreq_sendq *q, struct zcreq_request *
 	}
 	zcreq_sendq_put(q, request, iov, iovcnt, total_bytes);
 	return 0;
+}
+
+/* What was queued since the last turn begins now, which is another time. */
+void zcreq_sendq_stamp(struct zcreq_sendq *q);
+
+/* It is a turn: the same, and what is queued from here on is for the next one. */
+static inline void zcreq_sendq_mark(struct zcreq_sendq *q)
+{
+	if (__builtin_expect(q->context->moved, 0))
+		zcreq_sendq_stamp(q);
+	q->stamped = q->tail;
 }
 
 /* Queues a copy of a few bytes. 0 or -ENOMEM. */

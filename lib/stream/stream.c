@@ -378,6 +378,7 @@ int zcreq_stream_fd(const struct zcreq_conn *conn)
 
 static void stream_flush(struct zcreq_conn *conn)
 {
+	zcreq_sendq_mark(&zcreq_stream_of(conn)->queue);
 	zcreq_stream_flush(zcreq_stream_of(conn));
 	zcreq_stream_follow_up(zcreq_stream_of(conn));
 }

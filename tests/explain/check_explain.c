@@ -154,6 +154,7 @@ START_TEST(a_hold_is_told_with_its_age_and_its_place)
 
 	heard_begin(conn, &heard[0]);
 	hold = heard_take(context, &heard[0]);
+	turn_at(1000);
 	turn_at(4500);
 	assert_says(REQUEST, "open, 3.5 s old");
 	assert_says(REQUEST, "hold of the caller, 3.5 s old, taken at ");
@@ -173,11 +174,36 @@ START_TEST(only_holds_that_are_held_are_told)
 	turn_at(2000);
 	second = heard_take(context, &heard[0]);
 	ck_assert_int_eq(zcreq_drop(context, first, 0), 0);
+	turn_at(2000);
 	turn_at(4550);
 	assert_says(REQUEST, "hold of the caller, 2.5 s old");
 	ask_in_all_sizes(REQUEST, ZCREQ_JSON);
 	ck_assert_msg(strstr(text, "check_explain\",\"taken_at\":\"0x") != NULL, "%s", text);
 	ck_assert_int_eq(zcreq_drop(context, second, 0), 0);
+}
+END_TEST
+
+/* Nothing is as old as the sleep before it; nor is a hold that was taken after a drop. */
+START_TEST(ages_begin_with_the_turn_after_the_call)
+{
+	zcreq_hold hold[2];
+
+	stub.room_bytes = _i ? 0 : UINT64_MAX;
+	heard_begin(conn, &heard[0]);
+	hold[0] = heard_take(context, &heard[0]);
+	hold[1] = heard_take(context, &heard[0]);
+	ck_assert_int_eq(zcreq_drop(context, hold[0], 0), 0);
+	hold[0] = heard_take(context, &heard[0]);
+	ck_assert_int_eq(zcreq_add(context, heard[0].id, &(struct iovec){data, 1000}, 1, 0), 0);
+	turn_at(3600000);
+	assert_says(REQUEST, "open, 0 ms old\n  send of 1000 bytes, 0 ms old: 1000 ");
+	ck_assert_msg(!strstr(text, " s old") && !strstr(text, "min old"), "%s", text);
+	ck_assert_int_eq(zcreq_add(context, heard[0].id, &(struct iovec){data, 500}, 1, 0), 0);
+	turn_at(3600500);
+	assert_says(REQUEST, "send of 1000 bytes, 500 ms old: 1000 ");
+	assert_says(REQUEST, "send of 500 bytes, 0 ms old: 500 ");
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(zcreq_drop(context, hold[i], 0), 0);
 }
 END_TEST
 
@@ -269,6 +295,7 @@ START_TEST(the_connection_with_the_oldest_request_is_told_of_first)
 	stub_init(&other);
 	old = stub_open(&other, context, NULL, NULL);
 	heard_begin(_i ? old : young, &heard[0]);
+	turn_at(1000);
 	turn_at(3000);
 	heard_begin(_i ? young : old, &heard[1]);
 	assert_says(CONTEXT, _i ? "connection 1: " : "connection 0: ");
@@ -385,6 +412,7 @@ int main(void)
 	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);
 	tcase_add_test(tcase, memory_is_short_for_as_long_as_it_is);
 	tcase_add_test(tcase, a_hold_is_told_with_its_age_and_its_place);
+	tcase_add_loop_test(tcase, ages_begin_with_the_turn_after_the_call, 0, 2);
 	tcase_add_test(tcase, only_holds_that_are_held_are_told);
 	tcase_add_loop_test(tcase, the_place_of_a_hold_is_told_as_far_as_it_is_known, 0, 4);
 	tcase_add_test(tcase, without_a_turn_the_age_is_unknown);
