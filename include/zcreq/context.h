@@ -24,8 +24,8 @@
  *   NULL, as they are in a table that is initialised by the names of members; else what
  *   is given the table refuses it with -EINVAL.
  * - Time enters through zcreq_turn() only, in nanoseconds of any clock that does
- *   not jump. No timer reads a clock. A context without a seed in its options reads one
- *   once, to make one.
+ *   not jump. No timer reads a clock. A context reads one once, when it is made, so that
+ *   its handles are not those of another context.
  * - After fork() only one of the two processes may go on using a context.
  */
 #ifndef ZCREQ_CONTEXT_H
@@ -74,15 +74,12 @@ struct zcreq_allocator {
  * @max_requests:  limit on requests in flight, at most ZCREQ_MAX_REQUESTS,
  *                 which is also the default
  * @allocator:     copied; NULL is calloc(3) and free(3)
- * @seed:          where handles start; 0 picks one, anything else makes the
- *                 values of handles repeatable, for tests
  */
 struct zcreq_context_options {
 	size_t size;
 	uint32_t flags;
 	uint32_t max_requests;
 	const struct zcreq_allocator *allocator;
-	uint64_t seed;
 };
 
 /** Requests that one context can track at a time; holds have the same limit. */

@@ -15,6 +15,7 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	struct zcreq_context_options o = {0};
 	const struct zcreq_allocator *allocator = &zcreq_libc_allocator;
 	struct zcreq_context *context;
+	uint64_t seed;
 	int ret;
 
 	if (!out)
@@ -35,12 +36,11 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	if (!context)
 		return -ENOMEM;
 	context->allocator = *allocator;
-	if (!o.seed)
-		o.seed = zcreq_seed(context);
+	seed = zcreq_seed(context);
 	zcreq_slots_init(&context->requests, &context->allocator, ZCREQ_SLOT_REQUEST,
-			 o.max_requests ? o.max_requests : ZCREQ_MAX_REQUESTS, zcreq_mix(o.seed));
+			 o.max_requests ? o.max_requests : ZCREQ_MAX_REQUESTS, zcreq_mix(seed));
 	zcreq_slots_init(&context->holds, &context->allocator, ZCREQ_SLOT_HOLD,
-			 ZCREQ_MAX_REQUESTS, zcreq_mix(o.seed + 1));
+			 ZCREQ_MAX_REQUESTS, zcreq_mix(seed + 1));
 	STAILQ_INIT(&context->ready);
 	STAILQ_INIT(&context->ready_conns);
 	TAILQ_INIT(&context->conns);

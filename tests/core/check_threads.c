@@ -296,7 +296,7 @@ START_TEST(i3_a_hold_of_another_context_is_stale)
 {
 	struct counting other_memory;
 	struct zcreq_context *other;
-	struct zcreq_context_options options = {.size = sizeof(options), .seed = 2};
+	struct zcreq_context_options options = {.size = sizeof(options)};
 
 	counting_init(&other_memory);
 	options.allocator = &other_memory.allocator;

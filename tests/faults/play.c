@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/seeded.h"
 #include "support/suite.h"
 
 /* In words at any time, whatever has failed before. */
@@ -65,11 +66,12 @@ static bool again_without(struct play *play, int ret)
 static void open_context(struct play *play)
 {
 	const struct zcreq_context_options options = {
-		.size = sizeof(options), .allocator = &play->fault.allocator, .seed = 1,
+		.size = sizeof(options), .allocator = &play->fault.allocator,
 	};
 
 	while (again_without(play, zcreq_context_new(&options, &play->stage.context)))
 		CLAIM(!play->stage.context && !play->stage.fault.live_blocks);
+	seed_handles(play->stage.context, 1);
 }
 
 void play_open(struct play *play)

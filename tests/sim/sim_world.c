@@ -16,6 +16,7 @@
 #include "sim/sim_inside.h"
 #include "sim/sim_life.h"
 #include "sim/sim_world.h"
+#include "support/seeded.h"
 
 #define PATTERN_BYTES (1u << 17)
 uint8_t sim_pattern[PATTERN_BYTES];
@@ -118,7 +119,7 @@ bool sim_turn_again(struct sim_world *world)
 
 void sim_world_init(struct sim_world *world, uint64_t seed)
 {
-	struct zcreq_context_options options = { .size = sizeof(options), .seed = seed + 1 };
+	struct zcreq_context_options options = { .size = sizeof(options) };
 
 	pattern_init();
 	world->seed = seed;
@@ -127,6 +128,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
 	options.allocator = &world->fault.allocator;
 	if (zcreq_context_new(&options, &world->context))
 		sim_fail(world, "no context");
+	seed_handles(world->context, seed + 1);
 }
 
 static void free_requests(struct sim_requests *requests)

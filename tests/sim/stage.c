@@ -11,6 +11,7 @@
 #include <linux/errqueue.h>
 
 #include "sim/stage.h"
+#include "support/seeded.h"
 
 static void event(struct stage *stage, const char *name, struct stage_request *request)
 {
@@ -187,11 +188,13 @@ struct zcreq_conn *stage_open_another(struct stage *stage)
 
 void stage_open(struct stage *stage)
 {
-	struct zcreq_context_options options = { .size = sizeof(options), .seed = 1 };
+	struct zcreq_context_options options = { .size = sizeof(options) };
 
 	options.allocator = &stage->fault.allocator;
-	if (!stage->context)
+	if (!stage->context) {
 		ck_assert_int_eq(zcreq_context_new(&options, &stage->context), 0);
+		seed_handles(stage->context, 1);
+	}
 	stage_open_another(stage);
 }
 

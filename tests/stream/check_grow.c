@@ -19,7 +19,7 @@
 	_Static_assert(offsetof(struct type, member) + sizeof(((struct type *)0)->member) == \
 			       sizeof(struct type), "padding at the end")
 
-ENDS_WITH(zcreq_context_options, seed);
+ENDS_WITH(zcreq_context_options, allocator);
 ENDS_WITH(zcreq_conn_options, arg);
 ENDS_WITH(zcreq_stream_options, sender_arg);
 ENDS_WITH(zcreq_trace_options, clock_ns);

@@ -477,7 +477,7 @@ END_TEST
 
 START_TEST(i3_handles_of_another_context_are_stale)
 {
-	const struct zcreq_context_options options = {.size = sizeof(options), .seed = 77};
+	const struct zcreq_context_options options = {.size = sizeof(options)};
 	struct zcreq_context *other;
 	struct zcreq_conn *other_conn;
 	struct heard there = {0};

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "stream/check.h"
+#include "support/seeded.h"
 #include "support/suite.h"
 
 /* in front of each block, so that it can be spoilt when it is freed */
@@ -55,13 +56,13 @@ struct zcreq_context *counting_context(struct counting *counting, uint32_t max_r
 		.size = sizeof(options),
 		.allocator = &counting->allocator,
 		.max_requests = max_requests,
-		.seed = 1,
 	};
 	struct zcreq_context *context = NULL;
 
 	counting_init(counting);
 	ck_assert_int_eq(zcreq_context_new(&options, &context), 0);
 	ck_assert_ptr_nonnull(context);
+	seed_handles(context, 1);
 	return context;
 }
 

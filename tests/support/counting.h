@@ -21,7 +21,7 @@ struct counting {
 
 void counting_init(struct counting *counting);
 
-/* A context on this allocator; 0 is the default limit. The seed is fixed. */
+/* A context on this allocator; 0 is the default limit. Its handles repeat. */
 struct zcreq_context *counting_context(struct counting *counting, uint32_t max_requests);
 
 /* The context must be free of everything, and leave nothing behind. */
