@@ -4,9 +4,10 @@
  *
  * A connection is one byte stream and everything in flight on it. It comes in
  * two kinds with one interface: zcreq_stream_open() (stream.h) makes one that
- * sends on a socket by itself; zcreq_conn_open() makes one for a framework that
- * has sockets of its own and tells the library about its writes with zcreq_take()
- * and zcreq_drop().
+ * sends on a socket by itself, or watches over the sends that a framework with a queue
+ * of its own makes on it (zcreq_offer() in sender.h); zcreq_conn_open() makes one for a
+ * framework whose sockets the library never sees, and that tells it about its writes with
+ * zcreq_take() and zcreq_drop(), and ends them itself.
  *
  *    OPEN --drain--> DRAINING --all done--> CLOSED
  *      |                |                     ^
@@ -52,7 +53,8 @@ enum zcreq_cause {
 	ZCREQ_CAUSE_SOCKET,         /**< another error of the socket: the status tells */
 	ZCREQ_CAUSE_MEMORY,         /**< what was to be sent cannot be read (-EFAULT) */
 	ZCREQ_CAUSE_DESCRIPTOR,     /**< somebody else has closed the descriptor */
-	ZCREQ_CAUSE_SENDER,         /**< the sender broke its contract (sender.h) */
+	ZCREQ_CAUSE_SENDER,         /**< the sender, or the program that makes its own sends,
+					 broke its contract (sender.h) */
 };
 
 /** What the watchdog makes of a connection without progress (stream.h). */

@@ -13,6 +13,7 @@
  *    that the culprit stops at its very instruction;
  *  - memory that is freed in flight: it is no longer mapped at that comparison. What
  *    the heap keeps mapped, it writes to, which is the first case;
+ *    (Where the memory of a program's own sends is, zcreq_offer(), it does not know.)
  *  - a descriptor that was closed, or replaced by another, behind the library's back;
  *  - calls from a thread that does not have the context, and in a forked child, where
  *    sockets, epoll and rings are the parent's too. The thread that makes the first turn

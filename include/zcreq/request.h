@@ -136,6 +136,10 @@ int zcreq_finish(struct zcreq_context *context, zcreq_id id, int status);
  * not released while a hold is out, whatever happens to the connection, and a
  * hold of the caller's is never quarantined: only the caller can know.
  *
+ * It frees nothing by itself: the library waits, and the program has to make the kernel let
+ * go of a peer that is gone, and to prove it. A program that calls sendmsg(2) on its own
+ * socket better leaves that to the library: zcreq_offer() in sender.h.
+ *
  * Ownership: the hold is the caller's to drop, exactly once.
  * Callback:  none.
  * Thread:    the context's.

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
- * sender.h - sends that complete later: in place of sendmsg(2) under a stream
+ * sender.h - when it is not the library that calls sendmsg(2)
  *
- * For io_uring (uring.h is one), a user-space TCP stack with asynchronous writes, or
+ * Two ways. A sender takes batches from the stream's queue, and completes later. A program
+ * that has a queue of its own makes the calls itself, and reports them (zcreq_offer()).
+ *
+ * A sender is for io_uring (uring.h is one), a user-space TCP stack with asynchronous writes, or
  * a framework's sockets. The stream keeps its queue, its policy, its watchdog and its
  * abort; a sender only takes one batch at a time and later says two things about it:
  *
@@ -22,6 +25,7 @@
 #include <sys/uio.h>
 
 #include <zcreq/conn.h>
+#include <zcreq/request.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -121,6 +125,98 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
  * Since:     0.1
  */
 int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs, int count);
+
+/**
+ * struct zcreq_part - some bytes of one call of the program's own
+ * @id:     the open request that they belong to. All zero bits: nobody's, for bytes whose
+ *          memory does not matter, because they will be copied or never change
+ * @bytes:  1 or more
+ */
+struct zcreq_part {
+	zcreq_id id;
+	uint64_t bytes;
+};
+
+/**
+ * zcreq_offer() - the program is about to call sendmsg(2) itself
+ * @conn:          a stream that was opened with ZCREQ_STREAM_OWN_SENDS
+ * @parts:         what the call will offer, in the order of its iovecs
+ * @count:         1 to ZCREQ_IOV_MAX of them
+ * @by_reference:  written on success: is it worth MSG_ZEROCOPY, by the stream's mode? NULL
+ *                 for a program that decides for itself
+ *
+ * For a framework with a queue of its own: it owns the queue and the calls, the library the
+ * ids, the error queue, the proof, the watchdog, the abort and the drain.
+ *
+ *	zcreq_offer(conn, parts, count, &by_reference)
+ *	ret = sendmsg(fd, ..., MSG_DONTWAIT | MSG_NOSIGNAL | (by_reference ? MSG_ZEROCOPY : 0))
+ *	zcreq_sent(conn, ret < 0 ? -errno : ret, by_reference)
+ *
+ * All that can be refused is refused here, and all memory is found here, while the kernel
+ * has nothing: what it took cannot be refused any more. Each offer that was accepted
+ * is answered by one zcreq_sent(), whatever became of the call, also after an abort, and
+ * before zcreq_conn_free().
+ *
+ * A request is finished when its last byte was taken, not before: what waits in the
+ * program's queue only the program knows. When the connection is aborted, each request that
+ * is open hears aborting: the program drops what it has queued of it, and finishes it. The
+ * stream ends after what was reported: a drain begins when the program has nothing left.
+ *
+ * Ownership: the memory of the parts stays as it is until zcreq_sent() says that it was not
+ *            taken, or the request is released.
+ * Callback:  none.
+ * Thread:    the context's.
+ * Errors:    -EINVAL      a NULL, count 0 or negative, a part of 0 bytes, or a request of
+ *                         another connection;
+ *            -EOPNOTSUPP  conn makes its sends itself, or has no socket;
+ *            -EMSGSIZE    count is above ZCREQ_IOV_MAX;
+ *            -EOVERFLOW   the bytes add up to more than SSIZE_MAX;
+ *            -ESHUTDOWN   the stream was ended, or the connection is aborting or closed;
+ *            -EBUSY       the offer before was not answered by zcreq_sent();
+ *            -ESTALE      a request is finished already, released, or forged;
+ *            -ECANCELED   a request is aborting;
+ *            -EAGAIN      limit_bytes is reached, or the machine was short of memory just
+ *                         now: the room hook will tell;
+ *            -ENOMEM; -ENOBUFS 16,777,216 calls are in flight.
+ * Source:    Documentation/networking/msg_zerocopy.rst, doc/decisions.md
+ * Since:     0.1
+ */
+ZCREQ_MUST_CHECK
+int zcreq_offer(struct zcreq_conn *conn, const struct zcreq_part *parts, int count,
+		bool *by_reference);
+
+/**
+ * zcreq_sent() - what became of the call that was offered
+ * @conn:          as it was offered to; any state
+ * @result:        the bytes that it took, from the front; or a negative errno
+ * @by_reference:  the call was made with MSG_ZEROCOPY
+ *
+ * Bytes that were not taken are the program's again, to be offered once more. Those that
+ * were taken by reference are held until the notification of this call, whose id is counted
+ * here; copied ones are held no longer.
+ *
+ * An error means what it means to a stream's own sends. -EAGAIN waits for POLLOUT, and
+ * the room hook tells. -ENOBUFS by reference: send again with a copy, as the next offer will
+ * say. -ENOBUFS or -ENOMEM of a copy: the room hook tells in a while. -EOPNOTSUPP by
+ * reference: this and all that follow are to be copied. Any other ends the connection.
+ *
+ * The library can count ids only if every call with MSG_ZEROCOPY that took something is
+ * reported as such. Found are: more bytes than were offered, bytes without an offer, a
+ * call by reference on a stream that only copies, and the notification of a call that was
+ * reported as a copy, or not at all. The connection is then aborted (ZCREQ_CAUSE_SENDER),
+ * and what was offered is held until there is proof.
+ *
+ * Ownership: of what was not taken the memory is the caller's again.
+ * Callback:  none; some become due.
+ * Thread:    the context's.
+ * Errors:    -EINVAL      conn is NULL;
+ *            -EOPNOTSUPP  as for zcreq_offer();
+ *            -ESTALE      nothing was offered, and nothing was taken: counted;
+ *            -ERANGE      it cannot be so: the connection is aborted.
+ * Source:    Documentation/networking/msg_zerocopy.rst, doc/decisions.md
+ * Since:     0.1
+ */
+int zcreq_sent(struct zcreq_conn *conn, int64_t result, bool by_reference);
 
 /**
  * struct zcreq_source - something else that takes part in a context's turns

@@ -94,9 +94,18 @@ enum zcreq_mode {
 #define ZCREQ_STREAM_FIRST_ID 1u
 
 /**
+ * For struct zcreq_stream_options: the program makes the sends itself, with sendmsg(2) on
+ * the descriptor, and reports each of them: zcreq_offer() and zcreq_sent() in sender.h.
+ *
+ * For a framework that has a queue of its own. zcreq_send(), zcreq_add() and zcreq_write()
+ * answer -EOPNOTSUPP; all else is as on any stream.
+ */
+#define ZCREQ_STREAM_OWN_SENDS 2u
+
+/**
  * struct zcreq_stream_options - how a stream is set up
  * @size:            sizeof(struct zcreq_stream_options)
- * @flags:           ZCREQ_STREAM_FIRST_ID or 0
+ * @flags:           of ZCREQ_STREAM_FIRST_ID and ZCREQ_STREAM_OWN_SENDS, or 0
  * @fd:              a connected TCP socket, IPv4 or IPv6, on which nobody else
  *                   sends; made non-blocking or not, the stream never waits
  * @hooks:           borrowed until zcreq_conn_free(); may be NULL
@@ -125,7 +134,8 @@ enum zcreq_mode {
  * @linger_ms:       after abort, how long to wait for proof before quarantine;
  *                   0 is 5000
  * @sender:          how batches are sent instead of with sendmsg(2): see sender.h;
- *                   borrowed until closed; NULL is with sendmsg(2)
+ *                   borrowed until closed; NULL is with sendmsg(2). Not together
+ *                   with ZCREQ_STREAM_OWN_SENDS
  * @sender_arg:      handed to every one of its functions
  * @first_id:        the id that the socket's next MSG_ZEROCOPY send (with a sender,
  *                   the next submission) will have, if ZCREQ_STREAM_FIRST_ID is in
@@ -168,9 +178,10 @@ struct zcreq_stream_options {
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL           a NULL, an unknown mode or flag, first_id without its
- *                              flag, not_reading_ms or idle_ms without stall_ms,
- *                              something reserved in a table of functions, or an
- *                              options size that no version had;
+ *                              flag, not_reading_ms or idle_ms without stall_ms, a
+ *                              sender with ZCREQ_STREAM_OWN_SENDS, something reserved in
+ *                              a table of functions, or an options size that no version
+ *                              had;
  *            -E2BIG            options of a newer library;
  *            -EBADF            the descriptor is not open;
  *            -ENOTSOCK         it is no socket;
@@ -214,6 +225,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
  * Errors:    -EINVAL     a NULL, hooks without released or with something reserved,
  *                        iovcnt 0 or negative, a total of 0 bytes, an unknown flag, or
  *                        a conn without a socket;
+ *            -EOPNOTSUPP the program makes its own sends (ZCREQ_STREAM_OWN_SENDS);
  *            -EMSGSIZE   iovcnt is above ZCREQ_IOV_MAX;
  *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
  *            -ESHUTDOWN  the stream was ended, or the connection is draining,
@@ -247,6 +259,7 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
  * Thread:    the context's.
  * Errors:    -EINVAL     a NULL, iovcnt 0 or negative, a total of 0 bytes, an
  *                        unknown flag, or a request of a conn without a socket;
+ *            -EOPNOTSUPP the program makes its own sends (ZCREQ_STREAM_OWN_SENDS);
  *            -EMSGSIZE   iovcnt is above ZCREQ_IOV_MAX;
  *            -EOVERFLOW  the lengths add up to more than SSIZE_MAX;
  *            -ESTALE     finished already, released, forged, or of another context;
@@ -275,6 +288,7 @@ int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *io
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL     a NULL, 0 bytes, or a conn without a socket;
+ *            -EOPNOTSUPP the program makes its own sends (ZCREQ_STREAM_OWN_SENDS);
  *            -EMSGSIZE   more than ZCREQ_WRITE_MAX;
  *            -ESHUTDOWN  the stream was ended, or the connection is aborting or closed;
  *            -EAGAIN     more than zcreq_room(): the room hook will tell;
@@ -346,7 +360,8 @@ int zcreq_process(struct zcreq_conn *conn, short revents);
  * way, so a program needs to know nothing of it.
  *
  * POLLERR always, although poll(2) reports it unasked: it says that errors are to
- * be processed. POLLOUT while something waits to be sent. POLLIN while there is a
+ * be processed. POLLOUT while something waits to be sent; of a program that makes its own
+ * sends, while the last was refused for want of room. POLLIN while there is a
  * readable hook and zcreq_stream_reading() has not switched it off. 0 says: do not poll
  * this descriptor now, not even for errors; after an abort the kernel reports
  * POLLHUP without end, and zcreq_turn() does what is left.
@@ -381,8 +396,8 @@ int zcreq_stream_reading(struct zcreq_conn *conn, bool on);
  * zcreq_stream_fd() - the descriptor of a stream
  * @conn:  any state
  *
- * Ownership: stays the connection's: do not close it, do not send on it. Reading
- *            is the caller's business.
+ * Ownership: stays the connection's: do not close it, and do not send on it unless it was
+ *            opened with ZCREQ_STREAM_OWN_SENDS. Reading is the caller's business.
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL  conn is NULL, or it has no socket;

@@ -19,8 +19,8 @@ static inline void zcreq_request_must(struct zcreq_request *request, enum zcreq_
 	zcreq_assert(ret == 0);
 }
 
-/* request.c: -ESHUTDOWN; asks the guard whether the connection was freed. */
-__attribute__((cold)) int zcreq_request_refused(const struct zcreq_conn *conn);
+/* request.c: none may begin; the guard is asked whether the connection was freed. */
+__attribute__((cold)) void zcreq_request_refused(const struct zcreq_conn *conn);
 
 /* As zcreq_begin(), of arguments that are as they must be. */
 static inline int zcreq_request_begin(struct zcreq_conn *conn,
@@ -30,8 +30,10 @@ static inline int zcreq_request_begin(struct zcreq_conn *conn,
 	struct zcreq_request *request;
 	struct zcreq_slots *table;
 
-	if (conn->state != ZCREQ_CONN_OPEN)
-		return zcreq_request_refused(conn);
+	if (conn->state != ZCREQ_CONN_OPEN) {
+		zcreq_request_refused(conn);
+		return -ESHUTDOWN;
+	}
 	table = &conn->context->requests;
 	if (zcreq_slots_full(table)) {
 		int ret = zcreq_slots_grow(table, sizeof(*request));

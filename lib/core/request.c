@@ -114,10 +114,9 @@ static void settle(struct zcreq_request *request, int status)
 	}
 }
 
-int zcreq_request_refused(const struct zcreq_conn *conn)
+void zcreq_request_refused(const struct zcreq_conn *conn)
 {
 	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
-	return -ESHUTDOWN;
 }
 
 int zcreq_begin(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks, void *arg,

@@ -161,9 +161,26 @@ static bool has_unsent(const struct zcreq_request *request)
 	return false;
 }
 
+/* Has the program offered some of it to a call of its own, and not said what was taken? */
+static bool is_offered(const struct zcreq_request *request)
+{
+	const struct zcreq_stream *stream = zcreq_stream_of(request->conn);
+	const struct zcreq_batch *batch;
+
+	if (!zcreq_is_own(request->conn) || !zcreq_stream_lent(stream))
+		return false;
+	batch = &stream->ids.batches[(stream->ids.next - 1) & stream->ids.mask];
+	for (uint32_t n = batch->first_send; n != batch->last_send + 1; n++)
+		if (zcreq_send_request(zcreq_sendq_at(&stream->queue, n)) == request)
+			return true;
+	return false;
+}
+
 /* What brings proof of a request's sends. */
 static const char *proof_awaited(const struct zcreq_request *request, uint64_t unacked_bytes)
 {
+	if (is_offered(request))
+		return "the program to say what its call took (zcreq_sent)";
 	if (request->conn->state == ZCREQ_CONN_QUARANTINED)
 		return "late proof, looked for once in a second";
 	if (request->conn->state == ZCREQ_CONN_ABORTING)

@@ -111,11 +111,12 @@ void zcreq_sendq_check(const struct zcreq_sendq *q)
 		check_send(q, number);
 		unsent_bytes += send->left_bytes;
 		held_bytes += send->owner ? send->total_bytes : 0;
-		writes += send->owner & ZCREQ_SEND_WRITE;
+		writes += send->owner & ZCREQ_SEND_WRITE && send->owner != ZCREQ_SEND_WRITE;
 	}
 	zcreq_assert(unsent_bytes == q->unsent_bytes);
 	zcreq_assert(held_bytes == q->held_bytes);
-	zcreq_assert(iov_bytes(q) == q->unsent_bytes);
+	/* of a program's own sends there are none */
+	zcreq_assert(!q->iovs || iov_bytes(q) == q->unsent_bytes);
 	/* what is next has something left, or skip_sent() would have gone past it */
 	zcreq_assert(q->next == q->tail || zcreq_sendq_at(q, q->next)->left_bytes);
 	zcreq_writebuf_check(&q->writes, writes);
@@ -173,7 +174,13 @@ static void check_sending(const struct zcreq_stream *stream)
 
 	zcreq_assert(sending->turn >= ZCREQ_SENDER_TURN_OURS &&
 		     sending->turn <= ZCREQ_SENDER_TURN_ROOM);
-	zcreq_assert(sending->ops || sending->turn == ZCREQ_SENDER_TURN_OURS);
+	zcreq_assert(sending->ops || zcreq_is_own(&stream->conn) ||
+		     sending->turn == ZCREQ_SENDER_TURN_OURS);
+	zcreq_assert(sending->early >= ZCREQ_EARLY_NOTHING && sending->early <= ZCREQ_EARLY_COPIED);
+	zcreq_assert(sending->early == ZCREQ_EARLY_NOTHING || zcreq_stream_lent(stream));
+	/* what a program has is known from its offer to its report only */
+	zcreq_assert(!zcreq_is_own(&stream->conn) || !zcreq_conn_sends(&stream->conn) ||
+		     stream->queue.unsent_bytes == sending->lent_bytes);
 	zcreq_assert(zcreq_stream_lent(stream) == (sending->lent_bytes > 0));
 	if (!zcreq_stream_lent(stream))
 		return;

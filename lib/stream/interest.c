@@ -11,6 +11,16 @@
 
 #include "stream/stream.h"
 
+/* Is there something that waits for room in the socket? */
+static bool wants_room(const struct zcreq_stream *stream)
+{
+	if (zcreq_stream_put_off(stream))
+		return false;
+	if (zcreq_is_own(&stream->conn))
+		return stream->sending.turn == ZCREQ_SENDER_TURN_SOCKETS;
+	return stream->queue.unsent_bytes && !zcreq_stream_lent(stream);
+}
+
 short zcreq_stream_events(const struct zcreq_stream *stream)
 {
 	const struct zcreq_conn *conn = &stream->conn;
@@ -21,7 +31,7 @@ short zcreq_stream_events(const struct zcreq_stream *stream)
 		return 0;
 	if (stream->reads && conn->hooks->readable)
 		events |= POLLIN;
-	if (stream->queue.unsent_bytes && !zcreq_stream_put_off(stream) && !zcreq_stream_lent(stream))
+	if (wants_room(stream))
 		events |= POLLOUT;
 	return events;
 }

@@ -129,7 +129,7 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 
 	ladder_event(stream, ZCREQ_LADDER_ABORT);
 	zcreq_sendq_drop(&stream->queue, NULL);
-	if (zcreq_stream_lent(stream) && stream->sending.ops->cancel)
+	if (zcreq_stream_lent(stream) && stream->sending.ops && stream->sending.ops->cancel)
 		stream->sending.ops->cancel(conn, stream->ids.next - 1, stream->sending.arg);
 	zcreq_stream_reap(stream);
 	take_turn(stream);

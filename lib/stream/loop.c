@@ -48,7 +48,7 @@ static void process_error(struct zcreq_stream *stream, short revents)
 	int messages;
 
 	/* a submission that is under way may have taken the socket's error */
-	if (zcreq_stream_lent(stream) && stream->sending.ops->reap)
+	if (zcreq_stream_lent(stream) && stream->sending.ops && stream->sending.ops->reap)
 		stream->sending.ops->reap(&stream->conn, stream->sending.arg);
 	if (zcreq_conn_sends(&stream->conn) && stream->fin >= ZCREQ_FIN_SENT &&
 	    !(revents & POLLNVAL)) {

@@ -85,6 +85,8 @@ static void prove_range(struct zcreq_stream *stream, uint32_t lo, uint32_t hi, b
 
 	if (__builtin_expect(begins_in_past(stream, lo, hi), 0))
 		lo = stream->first_id;
+	if (zcreq_is_own(&stream->conn) && !zcreq_own_claims(stream, lo, &hi, copied))
+		return;
 	id = lo;
 	ids = hi - lo + 1;
 	/* a sender's ids are not the error queue's */

@@ -141,6 +141,10 @@ void zcreq_stream_flush(struct zcreq_stream *stream)
 
 	if (!zcreq_conn_sends(&stream->conn) || zcreq_stream_put_off(stream))
 		return;
+	if (__builtin_expect(zcreq_is_own(&stream->conn), 0)) {
+		zcreq_own_room(stream);
+		return;
+	}
 	zcreq_stream_guard(stream);
 	if (stream->sending.ops) {
 		zcreq_sender_flush(stream);

@@ -54,9 +54,10 @@ const int8_t zcreq_sender_table[ZCREQ_SENDER_TURN_ROOM + 1][ZCREQ_SENDER_EVENTS]
 	},
 };
 
-/* The only writer of the turn. */
-static void turn_event(struct zcreq_sending *sending, enum zcreq_sender_event event)
+void zcreq_sender_event(struct zcreq_stream *stream, enum zcreq_sender_event event)
 {
+	struct zcreq_sending *sending = &stream->sending;
+
 	sending->turn = zcreq_state_after(zcreq_sender_table[sending->turn][event]);
 }
 
@@ -105,8 +106,7 @@ static void taken(struct zcreq_stream *stream, int64_t result, bool more)
 	sending->lent_bytes = 0;
 }
 
-/* A submission that took nothing. */
-static void failed(struct zcreq_stream *stream, int error)
+void zcreq_sender_failed(struct zcreq_stream *stream, int error)
 {
 	if (!zcreq_conn_sends(&stream->conn))
 		return;
@@ -123,7 +123,7 @@ static void failed(struct zcreq_stream *stream, int error)
 		return;
 	}
 	if (error == -EAGAIN)
-		turn_event(&stream->sending, ZCREQ_SENDER_FULL);
+		zcreq_sender_event(stream, ZCREQ_SENDER_FULL);
 	zcreq_stream_failed(stream, error);
 }
 
@@ -132,7 +132,7 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 {
 	struct zcreq_batch *batch;
 
-	turn_event(&stream->sending, ZCREQ_SENDER_RESULT);
+	zcreq_sender_event(stream, ZCREQ_SENDER_RESULT);
 	taken(stream, result, more);
 	if (more && result <= 0)
 		zcreq_ids_took_nothing(&stream->ids);
@@ -143,7 +143,7 @@ static void ended(struct zcreq_stream *stream, uint32_t id, int64_t result, bool
 				  result > 0 ? ZCREQ_GONE_COPIED : ZCREQ_GONE_UNSENT);
 	}
 	if (result <= 0)
-		failed(stream, (int)result);
+		zcreq_sender_failed(stream, (int)result);
 }
 
 static void submit(struct zcreq_stream *stream)
@@ -160,7 +160,7 @@ static void submit(struct zcreq_stream *stream)
 	zcreq_trace_batch(&stream->conn, next.id, next.bytes, range.first, range.last);
 	sending->lent_bytes = next.bytes;
 	sending->by_reference = next.by_reference;
-	turn_event(sending, ZCREQ_SENDER_SUBMIT);
+	zcreq_sender_event(stream, ZCREQ_SENDER_SUBMIT);
 	stream->conn.stats.send_calls++;
 	ret = sending->ops->submit(&stream->conn, &next, sending->arg);
 	if (sending->turn != ZCREQ_SENDER_TURN_CALLING)
@@ -168,12 +168,12 @@ static void submit(struct zcreq_stream *stream)
 	if (ret < 0)
 		ended(stream, next.id, ret, false);
 	else
-		turn_event(sending, ZCREQ_SENDER_RETURNED);
+		zcreq_sender_event(stream, ZCREQ_SENDER_RETURNED);
 }
 
 void zcreq_sender_room(struct zcreq_stream *stream)
 {
-	turn_event(&stream->sending, ZCREQ_SENDER_ROOM);
+	zcreq_sender_event(stream, ZCREQ_SENDER_ROOM);
 }
 
 void zcreq_sender_flush(struct zcreq_stream *stream)

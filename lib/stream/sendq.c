@@ -42,10 +42,11 @@ void zcreq_sendq_trim(struct zcreq_sendq *q)
 	q->send_mask = q->iov_mask = UINT32_MAX;
 }
 
-static int grow_sends(struct zcreq_sendq *q)
+/* @least: of all that there is to be room for. */
+static int grow_sends(struct zcreq_sendq *q, uint32_t least)
 {
 	void *grown = zcreq_fifo_grow(&q->context->allocator, q->sends, &q->send_mask, sizeof(*q->sends),
-				      q->head, q->tail, SENDS_LEAST);
+				      q->head, q->tail, least > SENDS_LEAST ? least : SENDS_LEAST);
 
 	if (!grown)
 		return -ENOMEM;
@@ -73,7 +74,7 @@ int zcreq_sendq_grow(struct zcreq_sendq *q, uint32_t iovcnt)
 	int ret = 0;
 
 	if (q->tail - q->head == q->send_mask + 1)
-		ret = grow_sends(q);
+		ret = grow_sends(q, 0);
 	if (!ret && q->iov_tail - q->iov_next + iovcnt > q->iov_mask + 1)
 		ret = grow_iovs(q, iovcnt);
 	return ret;
@@ -146,6 +147,8 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcr
 
 	send->owner = 0;
 	q->held_bytes -= send->total_bytes;
+	if (owner == ZCREQ_SEND_WRITE)
+		return;
 	if (owner & ZCREQ_SEND_WRITE) {
 		zcreq_writebuf_gone(&q->writes, &q->context->allocator,
 				    (struct zcreq_chunk *)(owner & ~(uintptr_t)ZCREQ_SEND_WRITE));
@@ -308,4 +311,49 @@ void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request
 			drop_send(q, number);
 	}
 	skip_sent(q);
+}
+
+int zcreq_sendq_reserve(struct zcreq_sendq *q, uint32_t sends)
+{
+	const uint32_t least = q->tail - q->head + sends;
+
+	return least <= q->send_mask + 1 ? 0 : grow_sends(q, least);
+}
+
+void zcreq_sendq_note(struct zcreq_sendq *q, struct zcreq_request *request, uint64_t bytes)
+{
+	if (request)
+		zcreq_sendq_put(q, request, NULL, 0, bytes);
+	else
+		zcreq_sendq_append(q, ZCREQ_SEND_WRITE, NULL, 0, bytes);
+}
+
+/* Nothing of the last send was taken: there is none. */
+static void forget_last(struct zcreq_sendq *q)
+{
+	struct zcreq_send *send = zcreq_sendq_at(q, --q->tail);
+	struct zcreq_request *request = zcreq_send_request(send);
+
+	send->owner = 0;
+	if (request)
+		zcreq_request_send_gone(request, 0);
+}
+
+void zcreq_sendq_give_back(struct zcreq_sendq *q, uint64_t taken)
+{
+	while (q->unsent_bytes > taken) {
+		struct zcreq_send *send = zcreq_sendq_at(q, q->tail - 1);
+		struct zcreq_request *request = zcreq_send_request(send);
+		uint64_t over = q->unsent_bytes - taken;
+		uint64_t part = over < send->left_bytes ? over : send->left_bytes;
+
+		send->total_bytes -= part;
+		send->left_bytes -= part;
+		q->unsent_bytes -= part;
+		q->held_bytes -= part;
+		if (request)
+			request->send_bytes -= part;
+		if (!send->left_bytes)
+			forget_last(q);
+	}
 }

@@ -28,7 +28,8 @@
 /* There can be a million of them, so each has 40 bytes: whose it is takes one word, and
  * its iovecs begin where those of the send before it end. */
 struct zcreq_send {
-	uintptr_t owner;     /* a request, or a write's chunk with bit 0 set; 0: gone */
+	uintptr_t owner;     /* a request, or a write's chunk with bit 0 set, or nobody with
+				that bit alone; 0: gone */
 	uint64_t total_bytes;
 	uint64_t left_bytes; /* not accepted yet */
 	uint32_t batches;    /* pending ones that have bytes of it */
@@ -186,6 +187,15 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
  */
 struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes, int *iovcnt);
 void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes);
+
+/*
+ * For calls that somebody else makes from a queue of their own (own.c): a place for so many
+ * more sends, 0 or -ENOMEM; one without iovecs, of a request or of nobody (NULL); and, after
+ * such a call, the bytes beyond those @taken are not sends at all.
+ */
+int zcreq_sendq_reserve(struct zcreq_sendq *q, uint32_t sends);
+void zcreq_sendq_note(struct zcreq_sendq *q, struct zcreq_request *request, uint64_t bytes);
+void zcreq_sendq_give_back(struct zcreq_sendq *q, uint64_t taken);
 
 /* A batch is no longer read, which is known by @why. */
 void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,

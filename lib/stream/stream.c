@@ -20,7 +20,7 @@
 #include "core/points.h"
 
 #define LINGER_MS 5000
-#define ZCREQ_STREAM_FLAGS ZCREQ_STREAM_FIRST_ID /* that there are */
+#define ZCREQ_STREAM_FLAGS (ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_OWN_SENDS) /* that there are */
 
 static int get_int(const struct zcreq_stream *stream, int level, int name, int *value)
 {
@@ -122,7 +122,8 @@ static int check_options(const struct zcreq_stream_options *o)
 		return -EINVAL;
 	if ((o->not_reading_ms || o->idle_ms) && !o->stall_ms)
 		return -EINVAL;
-	if (o->sender && (!o->sender->submit || !ZCREQ_UNUSED(o->sender)))
+	if (o->sender && (!o->sender->submit || o->flags & ZCREQ_STREAM_OWN_SENDS ||
+			  !ZCREQ_UNUSED(o->sender)))
 		return -EINVAL;
 	if ((o->hooks && !ZCREQ_UNUSED(o->hooks)) ||
 	    (o->socket_ops && !ZCREQ_UNUSED(o->socket_ops)))
@@ -179,6 +180,7 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->sending.ops = o.sender;
 	stream->sending.arg = o.sender_arg;
 	stream->sending.turn = ZCREQ_SENDER_TURN_OURS;
+	stream->sending.early = ZCREQ_EARLY_NOTHING;
 	ret = claim_socket(stream, context, &o);
 	if (ret) {
 		zcreq_free(&context->allocator, stream);
@@ -198,7 +200,10 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->look = ZCREQ_LOOK_ASLEEP;
 	stream->reads = true;
 	zcreq_sendq_init(&stream->queue, context);
-	zcreq_conn_init(&stream->conn, context, &zcreq_stream_transport, o.hooks, o.arg);
+	zcreq_conn_init(&stream->conn, context,
+			o.flags & ZCREQ_STREAM_OWN_SENDS ? &zcreq_own_transport
+							 : &zcreq_stream_transport,
+			o.hooks, o.arg);
 	if (context->guard_hooks && is_kernels(stream))
 		stream->guarded = context->guard_hooks->open(context->guard, &stream->conn,
 							     stream->fd);
@@ -305,8 +310,8 @@ int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *io
 	request = zcreq_request_find(context, id);
 	if (!request)
 		return -ESTALE;
-	if (!zcreq_is_stream(request->conn))
-		return -EINVAL;
+	if (!zcreq_queues(request->conn))
+		return zcreq_queues_not(request->conn);
 	stream = zcreq_stream_of(request->conn);
 	ret = zcreq_request_may(request, ZCREQ_EVENT_HOLD);
 	if (!ret)
@@ -327,8 +332,8 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
 	uint64_t total;
 	int ret;
 
-	if (!zcreq_is_stream(conn) || !zcreq_request_hooks_good(hooks))
-		return -EINVAL;
+	if (!zcreq_queues(conn) || !zcreq_request_hooks_good(hooks))
+		return zcreq_queues_not(conn);
 	ret = check_send(iov, iovcnt, flags, &total);
 	if (!ret && conn->state == ZCREQ_CONN_OPEN) { /* or begin says so */
 		ret = may_queue(stream, total);
@@ -353,8 +358,8 @@ int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len)
 	struct zcreq_stream *stream = zcreq_stream_of(conn);
 	int ret;
 
-	if (!zcreq_is_stream(conn) || !data || !len)
-		return -EINVAL;
+	if (!zcreq_queues(conn) || !data || !len)
+		return zcreq_queues_not(conn);
 	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
 	if (len > ZCREQ_WRITE_MAX)
 		return -EMSGSIZE;
@@ -464,6 +469,20 @@ static void stream_close(struct zcreq_conn *conn)
 
 const struct zcreq_transport zcreq_stream_transport = {
 	.withdraw = stream_withdraw,
+	.flush = stream_flush,
+	.abort = zcreq_ladder_abort,
+	.end = zcreq_fin_end,
+	.idle = stream_idle,
+	.timers = stream_timers,
+	.stats = stream_stats,
+	.close = stream_close,
+#ifdef ZCREQ_DEBUG
+	.check = stream_check,
+#endif
+};
+
+/* The same, but there is nothing to withdraw: what was offered was accepted. */
+const struct zcreq_transport zcreq_own_transport = {
 	.flush = stream_flush,
 	.abort = zcreq_ladder_abort,
 	.end = zcreq_fin_end,

@@ -7,6 +7,7 @@
  *	send.c      batches out to the socket
  *	proof.c     claims read from the error queue, judged, believed; dying
  *	sender.c    both of these through a sender, which answers later
+ *	own.c       the sends that a program makes itself
  *	retry.c     memory is short: sending goes on in a while
  *	interest.c  what to wait for
  *	room.c      what fits below the limit
@@ -114,7 +115,9 @@ enum zcreq_fin_event {
 
 extern const int8_t zcreq_fin_table[ZCREQ_FIN_OVER + 1][ZCREQ_FIN_EVENTS];
 
-/* Whose turn it is with a sender: sender.c. From CALLING on a submission is under way. */
+/* Whose turn it is with a sender: sender.c. From CALLING on a submission is under way. The
+ * same of a program that makes its own sends (own.c): SENDERS from the offer to the report,
+ * SOCKETS while it waits to be told of room. */
 enum zcreq_sender_turn {
 	ZCREQ_SENDER_TURN_OURS = 1, /* to submit what is next, if there is anything */
 	ZCREQ_SENDER_TURN_SOCKETS,  /* it was full: POLLOUT tells */
@@ -134,11 +137,19 @@ enum zcreq_sender_event {
 
 extern const int8_t zcreq_sender_table[ZCREQ_SENDER_TURN_ROOM + 1][ZCREQ_SENDER_EVENTS];
 
-/* A stream that sends through somebody's functions instead of sendmsg. */
+/* What the error queue has said of the call that is not reported yet: own.c. */
+enum zcreq_early {
+	ZCREQ_EARLY_NOTHING = 1,
+	ZCREQ_EARLY_NOTIFIED,
+	ZCREQ_EARLY_COPIED,
+};
+
+/* A stream whose sends somebody else makes: a sender, or the program. */
 struct zcreq_sending {
-	const struct zcreq_sender_ops *ops; /* NULL: through sendmsg */
+	const struct zcreq_sender_ops *ops; /* NULL: there is no sender */
 	void *arg;
 	uint8_t turn;        /* enum zcreq_sender_turn; written by sender.c */
+	uint8_t early;       /* enum zcreq_early; of a program's own call */
 	bool by_reference;   /* of the submission under way */
 	uint32_t copies;     /* batches to copy, because one by reference found no memory */
 	uint64_t lent_bytes; /* under way */
@@ -184,19 +195,38 @@ struct zcreq_stream {
 };
 
 extern const struct zcreq_transport zcreq_stream_transport;
+extern const struct zcreq_transport zcreq_own_transport; /* with ZCREQ_STREAM_OWN_SENDS */
 
 static inline struct zcreq_stream *zcreq_stream_of(const struct zcreq_conn *conn)
 {
 	return (struct zcreq_stream *)conn;
 }
 
-/* Is this connection one of ours? */
-static inline bool zcreq_is_stream(const struct zcreq_conn *conn)
+/* Is it a stream, and does it send what is queued on it? */
+static inline bool zcreq_queues(const struct zcreq_conn *conn)
 {
 	return conn && conn->transport == &zcreq_stream_transport;
 }
 
-/* Has a sender something of which it has not told the result? */
+/* Is it a stream on which the program makes the sends itself? */
+static inline bool zcreq_is_own(const struct zcreq_conn *conn)
+{
+	return conn && conn->transport == &zcreq_own_transport;
+}
+
+/* Is this connection one of ours? */
+static inline bool zcreq_is_stream(const struct zcreq_conn *conn)
+{
+	return zcreq_queues(conn) || zcreq_is_own(conn);
+}
+
+/* What to say of one on which nothing can be queued. */
+static inline int zcreq_queues_not(const struct zcreq_conn *conn)
+{
+	return zcreq_is_own(conn) ? -EOPNOTSUPP : -EINVAL;
+}
+
+/* Has a sender, or the program, something of which it has not told the result? */
 static inline bool zcreq_stream_lent(const struct zcreq_stream *stream)
 {
 	return stream->sending.turn >= ZCREQ_SENDER_TURN_CALLING;
@@ -299,6 +329,19 @@ void zcreq_sender_flush(struct zcreq_stream *stream);
 
 /* sender.c: the socket is not full any more. */
 void zcreq_sender_room(struct zcreq_stream *stream);
+
+/* sender.c: the only writer of the turn. */
+void zcreq_sender_event(struct zcreq_stream *stream, enum zcreq_sender_event event);
+
+/* sender.c: a submission has taken nothing. */
+void zcreq_sender_failed(struct zcreq_stream *stream, int error);
+
+/* own.c: the program is told that there is room, if it waits for some. */
+void zcreq_own_room(struct zcreq_stream *stream);
+
+/* own.c: claims ids lo..hi of a program's own calls: what is left of them to be proven now,
+ * up to *hi; false: nothing. */
+bool zcreq_own_claims(struct zcreq_stream *stream, uint32_t lo, uint32_t *hi, bool copied);
 
 /* Is the end of the stream on its way, so that the peer owes its acknowledgement? */
 static inline bool zcreq_fin_waits(const struct zcreq_stream *stream)
