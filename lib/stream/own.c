@@ -142,10 +142,23 @@ static ZCREQ_COLD void tell_sends(const struct zcreq_sendq *q, uint32_t first, u
 	}
 }
 
-/*
- * The queue is as the call left it: what was not taken has never been there. After an abort
- * all of it stays, for that dropped the bytes that would tell. Returns the batch's sends.
- */
+/* After an abort the bytes that were unsent are gone, and the sends wait for their batch:
+ * those of which nothing was taken no longer. */
+static void drop_rest(struct zcreq_stream *stream, struct zcreq_batch *batch, uint64_t bytes)
+{
+	uint32_t last = batch->first_send;
+
+	for (uint64_t sum = 0;; last++) {
+		sum += zcreq_sendq_at(&stream->queue, last)->total_bytes;
+		if (sum >= bytes)
+			break;
+	}
+	zcreq_sendq_prove(&stream->queue, last + 1, batch->last_send, ZCREQ_GONE_UNSENT);
+	batch->last_send = last;
+}
+
+/* The queue is as the call left it: what was not taken has never been there. Returns the
+ * sends of its batch. */
 static struct zcreq_send_range take_back(struct zcreq_stream *stream, uint64_t bytes)
 {
 	struct zcreq_sendq *q = &stream->queue;
@@ -158,6 +171,8 @@ static struct zcreq_send_range take_back(struct zcreq_stream *stream, uint64_t b
 		batch->last_send = q->tail - 1;
 		if (bytes)
 			zcreq_sendq_accept(q, bytes, false); /* its batch counts already */
+	} else if (bytes) {
+		drop_rest(stream, batch, bytes);
 	}
 	stream->sending.lent_bytes = 0;
 	return (struct zcreq_send_range){.first = batch->first_send, .last = batch->last_send};

@@ -184,5 +184,23 @@ plant close-unacknowledged lib/stream/fin.c \
 	'return true;' \
 	'^I11: cN drained, the peer has N of N bytes'
 
+# each call of a program's own that asks for zero-copy uses up an id, also if it took nothing
+plant count-refused lib/stream/own.c \
+	'if (bytes && by_reference)' \
+	'if (by_reference)' \
+	'^I2: cN waits for N ids|^(I1: rN of cN is lost|I5: rN of cN not released)'
+
+# a call is proof of all that it was offered, also of what the next one took
+plant trust-offer lib/stream/own.c \
+	'batch->last_send = q->tail - 1;' \
+	';' \
+	"$early"
+
+# a notification that is read before the report of its call is lost
+plant lose-early lib/stream/own.c \
+	'if (early != ZCREQ_EARLY_NOTHING)' \
+	'if (early != ZCREQ_EARLY_NOTHING && stream->ids.pending > 3)' \
+	'^I2: cN waits for N ids|^(I1: rN of cN is lost|I5: rN of cN not released)'
+
 echo "100%: Checks: $planted, Failures: $failed, Errors: 0"
 [ "$failed" = 0 ]

@@ -189,8 +189,10 @@ static void send_one(struct sim_request *request)
 	expected = expected_use(request);
 	if (!expected && conn->stream_ended)
 		expected = -ESHUTDOWN;
-	world->stale += expected == -ESTALE;
-	ret = zcreq_add(world->context, request->id, iov, n, 0);
+	if (!expected && request->finishes)
+		expected = -ESTALE;
+	world->stale += expected == -ESTALE && !conn->own;
+	ret = conn->own ? expected : zcreq_add(world->context, request->id, iov, n, 0);
 	sim_trace(world, "send r%u c%u %zu bytes in %d: %d", request->number, conn->number, len,
 		  n, ret);
 	memset(iov, 0xee, sizeof(iov));
@@ -225,6 +227,11 @@ static void write_one(struct sim_world *world, struct sim_conn *conn)
 	bool lives = sim_conn_lives(conn);
 	int ret;
 
+	if (conn->own) { /* its own queue takes it */
+		if (lives && !conn->stream_ended && !conn->drained)
+			sim_entry_add(conn, NULL, from, len);
+		return;
+	}
 	memcpy(bytes, from, len);
 	ret = zcreq_write(conn->conn, bytes, len);
 	sim_trace(world, "write c%u %zu: %d", conn->number, len, ret);
@@ -318,6 +325,9 @@ void sim_finish_request(struct sim_request *request, int status)
 	int expected = request->finished ? -ESTALE : 0;
 	int ret;
 
+	request->finishes = true;
+	if (sim_own_pending(request))
+		return;
 	if (!expected)
 		own_error(request, status);
 	else
@@ -426,7 +436,7 @@ static void do_drain(struct sim_world *world)
 	uint32_t timeout_ms = 0;
 	int state, ret;
 
-	if (!conn || !sim_chance(world, 1, 3))
+	if (!conn || sim_own_writes(conn) || !sim_chance(world, 1, 3))
 		return;
 	if (sim_chance(world, 1, 2))
 		timeout_ms = (uint32_t)sim_choose(world, 5000);
@@ -447,7 +457,7 @@ static void do_end(struct sim_world *world)
 	uint64_t calls = world->fault.calls;
 	int state, ret, expected;
 
-	if (!conn || !sim_chance(world, 1, 3))
+	if (!conn || (conn->own && conn->next_entry) || !sim_chance(world, 1, 3))
 		return;
 	state = zcreq_conn_state(conn->conn);
 	expected = !conn->sock ? -EINVAL

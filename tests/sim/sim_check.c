@@ -185,6 +185,8 @@ static uint64_t quarantined_bytes(const struct sim_request *request)
 	uint64_t sum = 0;
 	unsigned i;
 
+	if (request->conn->own)
+		return sim_own_quarantined(request);
 	for (i = 0; i < request->send_count; i++) {
 		const struct sim_entry *entry = request->sends[i].entry;
 

@@ -102,6 +102,8 @@ static void end_connections(struct sim_world *world)
 		how = (unsigned)sim_choose(world, 3);
 		if (!conn->conn || !sim_conn_lives(conn))
 			continue;
+		if (how == 0 && sim_own_writes(conn)) /* it has not all been sent */
+			how = 1;
 		sim_trace(world, "end c%u by %u", conn->number, how);
 		if (how == 0 && zcreq_conn_drain(conn->conn, 0) == 0) {
 			conn->drained = true;

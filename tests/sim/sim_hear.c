@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/sim_inside.h"
 #include "sim/sim_life.h"
 #include "sim/sim_world.h"
 
@@ -125,7 +126,7 @@ static void on_aborting(zcreq_id id, int status, void *arg)
 		sim_fail(world, "r%u heard aborting %u times, finished %d, released %u",
 			 request->number, request->heard_aborting, request->finished,
 			 request->heard_released);
-	if (sim_chance(world, 2, 3))
+	if (request->finishes || sim_chance(world, 2, 3))
 		sim_finish_request(request, -EIO);
 	leave(world);
 }
@@ -220,6 +221,8 @@ static void hook_room(struct zcreq_conn *handle, void *arg)
 	if (handle != conn->conn || conn->heard_abort)
 		sim_fail(conn->world, "room hook of c%u after its end", conn->number);
 	conn->wants_room = false;
+	if (sim_chance(conn->world, 1, 2))
+		sim_own_pump(conn);
 	leave(conn->world);
 }
 

@@ -179,6 +179,9 @@ static int open_stream(struct sim_conn *conn)
 	sim_nature_socket(conn, &options);
 	if (sim_chance(conn->world, 2, 5))
 		through_sender(conn, &options);
+	else if (sim_chance(conn->world, 1, 3))
+		options.flags |= ZCREQ_STREAM_OWN_SENDS;
+	conn->own = options.flags & ZCREQ_STREAM_OWN_SENDS;
 	open_without_first_id(conn, options);
 	ret = zcreq_stream_open(conn->world->context, &options, &conn->conn);
 	if (ret && fake_socket_ops.close(options.fd, conn->sock))
@@ -223,6 +226,7 @@ void sim_inside_poll(struct sim_conn *conn)
 		return;
 	if (conn->sender && !conn->source.turn)
 		listen_to_sender(conn);
+	sim_own_pump(conn);
 	if (!conn->conn || conn->world->habit == SIM_SLEEPS)
 		return;
 	events = zcreq_events(conn->conn);
@@ -290,7 +294,7 @@ void sim_inside_check(const struct sim_conn *conn)
 	if (!zcreq_is_stream(conn->conn) || conn->heard_closed)
 		return;
 	fake_socket_report(conn->sock, &report);
-	if (sim_conn_lives(conn))
+	if (sim_conn_lives(conn) && !conn->own)
 		unsent = conn->queued - conn->checked + report.untold_bytes;
 	if (stream->queue.unsent_bytes != unsent)
 		sim_fail(conn->world, "c%u: %llu bytes unsent, should be %llu", conn->number,
@@ -341,6 +345,12 @@ void sim_inside_quiet(const struct sim_conn *conn, uint64_t deadline_ns)
 		sim_fail(conn->world, "I10: c%u submits nothing, and nothing is under way",
 			 conn->number);
 	bits = fake_socket_poll(conn->sock, POLLOUT);
+	if (conn->own && stream->queue.unsent_bytes)
+		sim_fail(conn->world, "c%u: an offer without its report", conn->number);
+	if (conn->own && conn->wants_room && bits & POLLOUT && !(waits & POLLOUT) && !put_off &&
+	    !stream->room_below_bytes)
+		sim_fail(conn->world, "I10: c%u has room, and its program waits for it",
+			 conn->number);
 	if (stream->queue.unsent_bytes && bits & POLLOUT && !(waits & POLLOUT) && !put_off &&
 	    !zcreq_stream_lent(stream))
 		sim_fail(conn->world, "I10: c%u has room, for which nobody waits", conn->number);

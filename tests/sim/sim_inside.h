@@ -33,6 +33,16 @@ void sim_inside_hand_in(struct sim_world *world);
 /** It is over, and its sender takes part in no turn any more. */
 void sim_inside_leave(struct sim_conn *conn);
 
+/** A program that makes its own sends makes some, of what it has queued. */
+void sim_own_pump(struct sim_conn *conn);
+
+/** Has it bytes of this request that it did not send; or any that are nobody's? */
+bool sim_own_pending(const struct sim_request *request);
+bool sim_own_writes(const struct sim_conn *conn);
+
+/** Bytes of its sends that a request in quarantine waits for. */
+uint64_t sim_own_quarantined(const struct sim_request *request);
+
 /** I10, of one connection: no turn is needed, as far as its socket knows. */
 void sim_inside_quiet(const struct sim_conn *conn, uint64_t deadline_ns);
 

@@ -233,13 +233,16 @@ static void foreign_message(struct sim_conn *conn)
 				      sim_chance(world, 1, 16) ? EHOSTUNREACH : 0);
 		break;
 	case 2:
-		/* Far beyond what is given before this is read: proof of nothing. */
-		id = report.next_id + (1u << 30) + id % 1000;
+		/* Far beyond what is given before this is read, or, where that would be a call
+		 * of which nobody told, long ago: proof of nothing. */
+		id = report.next_id + (conn->own ? 2u << 30 : 1u << 30) + id % 1000;
 		fake_socket_post(conn->sock, id, id + (uint32_t)sim_choose(world, 1u << 28), false);
 		break;
 	case 3:
 		/* Everything in flight and all the rest of the circle: refused as a whole. */
-		fake_socket_post(conn->sock, report.next_id + 1000, report.next_id + 998, false);
+		if (!conn->own || sim_chance(world, 1, 8))
+			fake_socket_post(conn->sock, report.next_id + 1000, report.next_id + 998,
+					 false);
 		break;
 	default:
 		fake_socket_post_raw(conn->sock, &id, sim_choose(world, sizeof(id) + 1));

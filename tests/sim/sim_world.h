@@ -14,6 +14,7 @@
  *	sim_hear.c      callbacks and hooks
  *	sim_check.c     what must hold after every step, and after every turn
  *	sim_actions.c   what a caller does
+ *	sim_own.c       a caller that makes its own sends
  *	sim_inside.c    what opens a connection and lets the kernel speak
  *	sim_nature.c    what kernel, network and peer do
  *	sim_finale.c    how every life ends
@@ -39,6 +40,7 @@
 #define SIM_CONNS 6
 #define SIM_HOLDS 6
 #define SIM_SENDS 24
+#define SIM_PARTS 128    /* of a request: what calls of a program's own took of it */
 #define SIM_LIVE 40      /* requests of one connection */
 #define SIM_SEND_MOST 40000
 
@@ -74,6 +76,7 @@ struct sim_conn {
 	uint64_t checked;         /* bytes of the stream that were compared */
 	unsigned number;
 	unsigned live;            /* requests not released */
+	bool own;                 /* the program makes the sends: next_entry is its queue */
 	bool lets_go;             /* this kernel gives everything back at once */
 	bool ended;               /* abort or free was asked for, or the abort hook came */
 	bool drained;             /* drain was asked for */
@@ -90,6 +93,11 @@ struct sim_conn {
 	uint32_t stall_ms;
 };
 
+/** Bytes that a request waits for, until this part of the stream is proven. */
+struct sim_part {
+	uint64_t bytes, from, to;
+};
+
 /** A request, also after it was released: until the world ends. */
 struct sim_request {
 	LIST_ENTRY(sim_request) in_world; /* live, or dead */
@@ -101,6 +109,9 @@ struct sim_request {
 	unsigned send_count;
 	unsigned number;
 	bool finished;
+	bool finishes;            /* when the last of its own sends is done */
+	struct sim_part parts[SIM_PARTS];
+	unsigned part_count;
 	bool withdrawn;
 	int error;                /* the first that we know of */
 	int told;                 /* what settled said */
