@@ -128,7 +128,10 @@ static void sock_flush(struct sock *sock)
 {
 	struct zcreq_part parts[QUEUE];
 	struct iovec iov[QUEUE];
-	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = (unsigned)sock->queued};
+	const struct msghdr message = {
+		.msg_iov = iov,
+		.msg_iovlen = (__typeof__(message.msg_iovlen))sock->queued, /* an int with musl */
+	};
 	bool zerocopy;
 	ssize_t ret;
 

@@ -13,7 +13,7 @@
 
 #include "../vanish-parts/vanish.h" /* a link to cut */
 
-enum { QUEUE = 64, JOBS = 8, JOB_BYTES = 128 << 10, SNDBUF = 4 << 20, MS = 1000000 };
+enum { QUEUE = 64, JOBS = 96, JOB_BYTES = 64 << 10, SNDBUF = 4 << 20, MS = 1000000 };
 
 /* A buffer that goes round: filled, queued, sent, released, and filled again. */
 struct job {
