@@ -67,8 +67,10 @@ enum zcreq_stall {
 /**
  * struct zcreq_conn_hooks - what the owner of a connection hears; all optional
  * @abort:    the connection was aborted, by the caller or by the library. Stop
- *            reading from the descriptor; a framework abandons its writes.
- *            The descriptor is still open and is not to be polled any more.
+ *            reading from the descriptor, which is still open and is not to be polled
+ *            any more. A framework with sockets of its own makes its transport stop, and
+ *            drops each of its holds when the transport no longer reads the memory, and
+ *            not before: a write that was answered with an error may still be read from.
  * @closed:   the last thing heard of a connection: all its requests are
  *            released. On a stream the descriptor is still open during this
  *            call, so that a watcher can be removed from it, and is closed right

@@ -220,7 +220,9 @@ int zcreq_context_free(struct zcreq_context *context);
 /**
  * zcreq_turn() - everything that is due
  * @context:  the context
- * @now_ns:   the time, in nanoseconds; an earlier one than before counts as that
+ * @now_ns:   the time, in nanoseconds; an earlier one than before counts as that. From a
+ *            counter of ticks: ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz
+ *            (doc/frameworks.md)
  *
  * What was queued is sent, what descriptors tell is taken in, timers of drain, linger,
  * watchdog and abort are asked, callbacks run; and again, until nothing is due. Then it

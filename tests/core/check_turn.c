@@ -162,6 +162,53 @@ START_TEST(an_earlier_time_stands_still)
 }
 END_TEST
 
+/* As doc/frameworks.md has it. */
+static uint64_t ns_of_ticks(uint64_t ticks, uint64_t hz)
+{
+	return ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz;
+}
+
+/* In one multiplication, what a clock of 2 GHz says after ten seconds is less than what it
+ * said after nine. */
+START_TEST(ticks_become_nanoseconds_without_overflow)
+{
+	static const uint64_t hz[] = {1, 1000, 1000000000, 2000000000, 2399999999, 18000000000};
+	const uint64_t year_s = 365 * 24 * 3600;
+
+	for (uint64_t s = 1; s < 30 * year_s && s < UINT64_MAX / hz[_i] - 1; s = s * 3 + 1) {
+		ck_assert_uint_eq(ns_of_ticks(s * hz[_i], hz[_i]), s * SECOND);
+		ck_assert_uint_eq(ns_of_ticks(s * hz[_i] + hz[_i] / 2, hz[_i]),
+				  s * SECOND + hz[_i] / 2 * SECOND / hz[_i]);
+		ck_assert_uint_lt(ns_of_ticks(s * hz[_i] + hz[_i] - 1, hz[_i]), (s + 1) * SECOND);
+	}
+	ck_assert_uint_lt(UINT64_C(20000000000) * 1000000000 / 2000000000,
+			  UINT64_C(18000000000) * 1000000000 / 2000000000);
+	ck_assert_uint_eq(zcreq_turn(context, ns_of_ticks(10 * hz[_i], hz[_i])), ZCREQ_NEVER);
+}
+END_TEST
+
+/* Nothing is to be polled, and the program has no connection: time alone brings it. */
+START_TEST(a_freed_connection_that_lingers_needs_turns_until_it_is_gone)
+{
+	uint64_t next_ns;
+
+	stub.keeps = true;
+	scene_sent();
+	zcreq_conn_free(conn);
+	conn = NULL;
+	next_ns = zcreq_turn(context, SECOND);
+	ck_assert_uint_eq(heard.released, 0);
+	ck_assert_int_eq(zcreq_context_free(context), -EBUSY);
+	ck_assert_uint_lt(next_ns, 2 * SECOND);
+	stub_prove_all(&stub);
+	next_ns = zcreq_turn(context, next_ns);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_uint_eq(hooks.closed, 0);
+	ck_assert_uint_eq(next_ns, ZCREQ_NEVER);
+	ck_assert_uint_eq(stats_of(context).connections_now, 0);
+}
+END_TEST
+
 /* ---- alarms ---- */
 
 #define CONNS 4
@@ -387,6 +434,8 @@ int main(void)
 	tcase_add_test(call, what_a_callback_queues_is_sent_in_the_same_call);
 	tcase_add_test(call, callbacks_that_always_make_work_make_the_deadline_at_once);
 	tcase_add_test(call, inside_a_callback_a_turn_does_nothing);
+	tcase_add_loop_test(call, ticks_become_nanoseconds_without_overflow, 0, 6);
+	tcase_add_test(call, a_freed_connection_that_lingers_needs_turns_until_it_is_gone);
 	tcase_add_test(call, an_earlier_time_stands_still);
 	suite_add_tcase(s, call);
 	tcase_add_checked_fixture(alarms, scene_setup, NULL);
