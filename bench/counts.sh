@@ -51,10 +51,10 @@ of_all() {
 		END { printf "instructions=%.0f\n", all / requests }' callgrind.out
 }
 
-# all of scale, then instructions of a tick and of a turn of a libev loop
+# all of scale, then instructions of a turn and of a round of a libev loop
 scale_table() {
 	./libtool --mode=execute bench/scale
-	for case in "tick 100" "tick 10000" "loop 100" "loop 9900"; do
+	for case in "turn 100" "turn 10000" "loop 100" "loop 9900"; do
 		# shellcheck disable=SC2086  # two words
 		counted scale $case
 		echo "$(grep '^bench=' callgrind.log) $(of_library 1000 | cut -d ' ' -f 1)"

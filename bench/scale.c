@@ -7,7 +7,7 @@
  *	scale inflight        a million sends in flight in one context
  *	scale traffic         ten thousand connections at work
  *	scale abort           a thousand connections aborted at once, beside others
- *	scale tick COUNT      ticks with so many connections that wait or are idle
+ *	scale turn COUNT      turns with so many connections that wait or are idle
  *	scale loop COUNT      turns of a libev loop with so many that are idle
  *
  * The last two are for callgrind: scripts/bench counts the instructions of the library
@@ -27,7 +27,7 @@
 
 #define MILLION 1000000
 #define SECOND ((uint64_t)1000000000)
-#define TICKS 1000
+#define TURNS 1000
 
 size_t counted_bytes;
 
@@ -244,8 +244,8 @@ static void scale_inflight(void)
 		exit(1);
 }
 
-/* Ticks in which no alarm goes off. Every second connection waits for proof. */
-static void scale_tick(size_t count)
+/* Turns in which no alarm goes off. Every second connection waits for proof. */
+static void scale_turn(size_t count)
 {
 	struct zcreq_context *context = counted_context();
 	struct free_socket *sockets = calloc(count, sizeof(*sockets));
@@ -262,10 +262,10 @@ static void scale_tick(size_t count)
 	}
 	zcreq_turn(context, SECOND);
 	CALLGRIND_START_INSTRUMENTATION;
-	for (int i = 0; i < TICKS; i++)
+	for (int i = 0; i < TURNS; i++)
 		zcreq_turn(context, SECOND + i);
 	CALLGRIND_STOP_INSTRUMENTATION;
-	printf("bench=scale what=tick conns=%zu ticks=%d\n", count, TICKS);
+	printf("bench=scale what=turn conns=%zu turns=%d\n", count, TURNS);
 	free(sockets);
 }
 
@@ -288,8 +288,8 @@ int main(int argc, char **argv)
 		scale_traffic();
 	if (all || !strcmp(what, "abort"))
 		scale_abort();
-	if (!strcmp(what, "tick"))
-		scale_tick(count_of(count));
+	if (!strcmp(what, "turn"))
+		scale_turn(count_of(count));
 	if (!strcmp(what, "loop"))
 		scale_loop(count_of(count));
 	return 0;

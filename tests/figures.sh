@@ -32,7 +32,7 @@ diff -u "$src/bench/figures.md" "$tmp/page" ||
 results()
 {
 	grep -h '^bench=' "$src"/bench/tables/*.txt | tr ' ' '\n' |
-		grep -vE '^(bench|inflight|turn|turns|ticks|bytes|bs|qd|secs|conns|others|sends|requests|threads|queues|sndbuf|polled|call|design|order|op|way|ratio|what|state|path)=' |
+		grep -vE '^(bench|inflight|turn|turns|bytes|bs|qd|secs|conns|others|sends|requests|threads|queues|sndbuf|polled|call|design|order|op|way|ratio|what|state|path)=' |
 		sed 's/.*=//' | awk '
 			{ digits = $0; gsub(/\./, "", digits); sub(/^0+/, "", digits) }
 			length(digits) < 3 || digits !~ /^[0-9]+$/ || digits % 100 == 0 { next }

@@ -16,17 +16,17 @@
 const int8_t zcreq_retry_table[ZCREQ_RETRY_LATER + 1][ZCREQ_RETRY_EVENTS] = {
 	[ZCREQ_RETRY_NONE] = {
 		[ZCREQ_RETRY_SHORT] = ZCREQ_RETRY_SOON,
-		[ZCREQ_RETRY_TICK] = ZCREQ_RETRY_NONE,
+		[ZCREQ_RETRY_TURN] = ZCREQ_RETRY_NONE,
 		[ZCREQ_RETRY_DUE] = ZCREQ_IMPOSSIBLE,
 	},
 	[ZCREQ_RETRY_SOON] = {
 		[ZCREQ_RETRY_SHORT] = ZCREQ_IMPOSSIBLE,
-		[ZCREQ_RETRY_TICK] = ZCREQ_RETRY_LATER,
+		[ZCREQ_RETRY_TURN] = ZCREQ_RETRY_LATER,
 		[ZCREQ_RETRY_DUE] = ZCREQ_IMPOSSIBLE,
 	},
 	[ZCREQ_RETRY_LATER] = {
 		[ZCREQ_RETRY_SHORT] = ZCREQ_IMPOSSIBLE,
-		[ZCREQ_RETRY_TICK] = ZCREQ_RETRY_LATER,
+		[ZCREQ_RETRY_TURN] = ZCREQ_RETRY_LATER,
 		[ZCREQ_RETRY_DUE] = ZCREQ_RETRY_NONE,
 	},
 };
@@ -54,6 +54,6 @@ uint64_t zcreq_retry_timers(struct zcreq_stream *stream, uint64_t now_ns)
 	}
 	if (stream->retry == ZCREQ_RETRY_SOON)
 		stream->retry_ns = now_ns + ZCREQ_RETRY_NS;
-	retry_event(stream, ZCREQ_RETRY_TICK);
+	retry_event(stream, ZCREQ_RETRY_TURN);
 	return stream->retry == ZCREQ_RETRY_LATER ? stream->retry_ns : ZCREQ_NEVER;
 }

@@ -68,7 +68,7 @@ enum zcreq_retry {
 
 enum zcreq_retry_event {
 	ZCREQ_RETRY_SHORT = 1, /* of memory */
-	ZCREQ_RETRY_TICK,      /* the time is known */
+	ZCREQ_RETRY_TURN,      /* the time is known */
 	ZCREQ_RETRY_DUE,       /* the while is over */
 	ZCREQ_RETRY_EVENTS,
 };

@@ -83,7 +83,7 @@ static void teardown(void)
 	counting_end(&memory, context);
 }
 
-/* One request with one send on a connection, flushed. */
+/* One request with one send on a connection, sent. */
 static void sent(unsigned i, unsigned on, size_t len)
 {
 	heard_begin(conns[on], &heard[i]);

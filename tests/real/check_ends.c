@@ -254,7 +254,7 @@ static void free_while_draining(void)
 static void free_while_aborting(void)
 {
 	load_submit(&load, REQUESTS, EACH_BYTES);
-	ck_ok(load_abort(&load, -EIO)); /* nothing is dispatched yet */
+	ck_ok(load_abort(&load, -EIO)); /* no turn yet */
 	ck_assert_int_eq(zcreq_conn_state(load.conn), ZCREQ_CONN_ABORTING);
 }
 
@@ -314,7 +314,7 @@ START_TEST(a_hundred_thousand_sends_in_flight_are_released_with_proof)
 	zcreq_turn(load.context, 0);
 	end_ns = zcreq_now_ns();
 	ck_assert_uint_eq(load.released, MANY);
-	say("%d sends in flight, %zu in a call, %llu ids: abort %.2f ms, dispatch %.2f ms\n", MANY,
+	say("%d sends in flight, %zu in a call, %llu ids: abort %.2f ms, turn %.2f ms\n", MANY,
 	    at_once, (unsigned long long)load_stats(&load).notifications,
 	    (abort_ns - start_ns) / 1e6, (end_ns - abort_ns) / 1e6);
 	ck_assert_uint_eq(load_stats(&load).copied_batches, 0);

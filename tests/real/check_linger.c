@@ -59,7 +59,7 @@ static void abort_over_filter(void)
 	ck_assert_uint_gt(load.spy.pinned, 0);
 }
 
-START_TEST(i5_only_what_left_late_is_released_late_and_by_tick_alone)
+START_TEST(i5_only_what_left_late_is_released_late_and_by_turns_alone)
 {
 	uint64_t start_ns;
 	size_t at_once;
@@ -260,7 +260,7 @@ int main(void)
 	Suite *suite = suite_create("linger");
 	TCase *group = real_group(suite, "linger", setup, teardown, net_missing_slow());
 
-	tcase_add_test(group, i5_only_what_left_late_is_released_late_and_by_tick_alone);
+	tcase_add_test(group, i5_only_what_left_late_is_released_late_and_by_turns_alone);
 	tcase_add_test(group, i4_outcomes_do_not_wait_for_packets);
 	tcase_add_test(group, i9_the_descriptor_is_open_until_the_last_packet_has_left);
 	tcase_add_test(group, i9_writes_that_no_request_owns_keep_it_open_as_well);

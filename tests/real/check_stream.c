@@ -164,7 +164,7 @@ START_TEST(i3_a_handle_used_after_its_end_is_stale)
 }
 END_TEST
 
-START_TEST(i4_every_outcome_is_told_in_the_next_dispatch)
+START_TEST(i4_every_outcome_is_told_in_the_next_turn)
 {
 	zcreq_hold hold;
 
@@ -185,7 +185,7 @@ START_TEST(i4_every_outcome_is_told_in_the_next_dispatch)
 }
 END_TEST
 
-/* The central promise (spdk 3309): no tick, no poll, no time. */
+/* The central promise (spdk 3309): no timer, no poll, no time. */
 START_TEST(i5_abort_releases_without_timer)
 {
 	const struct net_pair how = {.near_sndbuf = 32 << 20, .family = _i / LOSSES};
@@ -454,7 +454,7 @@ int main(void)
 	tcase_add_loop_test(group, i2_no_recycled_byte_is_ever_sent, 0, LOSSES);
 	tcase_add_loop_test(group, i2_a_host_that_comes_back_gets_every_byte, 0, LOSSES);
 	tcase_add_test(group, i3_a_handle_used_after_its_end_is_stale);
-	tcase_add_loop_test(group, i4_every_outcome_is_told_in_the_next_dispatch, 0, LOSSES);
+	tcase_add_loop_test(group, i4_every_outcome_is_told_in_the_next_turn, 0, LOSSES);
 	tcase_add_loop_test(group, i5_abort_releases_without_timer, 0, NET_FAMILIES * LOSSES);
 	tcase_add_test(group, i6_released_may_begin_and_send);
 	tcase_add_loop_test(group, i6_released_may_abort_and_free_the_connection, 0, 2);

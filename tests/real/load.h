@@ -10,11 +10,11 @@
  * foreign, and means that a buffer was released while the kernel still read it.
  *
  * Every callback checks what can be checked there and then: called once, in the
- * order promised, from dispatch only, and released only when the witness (spy.h)
+ * order promised, from a turn only, and released only when the witness (spy.h)
  * has seen the kernel give back all of it.
  *
  * All is one struct, and one thread unless a test says otherwise. A turn of the
- * loop is what a program's loop would do: tick, sleep, process, read.
+ * loop is what a program's loop would do: turn, sleep, process, read.
  */
 #ifndef ZCREQ_TESTS_LOAD_H
 #define ZCREQ_TESTS_LOAD_H
@@ -107,7 +107,7 @@ void load_finish(struct load_request *request, int status);
 /* The stream's next @len bytes as a write that no request owns. */
 int load_write(struct load *load, size_t len);
 
-/* @count requests of @each bytes, finished; then flushed. */
+/* @count requests of @each bytes, finished; then a turn. */
 void load_submit(struct load *load, size_t count, size_t each);
 
 /* The calls that must run no callback, with the check that they do not. */

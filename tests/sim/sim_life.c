@@ -3,7 +3,7 @@
  * sim_life.c - one life: choose a verb, do it, check; and at the end the finale
  *
  * The first choice of each line is whether to settle after it, because a program
- * does not dispatch after each call either.
+ * does not turn after each call either.
  */
 #include <stdlib.h>
 

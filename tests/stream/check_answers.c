@@ -13,7 +13,7 @@
 #include "support/scene.h"
 
 #define FOREIGN_AT_ONCE 1024 /* messages that one reading takes beside its proof */
-#define FOREIGN_KEPT 64      /* of these, that wait for dispatch */
+#define FOREIGN_KEPT 64      /* of these, that wait for a turn */
 
 static struct heard second;
 

@@ -49,7 +49,7 @@ START_TEST(any_event_looks_for_the_acknowledgement)
 }
 END_TEST
 
-/* No event tells, so it is looked for at growing intervals, and not in each tick. */
+/* No event tells, so it is looked for at growing intervals, and not in each turn. */
 START_TEST(it_is_looked_for_at_growing_intervals)
 {
 	uint64_t now = SECOND, next, gap = 0;

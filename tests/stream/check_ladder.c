@@ -23,7 +23,7 @@ static void open_with(uint32_t linger_ms)
 	scene_sent();
 }
 
-/* Ticks at the deadlines that the last tick named: how far each is from the one before. */
+/* Turns at the deadlines that the last turn named: how far each is from the one before. */
 static void expect_gaps(uint64_t at_ns, const unsigned *gaps_ms, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -48,7 +48,7 @@ START_TEST(looks_come_at_growing_intervals)
 }
 END_TEST
 
-/* linger_ms after the first tick; then once a second, until late proof comes. */
+/* linger_ms after the first turn; then once a second, until late proof comes. */
 START_TEST(quarantine_begins_when_linger_ends)
 {
 	const uint32_t linger_ms = _i ? 7 : 5000;
@@ -123,7 +123,7 @@ START_TEST(an_error_queue_without_end_does_not_keep_abort)
 }
 END_TEST
 
-/* More than are disconnected between two ticks, and the kernel refuses each of them. */
+/* More than are disconnected in one turn, and the kernel refuses each of them. */
 START_TEST(aborts_beyond_the_limit_that_are_refused_all_come_back)
 {
 	enum { MANY = 40, AT_ONCE = 32 };

@@ -464,7 +464,7 @@ START_TEST(what_cannot_go_by_reference_is_copied_from_then_on)
 }
 END_TEST
 
-/* No memory even for a copy: a rest, which a tick ends, and no POLLOUT meanwhile. */
+/* No memory even for a copy: a rest, which a turn ends, and no POLLOUT meanwhile. */
 START_TEST(no_memory_for_a_copy_rests)
 {
 	uint64_t now_ns = 1000, next_ns;

@@ -37,7 +37,7 @@ static void work(unsigned sends)
 	scene_prove();
 }
 
-/* Ticks as a loop does, until there is no deadline any more: when that was. */
+/* Turns as a loop does, until there is no deadline any more: when that was. */
 static uint64_t sleep_from(uint64_t now_ns)
 {
 	uint64_t next_ns;

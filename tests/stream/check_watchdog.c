@@ -662,7 +662,7 @@ START_TEST(an_idle_limit_needs_the_watchdog)
 }
 END_TEST
 
-/* No memory for sending: 10 ms from the next tick, and from each try that fails. */
+/* No memory for sending: 10 ms from the next turn, and from each try that fails. */
 START_TEST(sending_rests_for_ten_milliseconds)
 {
 	const uint64_t rest_ns = 10 * MS;

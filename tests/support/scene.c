@@ -7,7 +7,7 @@
 
 /* Later than any time that a test asks about and any limit that begins then. */
 #define LATE_S 10000
-#define LATE_TICKS 10
+#define LATE_TURNS 10
 
 struct counting memory;
 struct zcreq_context *context;
@@ -135,7 +135,7 @@ void scene_teardown_late(void)
 	stub.chatter = STUB_SILENT;
 	zcreq_conn_free(conn);
 	stub_prove_all(&stub);
-	for (unsigned s = LATE_S; s < LATE_S + LATE_TICKS; s++)
+	for (unsigned s = LATE_S; s < LATE_S + LATE_TURNS; s++)
 		zcreq_turn(context, s * SECOND);
 	expect_all_back();
 }
