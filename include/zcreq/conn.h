@@ -255,6 +255,7 @@ int zcreq_conn_state(const struct zcreq_conn *conn);
  *
  * Known from the abort on, and so in the abort hook, in callbacks of its requests, and in
  * the closed hook; the status beside it is an errno, of which one may have several causes.
+ * Explanations (explain.h) and the trace have it too.
  *
  * Ownership: none.
  * Callback:  none.

@@ -56,9 +56,9 @@ enum zcreq_trace_kind {
 	ZCREQ_TRACE_QUARANTINED, /**< no proof in time [subject: request] */
 	ZCREQ_TRACE_DRAIN,       /**< of the connection */
 	ZCREQ_TRACE_STALL,       /**< [status: enum zcreq_stall, first: ms without progress] */
-	ZCREQ_TRACE_ABORT,       /**< of the connection [status] */
+	ZCREQ_TRACE_ABORT,       /**< of the connection [status, first: enum zcreq_cause] */
 	ZCREQ_TRACE_DISCONNECT,  /**< the kernel was told to let go [status: what it said] */
-	ZCREQ_TRACE_CLOSED,      /**< of the connection [status] */
+	ZCREQ_TRACE_CLOSED,      /**< of the connection [status, first: enum zcreq_cause] */
 	ZCREQ_TRACE_STALE,       /**< a handle was refused [subject: the handle] */
 	ZCREQ_TRACE_MARK,        /**< zcreq_trace_mark() [subject, first, last: 16 bytes] */
 	ZCREQ_TRACE_KINDS,

@@ -208,7 +208,7 @@ void zcreq_trace_stall(const struct zcreq_conn *conn, uint64_t quiet_ms)
 
 void zcreq_trace_abort(const struct zcreq_conn *conn)
 {
-	CONN_POINT(ABORT, abort, conn, 0, conn->status, 0, 0);
+	CONN_POINT(ABORT, abort, conn, 0, conn->status, conn->cause, 0);
 }
 
 void zcreq_trace_disconnect(const struct zcreq_conn *conn, int result)
@@ -218,7 +218,7 @@ void zcreq_trace_disconnect(const struct zcreq_conn *conn, int result)
 
 void zcreq_trace_closed(const struct zcreq_conn *conn)
 {
-	CONN_POINT(CLOSED, closed, conn, 0, conn->status, 0, 0);
+	CONN_POINT(CLOSED, closed, conn, 0, conn->status, conn->cause, 0);
 }
 
 /* ---- of the program's own ---- */

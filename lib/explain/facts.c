@@ -117,6 +117,7 @@ void zcreq_conn_look(const struct zcreq_conn *conn, uint32_t most,
 	*facts = (struct zcreq_conn_facts){
 		.number = conn->number,
 		.status = conn->status,
+		.cause = (enum zcreq_cause)conn->cause,
 		.state = conn_state_names[conn->state],
 		.request_count = conn->request_count,
 		.requests = requests,

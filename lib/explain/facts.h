@@ -90,6 +90,7 @@ struct zcreq_stream_facts {
 struct zcreq_conn_facts {
 	uint32_t number;
 	int32_t status;
+	enum zcreq_cause cause;
 	const char *state;
 	struct zcreq_stream_facts stream;
 	uint32_t request_count, requests_seen;

@@ -103,6 +103,28 @@ static void verdict(struct zcreq_writer *w, const void *fact)
 	zcreq_writer_add(w, "\"%s\"", names[*(const enum zcreq_stall *)fact]);
 }
 
+static void cause(struct zcreq_writer *w, const void *fact)
+{
+	static const char *const names[] = {
+		[ZCREQ_CAUSE_NONE] = "none",
+		[ZCREQ_CAUSE_DRAINED] = "drained",
+		[ZCREQ_CAUSE_ABORTED] = "aborted",
+		[ZCREQ_CAUSE_FREED] = "freed",
+		[ZCREQ_CAUSE_DRAIN_DEADLINE] = "drain_deadline",
+		[ZCREQ_CAUSE_VANISHED] = "vanished",
+		[ZCREQ_CAUSE_NOT_READING] = "not_reading",
+		[ZCREQ_CAUSE_IDLE] = "idle",
+		[ZCREQ_CAUSE_KERNEL_TIMEOUT] = "kernel_timeout",
+		[ZCREQ_CAUSE_RESET] = "reset",
+		[ZCREQ_CAUSE_SOCKET] = "socket",
+		[ZCREQ_CAUSE_MEMORY] = "memory",
+		[ZCREQ_CAUSE_DESCRIPTOR] = "descriptor",
+		[ZCREQ_CAUSE_SENDER] = "sender",
+	};
+
+	zcreq_writer_add(w, "\"%s\"", names[*(const enum zcreq_cause *)fact]);
+}
+
 static void let_go(struct zcreq_writer *w, const void *fact)
 {
 	const bool disconnected = *(const enum zcreq_ladder *)fact == ZCREQ_LADDER_LET_GO;
@@ -155,6 +177,7 @@ static const struct field fields[] = {
 	FIELD(CONN, conn_facts, state, "state", word),
 	FIELD(CONN, conn_facts, request_count, "request_count", count32),
 	FIELD(CONN, conn_facts, status, "status", status),
+	FIELD(CONN, conn_facts, cause, "cause", cause),
 
 	FIELD(STREAM, stream_facts, unsent_bytes, "unsent_bytes", count64),
 	FIELD(STREAM, stream_facts, kernel_bytes, "kernel_bytes", count64),

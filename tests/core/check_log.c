@@ -290,7 +290,7 @@ END_TEST
 START_TEST(every_word_of_an_abort)
 {
 	static const struct told told[] = {
-		{ZCREQ_TRACE_ABORT, -1, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_ABORT, -1, 0, -ETIMEDOUT, ZCREQ_CAUSE_ABORTED, 0},
 		{ZCREQ_TRACE_ABORTED, 0, 0, -ETIMEDOUT, 0, 0},
 		{ZCREQ_TRACE_SETTLED, 0, 0, -ETIMEDOUT, 0, 0},
 		{ZCREQ_TRACE_ABORTED, 1, 0, -ETIMEDOUT, 0, 0},
@@ -302,7 +302,7 @@ START_TEST(every_word_of_an_abort)
 		{ZCREQ_TRACE_NOTIFIED, -1, 0, 0, 0, 0},
 		{ZCREQ_TRACE_RELEASED, 1, 0, -ETIMEDOUT, 0, 0},
 		{ZCREQ_TRACE_RELEASED, 0, 0, -ETIMEDOUT, 0, 0},
-		{ZCREQ_TRACE_CLOSED, -1, 0, -ETIMEDOUT, 0, 0},
+		{ZCREQ_TRACE_CLOSED, -1, 0, -ETIMEDOUT, ZCREQ_CAUSE_ABORTED, 0},
 	};
 	zcreq_hold hold;
 	uint64_t from;

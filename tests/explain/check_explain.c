@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,7 +264,39 @@ START_TEST(a_connection_that_is_closed_is_not_among_those_of_its_context)
 	zcreq_turn(context, 0);
 	ck_assert_int_gt(ask(CONTEXT, ZCREQ_TEXT, text, sizeof(text)), 0);
 	ck_assert_ptr_null(strstr(text, "connection 0"));
-	assert_says(CONN, "closed, 0 requests not released, status -5 (Input/output error)");
+	assert_says(CONN, "closed, 0 requests not released, status -5 (Input/output error), "
+			  "cause: aborted by the program");
+}
+END_TEST
+
+/* Each by its word for programs, and by other words for people. */
+START_TEST(every_cause_has_words)
+{
+	static const char *const names[] = {
+		[ZCREQ_CAUSE_DRAINED] = "drained", [ZCREQ_CAUSE_ABORTED] = "aborted",
+		[ZCREQ_CAUSE_FREED] = "freed", [ZCREQ_CAUSE_DRAIN_DEADLINE] = "drain_deadline",
+		[ZCREQ_CAUSE_VANISHED] = "vanished", [ZCREQ_CAUSE_NOT_READING] = "not_reading",
+		[ZCREQ_CAUSE_IDLE] = "idle", [ZCREQ_CAUSE_KERNEL_TIMEOUT] = "kernel_timeout",
+		[ZCREQ_CAUSE_RESET] = "reset", [ZCREQ_CAUSE_SOCKET] = "socket",
+		[ZCREQ_CAUSE_MEMORY] = "memory", [ZCREQ_CAUSE_DESCRIPTOR] = "descriptor",
+		[ZCREQ_CAUSE_SENDER] = "sender",
+	};
+	char said[ZCREQ_CAUSE_SENDER + 1][100], wanted[60];
+
+	ck_assert_int_gt(ask(CONN, ZCREQ_TEXT, text, sizeof(text)), 0);
+	ck_assert_ptr_null(strstr(text, "cause"));
+	for (uint8_t i = ZCREQ_CAUSE_DRAINED; i <= ZCREQ_CAUSE_SENDER; i++) {
+		conn->cause = i;
+		ck_assert_int_gt(ask(CONN, ZCREQ_TEXT, text, sizeof(text)), 0);
+		ck_assert_ptr_nonnull(strstr(text, ", cause: "));
+		snprintf(said[i], sizeof(said[i]), "%.60s", strstr(text, ", cause: "));
+		for (unsigned before = ZCREQ_CAUSE_DRAINED; before < i; before++)
+			ck_assert_str_ne(said[before], said[i]);
+		ck_assert_int_gt(ask(CONN, ZCREQ_JSON, text, sizeof(text)), 0);
+		snprintf(wanted, sizeof(wanted), "\"cause\":\"%s\"", names[i]);
+		ck_assert_ptr_nonnull(strstr(text, wanted));
+	}
+	conn->cause = ZCREQ_CAUSE_NONE;
 }
 END_TEST
 
@@ -417,6 +450,7 @@ int main(void)
 	tcase_add_loop_test(tcase, the_place_of_a_hold_is_told_as_far_as_it_is_known, 0, 4);
 	tcase_add_test(tcase, without_a_turn_the_age_is_unknown);
 	tcase_add_test(tcase, a_connection_that_is_closed_is_not_among_those_of_its_context);
+	tcase_add_test(tcase, every_cause_has_words);
 	tcase_add_test(tcase, quarantine_says_what_is_awaited);
 	tcase_add_loop_test(tcase, the_connection_with_the_oldest_request_is_told_of_first, 0, 2);
 	tcase_add_test(tcase, what_is_done_waits_for_a_turn);

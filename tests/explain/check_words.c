@@ -74,7 +74,7 @@ START_TEST(half_sent_requests_in_full_for_programs)
 		"\"stale_handles\":0,\"begun\":2,\"released\":0,\"aborted\":0,"
 		"\"unsent_bytes\":3300,\"kernel_bytes\":1200,\"oldest_age_ms\":250,"
 		"\"oldest_connections\":[{\"connection\":0,\"state\":\"open\","
-		"\"request_count\":2,\"status\":0,\"unsent_bytes\":3300,\"kernel_bytes\":1200,"
+		"\"request_count\":2,\"status\":0,\"cause\":\"none\",\"unsent_bytes\":3300,\"kernel_bytes\":1200,"
 		"\"batches\":2,\"oldest_id\":0,\"disconnected\":false,"
 		"\"peer\":{\"verdict\":\"congested\",\"heard_ms\":70,\"retransmits\":1,"
 		"\"probes\":1,\"window_closed\":false,\"unacked_bytes\":800,\"look_in_ms\":4750},"
@@ -102,6 +102,7 @@ START_TEST(a_closed_window_on_an_old_kernel_for_programs)
 	info.tcpi_probes = 2;
 	assert_is(CONN, ZCREQ_JSON,
 		"{\"connection\":0,\"state\":\"open\",\"request_count\":1,\"status\":0,"
+		"\"cause\":\"none\","
 		"\"unsent_bytes\":0,\"kernel_bytes\":1000,\"batches\":1,\"oldest_id\":0,"
 		"\"disconnected\":false,\"peer\":{\"verdict\":\"not_reading\",\"heard_ms\":0,"
 		"\"retransmits\":0,\"probes\":2,\"window_closed\":true,\"unacked_bytes\":null,"
@@ -140,6 +141,7 @@ START_TEST(a_connection_without_a_watchdog_in_full)
 		"    waits for the notification, when the rest of its batch is ACKed");
 	assert_is(CONN, ZCREQ_JSON,
 		"{\"connection\":1,\"state\":\"open\",\"request_count\":1,\"status\":0,"
+		"\"cause\":\"none\","
 		"\"unsent_bytes\":0,\"kernel_bytes\":1000,\"batches\":1,\"oldest_id\":0,"
 		"\"disconnected\":false,\"peer\":{\"verdict\":\"congested\",\"heard_ms\":0,"
 		"\"retransmits\":0,\"probes\":0,\"window_closed\":false,\"unacked_bytes\":0,"
@@ -159,6 +161,7 @@ START_TEST(an_aborted_connection_in_full)
 	ck_assert_int_eq(zcreq_conn_abort(conn, -ETIMEDOUT), 0);
 	assert_is(CONN, ZCREQ_JSON,
 		"{\"connection\":0,\"state\":\"aborting\",\"request_count\":1,\"status\":-110,"
+		"\"cause\":\"aborted\","
 		"\"unsent_bytes\":0,\"kernel_bytes\":1000,\"batches\":1,\"oldest_id\":0,"
 		"\"disconnected\":true,\"requests\":[{\"request\":\"#\",\"connection\":0,"
 		"\"state\":\"aborted-finished\",\"status\":-110,\"age_ms\":0,\"send_count\":1,"
@@ -167,7 +170,7 @@ START_TEST(an_aborted_connection_in_full)
 		"\"waits_for\":[\"the last packets to leave this machine\"]}]}");
 	assert_is(CONN, ZCREQ_TEXT,
 		"connection 0: aborting, 1 request not released, status -110 (Connection timed "
-		"out)\n"
+		"out), cause: aborted by the program\n"
 		"  0 bytes unsent, 1000 in the kernel in 1 batch (ids from 0), disconnected\n"
 		"  request #: aborted-finished, status -110 (Connection timed out), 0 ms old\n"
 		"    send of 1000 bytes, 0 ms old: 1000 in the kernel\n"

@@ -242,6 +242,34 @@ static void assert_pictures(void)
 	free(text);
 }
 
+/* An abort and an end say why; a number from elsewhere is left out. */
+START_TEST(news_of_an_end_have_its_cause)
+{
+	struct zcreq_trace_event event = {.kind = ZCREQ_TRACE_CLOSED};
+	char before[160] = "", text[160];
+	size_t len;
+	char *json;
+
+	play_story();
+	dump_and_read();
+	json = json_text(&len);
+	ck_assert_ptr_nonnull(strstr(json, "abort: Connection timed out (by the program)"));
+	free(json);
+	for (event.first = ZCREQ_CAUSE_DRAINED; event.first <= ZCREQ_CAUSE_SENDER; event.first++) {
+		trace_news(&event, text, sizeof(text));
+		ck_assert_ptr_eq(strstr(text, "closed ("), text);
+		ck_assert_str_ne(text, before);
+		memcpy(before, text, sizeof(text));
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		event.first = (uint32_t[]){0, ZCREQ_CAUSE_NONE, ZCREQ_CAUSE_SENDER + 1}[i];
+		trace_news(&event, text, sizeof(text));
+		ck_assert_str_eq(text, "closed");
+	}
+	teardown();
+}
+END_TEST
+
 START_TEST(the_pictures_are_well_formed)
 {
 	size_t len;
@@ -399,6 +427,7 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, what_is_read_is_what_was_in_the_ring);
 	tcase_add_test(tcase, lives_have_the_phases_that_were_lived);
+	tcase_add_test(tcase, news_of_an_end_have_its_cause);
 	tcase_add_test(tcase, the_pictures_are_well_formed);
 	tcase_add_test(tcase, a_thousand_requests_have_a_thousand_lanes);
 	tcase_add_test(tcase, what_began_before_a_ring_that_wrapped_is_drawn_from_its_beginning);

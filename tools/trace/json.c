@@ -46,7 +46,7 @@ static void begin_life(FILE *out, const struct lives *lives, const struct life *
 
 static void news(FILE *out, const struct lives *lives, const struct zcreq_trace_event *event)
 {
-	char text[96];
+	char text[160];
 
 	trace_news(event, text, sizeof(text));
 	fprintf(out, ",\n{\"ph\":\"i\",\"cat\":\"connection\",\"pid\":1,\"tid\":%" PRIu32

@@ -36,6 +36,38 @@ static const char *verdict(int status)
 	return status > 0 && status <= ZCREQ_STALL_CONGESTED ? words[status] : "?";
 }
 
+/* NULL: it is not over, or a number that nobody knows. */
+static const char *cause(uint32_t number)
+{
+	static const char *const words[] = {
+		[ZCREQ_CAUSE_DRAINED] = "drained",
+		[ZCREQ_CAUSE_ABORTED] = "by the program",
+		[ZCREQ_CAUSE_FREED] = "freed by the program",
+		[ZCREQ_CAUSE_DRAIN_DEADLINE] = "the drain took too long",
+		[ZCREQ_CAUSE_VANISHED] = "the peer has vanished",
+		[ZCREQ_CAUSE_NOT_READING] = "the peer does not read",
+		[ZCREQ_CAUSE_IDLE] = "the peer was quiet for too long",
+		[ZCREQ_CAUSE_KERNEL_TIMEOUT] = "the kernel gave up",
+		[ZCREQ_CAUSE_RESET] = "reset by the peer",
+		[ZCREQ_CAUSE_SOCKET] = "an error of the socket",
+		[ZCREQ_CAUSE_MEMORY] = "memory that cannot be read",
+		[ZCREQ_CAUSE_DESCRIPTOR] = "somebody else has closed the descriptor",
+		[ZCREQ_CAUSE_SENDER] = "the sender broke its contract",
+	};
+
+	return number < sizeof(words) / sizeof(*words) ? words[number] : NULL;
+}
+
+/* What has happened, and why it ended. */
+static void add_cause(const struct zcreq_trace_event *event, char *text, size_t size)
+{
+	const char *why = cause(event->first);
+	size_t len = strlen(text);
+
+	if (why)
+		snprintf(text + len, size - len, " (%s)", why);
+}
+
 void trace_news(const struct zcreq_trace_event *event, char *text, size_t size)
 {
 	char mark[17];
@@ -50,6 +82,11 @@ void trace_news(const struct zcreq_trace_event *event, char *text, size_t size)
 		break;
 	case ZCREQ_TRACE_ABORT:
 		snprintf(text, size, "abort: %s", strerror(-event->status));
+		add_cause(event, text, size);
+		break;
+	case ZCREQ_TRACE_CLOSED:
+		snprintf(text, size, "closed");
+		add_cause(event, text, size);
 		break;
 	case ZCREQ_TRACE_DISCONNECT:
 		snprintf(text, size, event->status ? "disconnect: %s" : "disconnected",
