@@ -266,10 +266,100 @@ START_TEST(reading_goes_on_after_the_end)
 }
 END_TEST
 
+/* ---- what the kernel says, without the library ---- */
+
+static struct tcp_info info_of_near(void)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	ck_ok(getsockopt(near, IPPROTO_TCP, TCP_INFO, &info, &len));
+	return info;
+}
+
+static void await_state(int state)
+{
+	for (int i = 0; i < 5000 && info_of_near().tcpi_state != state; i++)
+		poll(NULL, 0, 1);
+	ck_assert_int_eq(info_of_near().tcpi_state, state);
+}
+
+static short revents_of_near(void)
+{
+	struct pollfd wait = {.fd = near, .events = POLLIN | POLLOUT};
+
+	ck_assert_int_eq(poll(&wait, 1, 0), 1);
+	return wait.revents;
+}
+
+enum { FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSED = 7, LAST_ACK = 9 };
+
+/* FIN_WAIT2, then CLOSE with the peer's end: the end counts as a byte, and stays counted. */
+START_TEST(the_kernel_counts_the_end_as_an_acknowledged_byte)
+{
+	uint64_t base = info_of_near().tcpi_bytes_acked;
+
+	ck_assert_int_eq((int)send(near, memory, 1000, 0), 1000);
+	ck_ok(shutdown(near, SHUT_WR));
+	await_state(FIN_WAIT2);
+	ck_assert_uint_eq(info_of_near().tcpi_bytes_acked, base + 1001);
+	ck_assert_int_eq((int)recv(far, sink, 1000, MSG_WAITALL), 1000);
+	ck_ok(close(far));
+	far = -1;
+	await_state(CLOSED);
+	ck_assert_uint_eq(info_of_near().tcpi_bytes_acked, base + 1001);
+	ck_ok(close(near));
+}
+END_TEST
+
+/* CLOSE again, but by a death: some bytes were never acknowledged, and whoever reads takes the
+ * error away. */
+START_TEST(the_kernel_does_not_count_the_end_of_one_that_died)
+{
+	const struct linger hard = {.l_onoff = 1};
+	uint64_t base = info_of_near().tcpi_bytes_acked;
+	ssize_t sent = send(near, memory, BYTES, MSG_DONTWAIT);
+	socklen_t len = sizeof(int);
+	int error = -1;
+
+	ck_assert_int_eq((int)sent, BYTES);
+	ck_ok(shutdown(near, SHUT_WR));
+	ck_assert_int_eq(info_of_near().tcpi_state, FIN_WAIT1);
+	ck_ok(setsockopt(far, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)));
+	ck_ok(close(far));
+	far = -1;
+	await_state(CLOSED);
+	ck_assert_uint_lt(info_of_near().tcpi_bytes_acked, base + BYTES + 1);
+	ck_assert_int_eq((int)recv(near, sink, 1, MSG_DONTWAIT), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_ok(getsockopt(near, SOL_SOCKET, SO_ERROR, &error, &len));
+	ck_assert_int_eq(error, 0);
+	ck_ok(close(near));
+}
+END_TEST
+
+/* Nothing of it is acknowledged, and poll says that all is over; again and again. */
+START_TEST(poll_says_hangup_while_both_ends_are_on_their_way)
+{
+	ck_assert_int_eq((int)send(near, memory, BYTES, MSG_DONTWAIT), BYTES);
+	ck_assert_int_eq(revents_of_near() & POLLHUP, 0);
+	ck_ok(shutdown(far, SHUT_WR));
+	await_state(8); /* CLOSE_WAIT */
+	ck_assert_int_eq(revents_of_near() & POLLHUP, 0);
+	ck_ok(shutdown(near, SHUT_WR));
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(info_of_near().tcpi_state, LAST_ACK);
+		ck_assert_int_eq(revents_of_near() & POLLHUP, POLLHUP);
+	}
+	ck_ok(close(near));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("fin");
 	TCase *fin = real_group(s, "fin", setup, teardown, NULL);
+	TCase *kernel = real_group(s, "kernel", setup, teardown, NULL);
 
 	tcase_add_loop_test(fin, i11_a_drain_loses_nothing_with_a_byte_unread, 0, 2);
 	tcase_add_test(fin, i11_a_duplicate_of_the_descriptor_does_not_keep_the_stream_open);
@@ -278,5 +368,8 @@ int main(void)
 	tcase_add_test(fin, i11_a_reset_is_an_error_though_its_errno_was_read);
 	tcase_add_loop_test(fin, close_does_not_wait_for_the_linger_time_of_the_program, 0, 2);
 	tcase_add_test(fin, reading_goes_on_after_the_end);
+	tcase_add_test(kernel, the_kernel_counts_the_end_as_an_acknowledged_byte);
+	tcase_add_test(kernel, the_kernel_does_not_count_the_end_of_one_that_died);
+	tcase_add_test(kernel, poll_says_hangup_while_both_ends_are_on_their_way);
 	return real_run(s, NULL);
 }
