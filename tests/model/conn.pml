@@ -24,8 +24,14 @@ inline conn_check_end()
 	reuse();
 	if
 	:: conn_state != CONN_OPEN && CONN_LIVES && !LISTED(0) && !LISTED(1) && !UNSENT && !pending ->
-		conn_must(CONN_EMPTY);
-		conn_ready = 1
+		fin_end();
+		if
+		:: conn_state != CONN_DRAINING || FIN_OVER ->
+			in_order = (conn_state == CONN_DRAINING);
+			conn_must(CONN_EMPTY);
+			conn_ready = 1
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -100,6 +106,7 @@ inline conn_deadline()
 inline conn_run()
 {
 	assert(BUG || (!heard_closed && !LISTED(0) && !LISTED(1)));
+	assert(I11 || !in_order || peer_has_end);
 	assert(I9 || !(ANY(IN_KERNEL) || ANY(POSTED) || ANY(CLAIMED)));
 	conn_ready = 0;
 	heard_closed = 1

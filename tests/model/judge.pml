@@ -2,7 +2,7 @@
 /*
  * judge.pml - the invariants
  *
- * Those about a single step are assertions where the step is: I1 twice, I2, I3, I9,
+ * Those about a single step are assertions where the step is: I1 twice, I2, I3, I9, I11,
  * SUCCESS. Those about what must not stay are here: on a state in which
  * nothing is due, nobody may wait for nothing. They need no fairness, so they hold
  * on the whole of the state space; the formulas say the same in terms of

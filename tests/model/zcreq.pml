@@ -11,6 +11,7 @@
  *
  *	request.pml  lib/core/request.c, the handles of lib/core/slot.c, callbacks of a request
  *	queue.pml    lib/stream/sendq.c and lib/stream/ids.c: sends, batches, proof
+ *	fin.pml      lib/stream/fin.c: the end of the stream, and its acknowledgement
  *	conn.pml     lib/core/conn.c and lib/stream/ladder.c: the end of the connection
  *	judge.pml    the invariants that speak of a state
  *
@@ -80,6 +81,9 @@ hidden byte I5;
 #ifndef I9
 hidden byte I9;
 #endif
+#ifndef I11
+hidden byte I11;
+#endif
 #ifndef SUCCESS
 hidden byte SUCCESS;
 #endif
@@ -104,6 +108,7 @@ byte conn_state;
 #include "judge.pml"
 #include "queue.pml"
 #include "request.pml"
+#include "fin.pml"
 #include "conn.pml"
 
 /* The owner of one request. Both may act inside any callback. */
@@ -164,7 +169,8 @@ end:
 		fi }
 	:: d_step { call == IDLE && MAY_READ && POSTED_ANY -> read_notifications(); call = CALL_ASK }
 	/* POLLHUP, an empty error queue, or a send that fails */
-	:: d_step { call == IDLE && SENDING && dead -> conn_abort() }
+	:: d_step { call == IDLE && SENDING && dead && fin == FIN_NONE -> conn_abort() }
+	:: d_step { call == IDLE && FIN_TELLS -> fin_look() }
 	od
 }
 
@@ -246,6 +252,7 @@ end:
 	:: d_step { MAY_POST(3) -> post(3) }
 #endif
 	:: d_step { !dead && SENDING -> die() }
+	:: d_step { MAY_ACK_END -> peer_has_end = 1 }
 #ifndef NO_MUTE
 	:: d_step { !mute -> mute = 1 }
 #endif
