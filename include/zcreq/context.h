@@ -238,7 +238,9 @@ int zcreq_context_free(struct zcreq_context *context);
  *	}
  *
  * with zcreq_context_fd() among @fds. Whatever the program does with the library outside
- * of callbacks, it does before a turn: a call only notes what is to be done. After a turn
+ * of callbacks, it does before a turn: a call only notes what is to be done. Whether there
+ * is anything left to wait for it asks between the turn, which may have closed the last
+ * connection, and the sleep, from which nothing might wake it. After a turn
  * nothing is due, so a program that sleeps until the descriptor is readable or the deadline
  * has come misses nothing. Callbacks that always make new work do not keep it here: the
  * number of rounds is bounded, and what is then left makes the deadline "at once".
