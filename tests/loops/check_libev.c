@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_libev.c - libev, by libzcreq-ev and by hand
+ * check_libev.c - libev, by libzcreq-ev and by hand; and the lines that zcreq/ev.h prints
  */
 #include "loops/loop.h"
 
 #ifdef HAVE_LIBEV
+#include <errno.h>
 #include <ev.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <zcreq/ev.h>
 
+#include "loops/deaf.h"
+#include "loops/late.h"
+#include "loops/printed_ev.h"
 #include "real/real.h"
 
 static struct ev_loop *events;
-static struct zcreq_ev *ev;
+static struct zcreq_ev *tied;
 static ev_io other, ready;
 static ev_timer limit, timer;
 static ev_prepare before_sleep, after_turn;
@@ -60,7 +66,7 @@ static void begin(struct loop *loop)
 static void start(struct loop *loop)
 {
 	begin(loop);
-	ck_ok(zcreq_ev_new(events, loop->context, &ev));
+	ck_ok(zcreq_ev_new(events, loop->context, &tied));
 }
 
 static void reading(struct loop *loop)
@@ -92,7 +98,7 @@ static void end(struct loop *loop)
 
 static void stop(struct loop *loop)
 {
-	zcreq_ev_free(ev);
+	zcreq_ev_free(tied);
 	end(loop);
 }
 
@@ -164,11 +170,95 @@ static const struct loop_driver by_hand = {
 	.stop = hand_stop,
 };
 
+/* ---- as the header prints it ---- */
+
+struct zcreq_ev *ev;
+
+static char answer[1 << 20];
+static int far, answers, status_of_all, status_of_end;
+
+static void released(zcreq_id id, int status, void *arg)
+{
+	(void)id;
+	(void)arg;
+	answers++;
+	status_of_all = status;
+}
+
+static const struct zcreq_request_hooks request_hooks = {.released = released};
+
+/* The request of the peer has come: it gets its answer, and the end. */
+static void readable(struct zcreq_conn *conn, void *arg)
+{
+	struct iovec iov = {answer, sizeof(answer)};
+	char request[8];
+
+	(void)arg;
+	if (recv(zcreq_stream_fd(conn), request, sizeof(request), MSG_DONTWAIT) <= 0)
+		return;
+	ck_ok(zcreq_send(conn, &request_hooks, NULL, &iov, 1, 0, NULL));
+	ck_ok(zcreq_conn_drain(conn, 0));
+}
+
+static void closed(struct zcreq_conn *conn, int status, void *arg)
+{
+	(void)arg;
+	status_of_end = status;
+	zcreq_conn_free(conn);
+	zcreq_ev_free(ev);
+}
+
+static const struct zcreq_conn_hooks conn_hooks = {.readable = readable, .closed = closed};
+
+static void drink(struct ev_loop *l, ev_io *watcher, int revents)
+{
+	static char sink[65536];
+
+	(void)revents;
+	if (recv(watcher->fd, sink, sizeof(sink), MSG_DONTWAIT) == 0)
+		ev_io_stop(l, watcher);
+}
+
+/* @_i: served; and the peer vanishes with its question. All wake-ups come late. */
+START_TEST(the_lines_in_the_header_serve_and_find_a_vanished_host)
+{
+	struct zcreq_stream_options options = {
+		.size = sizeof(options), .hooks = &conn_hooks, .stall_ms = 500,
+	};
+	struct zcreq_context *context;
+	ev_io peer;
+
+	events = ev_loop_new(EVFLAG_AUTO);
+	ck_ok(zcreq_context_new(NULL, &context));
+	deaf_pair(&options.fd, &far);
+	ck_assert_int_eq(send(far, "answer", 6, 0), 6);
+	ev_io_init(&peer, drink, far, EV_READ);
+	if (_i)
+		deaf_make(far);
+	else
+		ev_io_start(events, &peer);
+	late.by_ms = 15;
+	printed_ev(events, context, options, NULL);
+	late.by_ms = 0;
+	ck_assert_int_eq(answers, 1);
+	ck_assert_int_eq(status_of_all, _i ? -ETIMEDOUT : 0);
+	ck_assert_int_eq(status_of_end, _i ? -ETIMEDOUT : 0);
+	ck_ok(zcreq_context_free(context));
+	ev_loop_destroy(events);
+	close(far);
+}
+END_TEST
+
 int main(void)
 {
 	static const struct loop_driver *const drivers[] = {&by_library, &by_hand, NULL};
+	Suite *suite = loop_suite("libev", drivers);
+	TCase *group = tcase_create("printed");
 
-	return real_run(loop_suite("libev", drivers), NULL);
+	tcase_set_timeout(group, 20);
+	tcase_add_loop_test(group, the_lines_in_the_header_serve_and_find_a_vanished_host, 0, 2);
+	suite_add_tcase(suite, group);
+	return real_run(suite, NULL);
 }
 #else
 int main(void)

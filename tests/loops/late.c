@@ -64,6 +64,8 @@ static void begin(void)
 {
 	uint64_t seen;
 
+	if (late.before)
+		late.before();
 	if (!late.counts || (late.asks_only && !late.told))
 		return;
 	seen = late.progress();

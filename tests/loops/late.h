@@ -22,6 +22,7 @@ struct late {
 	int inner;                /* an epoll that is asked and not slept in: zcreq_context_fd() */
 	bool asks_only;           /* a loop that never sleeps: it is awake when it is told of something */
 	uint64_t (*progress)(void); /* another value when something has happened */
+	void (*before)(void);     /* called as a loop comes to sleep; need not return */
 	unsigned waits, empty;    /* wake-ups, and those after which nothing had happened */
 	uint64_t seen;
 	bool counts, told;        /* counting; the last answer was more than nothing */
