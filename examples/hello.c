@@ -30,11 +30,9 @@ int main(void)
 	check("open", zcreq_stream_open(context, &options, &conn));
 	check("send", zcreq_send(conn, &hooks, iov.iov_base, &iov, 1, 0, NULL));
 	check("drain", zcreq_conn_drain(conn, 0));
-
 	for (;;) {
 		struct pollfd fd[] = {{zcreq_context_fd(context), POLLIN, 0}, {fds[1], POLLIN, 0}};
 		uint64_t now_ns = zcreq_now_ns(), deadline_ns = zcreq_turn(context, now_ns);
-
 		if (zcreq_conn_state(conn) == ZCREQ_CONN_CLOSED)
 			break;
 		poll(fd, 2, zcreq_timeout_ms(deadline_ns, now_ns));
