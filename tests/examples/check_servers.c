@@ -40,7 +40,8 @@ static uint32_t expect_answer(int fd, uint32_t *len)
 	client_read(fd, bytes, *len);
 	value = words[0];
 	for (uint32_t i = 0; i < *len; i++) {
-		value = value * 1664525 + 1013904223;
+		for (int round = 0; round < 16; round++)
+			value = value * 1664525 + 1013904223;
 		expect(bytes[i] == (uint8_t)(value >> 24));
 	}
 	return ntohl(words[0]);
@@ -101,7 +102,33 @@ START_TEST(a_call_that_makes_no_sense_ends_its_client_alone)
 }
 END_TEST
 
-/* Its jobs are in the queue, in a worker, and on their way. */
+/* Its jobs are in the queue and with workers: requests that wait for their owner. */
+START_TEST(a_client_that_resets_leaves_its_jobs_to_be_finished)
+{
+	const struct linger none = {.l_onoff = 1};
+	uint32_t words[16], len;
+	const char *line;
+	int far, near;
+
+	start_rpc();
+	far = client_connect(NET_FAR);
+	near = client_connect(NET_NEAR);
+	for (uint32_t i = 0; i < 8; i++) {
+		words[2 * i] = htonl(i);
+		words[2 * i + 1] = htonl(i ? 1 << 20 : 1);
+	}
+	client_send(far, words, sizeof(words)); /* at once, so that they begin in one turn */
+	ck_assert_uint_eq(expect_answer(far, &len), 0);
+	setsockopt(far, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	close(far);
+	line = server_says("10.9.0.2", "gone: reset; 8 calls");
+	ck_assert_uint_gt(server_number(line, " cancelled"), 0);
+	ck_assert_uint_eq(server_number(line, " now"), 0);
+	call_small(near);
+	server_stop();
+}
+END_TEST
+
 START_TEST(a_client_that_vanishes_gets_no_answer_and_keeps_no_job)
 {
 	int far, near;
@@ -322,6 +349,7 @@ int main(void)
 	group = real_group(suite, "rpc-threads", server_setup, server_teardown, NULL);
 	tcase_add_test(group, each_call_is_answered_once_in_any_order);
 	tcase_add_test(group, a_call_that_makes_no_sense_ends_its_client_alone);
+	tcase_add_test(group, a_client_that_resets_leaves_its_jobs_to_be_finished);
 	tcase_add_test(group, a_client_that_vanishes_gets_no_answer_and_keeps_no_job);
 	tcase_add_test(group, rpc_ends_with_jobs_under_way);
 	group = real_group(suite, "fanout", server_setup, server_teardown, NULL);
