@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * check_servers.c - the examples with threads, with many subscribers and with sockets of
- * their own do what they say, and free what is to be freed
+ * check_servers.c - hello, and the examples with threads, with many subscribers and with
+ * sockets of their own do what they say, and free what is to be freed
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -14,6 +14,12 @@
 #include "real/real.h"
 
 static uint8_t bytes[2 << 20];
+
+START_TEST(hello_says_that_its_buffer_is_back)
+{
+	ck_ok(system("said=$(examples/hello) && [ \"${said#released, status 0}\" != \"$said\" ]"));
+}
+END_TEST
 
 /* ---- rpc-threads ---- */
 
@@ -346,6 +352,8 @@ int main(void)
 	Suite *suite = suite_create("examples: servers");
 	TCase *group;
 
+	group = real_group(suite, "hello", server_setup, server_teardown, NULL);
+	tcase_add_test(group, hello_says_that_its_buffer_is_back);
 	group = real_group(suite, "rpc-threads", server_setup, server_teardown, NULL);
 	tcase_add_test(group, each_call_is_answered_once_in_any_order);
 	tcase_add_test(group, a_call_that_makes_no_sense_ends_its_client_alone);
