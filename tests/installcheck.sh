@@ -35,6 +35,26 @@ if [ -f "$libdir/libzcreq.a" ]; then
 	grep -q '^released, status 0' "$tmp/said" || fail "static hello: $(cat "$tmp/said")"
 fi
 
+# example PROGRAM PACKAGES OTHER...: builds as hello does, with OTHER files and libraries
+example() {
+	program=$1 packages=$2
+	shift 2
+	# shellcheck disable=SC2046,SC2086  # words
+	(cd "$srcdir/examples" && $CC -std=gnu11 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} \
+		$($PKG_CONFIG --cflags $packages) -o "$tmp/$program" "$program.c" scaffold.c "$@" \
+		$($PKG_CONFIG --libs $packages)) || fail "examples/$program.c"
+}
+example http-epoll zcreq http.c http-parse.c
+example rpc-threads zcreq serve.c pool.c -pthread
+example fanout zcreq serve.c
+example own-sockets zcreq serve.c framework.c
+if $PKG_CONFIG --exists zcreq-ev; then
+	example http-ev zcreq-ev http.c http-parse.c -lev
+fi
+if $PKG_CONFIG --exists zcreq-uring; then
+	example http-uring "zcreq-uring liburing" http.c http-parse.c
+fi
+
 # a program that takes a guard, if there is a word for it, and the same from the archives
 $PKG_CONFIG --exists --print-errors zcreq-guard
 # shellcheck disable=SC2046  # words
