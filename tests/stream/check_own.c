@@ -209,6 +209,22 @@ START_TEST(a_notification_before_the_report_counts_with_the_report)
 }
 END_TEST
 
+START_TEST(a_notification_of_a_call_before_does_not_wait_for_the_report)
+{
+	const struct zcreq_part part = {heard.id, 10};
+
+	own_send(&part, 1, true);
+	ck_assert_int_eq(zcreq_offer(conn, &part, 1, NULL), 0);
+	scene_prove();
+	ck_assert_uint_eq(stats_of(context).notifications, 1);
+	own_call(10, false);
+	ck_assert_int_eq(zcreq_sent(conn, 10, false), 0);
+	scene_finish(0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 1);
+}
+END_TEST
+
 /* ---- what is refused, before the kernel has anything ------------------------- */
 
 START_TEST(an_offer_that_cannot_be_is_refused_and_changes_nothing)
@@ -235,12 +251,16 @@ START_TEST(an_offer_that_cannot_be_is_refused_and_changes_nothing)
 	ck_assert_int_eq(zcreq_offer(conn, two, 2, NULL), -EINVAL);
 	two[1].id.bits = 12345;
 	ck_assert_int_eq(zcreq_offer(conn, two, 2, NULL), -ESTALE);
+	ck_assert_int_eq(zcreq_offer(conn, two + 1, 1, NULL), -ESTALE);
+	two[0].id.bits = 12345; /* the first is enough, and nobody looks at the rest */
+	ck_assert_int_eq(zcreq_offer(conn, two, 2, NULL), -ESTALE);
+	two[0].id = heard.id;
 	two[1].id = heard_begin(conn, &second);
 	ck_assert_int_eq(zcreq_abort(context, second.id, -EIO), 0);
 	ck_assert_int_eq(zcreq_offer(conn, two, 2, NULL), -ECANCELED);
 	ck_assert_int_eq(zcreq_finish(context, second.id, 0), 0);
 	ck_assert_int_eq(zcreq_offer(conn, two, 2, NULL), -ESTALE);
-	ck_assert_uint_eq(stats_of(context).stale_handles, 2);
+	ck_assert_uint_eq(stats_of(context).stale_handles, 4);
 	ck_assert_uint_eq(stats_of(context).kernel_bytes_now, 0);
 	ck_assert_uint_eq(stats_of(context).unsent_bytes_now, 0);
 	ck_assert_int_eq(zcreq_abort(context, heard.id, -EIO), 0); /* nothing of it is away */
@@ -456,7 +476,7 @@ START_TEST(who_looks_is_told_whom_it_waits_for)
 	struct zcreq_part parts[2] = {{heard.id, 10}, {{0}, 3}};
 	char text[2000];
 
-	heard_begin(conn, &second);
+	own_send(&(struct zcreq_part){heard_begin(conn, &second), 10}, 1, true);
 	ck_assert_int_eq(zcreq_offer(conn, parts, 2, NULL), 0);
 	ck_assert_int_gt(zcreq_request_explain(context, heard.id, ZCREQ_TEXT, text, sizeof(text)), 0);
 	ck_assert_ptr_ne(strstr(text, "zcreq_sent"), NULL);
@@ -483,6 +503,7 @@ static Suite *own_suite(void)
 	tcase_add_loop_test(tc, i2_a_call_cut_anywhere_holds_what_it_took, 0, 4 * (TOTAL + 1));
 	tcase_add_test(tc, ids_are_those_of_calls_by_reference_that_took_something);
 	tcase_add_loop_test(tc, a_notification_before_the_report_counts_with_the_report, 0, 4);
+	tcase_add_test(tc, a_notification_of_a_call_before_does_not_wait_for_the_report);
 	tcase_add_test(tc, an_offer_that_cannot_be_is_refused_and_changes_nothing);
 	tcase_add_test(tc, one_offer_at_a_time);
 	tcase_add_test(tc, what_the_library_would_send_itself_is_refused);
