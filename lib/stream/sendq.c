@@ -147,11 +147,10 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcr
 
 	send->owner = 0;
 	q->held_bytes -= send->total_bytes;
-	if (owner == ZCREQ_SEND_WRITE)
-		return;
 	if (owner & ZCREQ_SEND_WRITE) {
-		zcreq_writebuf_gone(&q->writes, &q->context->allocator,
-				    (struct zcreq_chunk *)(owner & ~(uintptr_t)ZCREQ_SEND_WRITE));
+		if (owner != ZCREQ_SEND_WRITE)
+			zcreq_writebuf_gone(&q->writes, &q->context->allocator,
+					    (struct zcreq_chunk *)(owner & ~ZCREQ_SEND_WRITE));
 		return;
 	}
 	request = (struct zcreq_request *)owner;
