@@ -71,13 +71,17 @@ enum zcreq_mode {
 	ZCREQ_MODE_AUTO = 0, /**< for batches of threshold_bytes, while it pays: paused
 				  where the kernel copies after all, or has no memory
 				  for it, and tried again now and then */
-	ZCREQ_MODE_ALWAYS,   /**< for every batch that the kernel will take so */
+	ZCREQ_MODE_ALWAYS,   /**< for every batch of threshold_bytes that the kernel will
+				  take so */
 	ZCREQ_MODE_NEVER,    /**< not at all */
 };
 
 /** The members at one send, and the bytes of one zcreq_write(), at most. */
 #define ZCREQ_IOV_MAX 1024
 #define ZCREQ_WRITE_MAX 65536
+
+/** The most that batch_bytes can be. */
+#define ZCREQ_BATCH_MAX ((uint32_t)1 << 30)
 
 /**
  * For struct zcreq_stream_options: @first_id counts.
@@ -113,8 +117,9 @@ enum zcreq_mode {
  * @socket_ops:      borrowed until closed; NULL is the kernel
  * @socket_arg:      handed to every one of them
  * @mode:            enum zcreq_mode
- * @threshold_bytes: the smallest batch that is worth zero-copy in mode auto;
- *                   0 is 16384
+ * @threshold_bytes: the smallest batch that goes without copying, in modes auto and
+ *                   always; 0 is 16384 in mode auto, and none in mode always: every
+ *                   batch goes so
  * @limit_bytes:     what may be queued and in flight before sends and writes are
  *                   refused with -EAGAIN, by the rule of zcreq_room(); 0 is no
  *                   limit. One send always fits when there is nothing else, so none
@@ -145,6 +150,10 @@ enum zcreq_mode {
  *                   no ACK) for this long; 0 is never. Found later, by as much at most,
  *                   if a request ended meanwhile. Needs stall_ms. SO_KEEPALIVE, with a
  *                   shorter interval, lets a peer that is alive be heard.
+ * @batch_bytes:     how much one sendmsg(2), or one submission of a sender, takes at
+ *                   once, so far as it is queued: a member of a send that reaches it is
+ *                   the last of its batch, and goes whole. A buffer is released with the
+ *                   last of its batch. At most ZCREQ_BATCH_MAX; 0 is 262144.
  */
 struct zcreq_stream_options {
 	size_t size;
@@ -163,6 +172,7 @@ struct zcreq_stream_options {
 	uint32_t linger_ms;
 	uint32_t first_id;
 	uint32_t idle_ms;
+	uint32_t batch_bytes;
 	const struct zcreq_sender_ops *sender;
 	void *sender_arg;
 };
@@ -179,9 +189,9 @@ struct zcreq_stream_options {
  * Thread:    the context's.
  * Errors:    -EINVAL           a NULL, an unknown mode or flag, first_id without its
  *                              flag, not_reading_ms or idle_ms without stall_ms, a
- *                              sender with ZCREQ_STREAM_OWN_SENDS, something reserved in
- *                              a table of functions, or an options size that no version
- *                              had;
+ *                              sender with ZCREQ_STREAM_OWN_SENDS, batch_bytes above
+ *                              ZCREQ_BATCH_MAX, something reserved in a table of
+ *                              functions, or an options size that no version had;
  *            -E2BIG            options of a newer library;
  *            -EBADF            the descriptor is not open;
  *            -ENOTSOCK         it is no socket;

@@ -10,7 +10,8 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 		.state = mode == ZCREQ_MODE_ALWAYS  ? ZCREQ_POLICY_ALWAYS
 			 : mode == ZCREQ_MODE_NEVER ? ZCREQ_POLICY_NEVER
 						    : ZCREQ_POLICY_STARTING,
-		.threshold_bytes = threshold_bytes ? threshold_bytes : THRESHOLD_BYTES,
+		.threshold_bytes = threshold_bytes || mode == ZCREQ_MODE_ALWAYS ? threshold_bytes
+										 : THRESHOLD_BYTES,
 		.pause_batches = ZCREQ_POLICY_PAUSE_LEAST,
 	};
 }

@@ -2,7 +2,7 @@
 /*
  * policy.h - whether the next batch is worth MSG_ZEROCOPY
  *
- * Two questions in mode auto. Is the batch large enough that pinning its pages is
+ * Two questions in mode auto, of which mode always asks the first. Is the batch large enough that pinning its pages is
  * cheaper than copying it? That is the threshold. And does the kernel really send
  * without copying on this path? On loopback and through veth it copies after all,
  * and says so in the notification; then the pinning was for nothing.
@@ -42,7 +42,7 @@ enum zcreq_policy_state {
 	ZCREQ_POLICY_USING,
 	ZCREQ_POLICY_PROBING,
 	ZCREQ_POLICY_PAUSED, /* from here on notifications say nothing */
-	ZCREQ_POLICY_ALWAYS, /* mode always: stays, unless the transport does not take it */
+	ZCREQ_POLICY_ALWAYS, /* mode always, from the threshold on: stays, unless the transport does not take it */
 	ZCREQ_POLICY_NEVER,  /* mode never, or the transport does not take it: stays */
 };
 
@@ -73,11 +73,10 @@ __attribute__((cold)) void zcreq_policy_give_up(struct zcreq_policy *policy);
 /* Should a batch of so many bytes go without copying? Asked once per batch. */
 static inline bool zcreq_policy_wants(struct zcreq_policy *policy, uint64_t bytes)
 {
-	if (policy->state == ZCREQ_POLICY_ALWAYS)
-		return true;
-	if (policy->state == ZCREQ_POLICY_NEVER || bytes < policy->threshold_bytes)
+	if (bytes < policy->threshold_bytes || policy->state == ZCREQ_POLICY_NEVER)
 		return false;
-	if (policy->state == ZCREQ_POLICY_USING || policy->state == ZCREQ_POLICY_STARTING)
+	if (policy->state == ZCREQ_POLICY_ALWAYS || policy->state == ZCREQ_POLICY_USING ||
+	    policy->state == ZCREQ_POLICY_STARTING)
 		return true;
 	if (policy->state == ZCREQ_POLICY_PAUSED) {
 		if (policy->rest_batches--)

@@ -106,7 +106,7 @@ static ssize_t send_batch(struct zcreq_stream *stream)
 {
 	struct iovec *iov;
 	uint64_t bytes;
-	uint32_t iovcnt = zcreq_sendq_peek(&stream->queue, ZCREQ_BATCH_BYTES, IOV_MAX, &iov,
+	uint32_t iovcnt = zcreq_sendq_peek(&stream->queue, stream->batch_bytes, IOV_MAX, &iov,
 					   &bytes);
 	ssize_t ret = -ENOBUFS;
 

@@ -76,7 +76,7 @@ static bool next_submission(struct zcreq_stream *stream, struct zcreq_submission
 		return false;
 	}
 	next->id = stream->ids.next;
-	next->iovcnt = (int)zcreq_sendq_peek(&stream->queue, ZCREQ_BATCH_BYTES,
+	next->iovcnt = (int)zcreq_sendq_peek(&stream->queue, stream->batch_bytes,
 					     ZCREQ_SUBMISSION_IOVS, &iov, &next->bytes);
 	next->iov = iov;
 	next->by_reference = !stream->sending.copies &&

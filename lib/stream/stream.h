@@ -162,6 +162,7 @@ struct zcreq_stream {
 	int fd;                    /* -1 when closed */
 	void *guarded;             /* a guard's; NULL: nobody watches the descriptor */
 	uint32_t stall_ms, not_reading_ms, idle_ms, linger_ms;
+	uint32_t batch_bytes;      /* after which a batch takes no further iovec */
 	uint64_t limit_bytes;
 	uint64_t room_below_bytes; /* held bytes at which the room hook is owed; 0: it is not */
 	struct zcreq_sendq queue;
@@ -253,11 +254,6 @@ static inline bool zcreq_stream_outstanding(const struct zcreq_stream *stream)
 {
 	return stream->queue.unsent_bytes || stream->ids.pending;
 }
-
-/* The bytes after which a batch takes no further iovec. A buffer is released with
- * the last of its batch, and a long call keeps the socket from its receiver: of 64
- * to 512 KiB this was the fastest beside a loop written by hand (bench/raw). */
-#define ZCREQ_BATCH_BYTES (256 * 1024)
 
 /* loop.c and interest.c: zcreq_process() and zcreq_events(), for the library itself. */
 void zcreq_stream_process(struct zcreq_stream *stream, short revents);

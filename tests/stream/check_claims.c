@@ -118,6 +118,11 @@ static void policy_never_decides(void)
 	stream->policy.sample_ids = ZCREQ_POLICY_SAMPLE;
 }
 static void policy_pauses_for_nothing(void) { stream->policy.pause_batches = 0; }
+static void policy_wants_whatever_is_small(void)
+{
+	stream->policy.state = ZCREQ_POLICY_STARTING;
+	stream->policy.threshold_bytes = 0;
+}
 static void policy_rests_for_ever(void)
 {
 	stream->policy.state = ZCREQ_POLICY_PAUSED;
@@ -174,7 +179,7 @@ static void (*const breaches[])(void) = {
 	ids_wait_for_one_more, ids_begin_too_early, ids_in_no_fifo, ids_prove_twice,
 	ids_name_a_send_that_is_not_there,
 	policy_in_no_state, policy_copied_more_than_all, policy_never_decides,
-	policy_pauses_for_nothing, policy_rests_for_ever,
+	policy_pauses_for_nothing, policy_wants_whatever_is_small, policy_rests_for_ever,
 	writebuf_is_overrun, writebuf_forgets_a_write, writebuf_counts_a_write_too_many,
 	writebuf_spares_what_it_fills,
 	sendq_has_bytes_of_nobody, sendq_sends_bytes_of_nobody, sendq_has_a_hole,

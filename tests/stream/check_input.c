@@ -245,6 +245,8 @@ START_TEST(stream_options_out_of_range_are_invalid)
 		options.not_reading_ms = 1;
 	else if (_i == 3)
 		options.size = 0;
+	else if (_i == 4)
+		options.batch_bytes = ZCREQ_BATCH_MAX + 1;
 	else
 		options.size = sizeof(options) - 1;
 	ck_assert_int_eq(zcreq_stream_open(context, &options, &opened), -EINVAL);
@@ -539,7 +541,7 @@ static void add_opening(Suite *s)
 	tcase_add_checked_fixture(opening, setup, teardown);
 	tcase_add_loop_test(opening, a_descriptor_of_the_wrong_kind_is_refused_and_stays_open, 0,
 			    11 * 3);
-	tcase_add_loop_test(opening, stream_options_out_of_range_are_invalid, 0, 5);
+	tcase_add_loop_test(opening, stream_options_out_of_range_are_invalid, 0, 6);
 	tcase_add_loop_test(opening, a_larger_options_struct_is_fine_if_its_rest_is_zero, 0, 64);
 	tcase_add_loop_test(opening, conn_options_of_a_wrong_size, 0, 64);
 	tcase_add_loop_test(opening, context_options_out_of_range, 0, 4);

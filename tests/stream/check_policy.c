@@ -56,6 +56,14 @@ START_TEST(the_threshold_is_the_smallest_that_is_wanted)
 	init(ZCREQ_MODE_AUTO, 100);
 	ck_assert(!wants(99));
 	ck_assert(wants(100));
+	init(ZCREQ_MODE_ALWAYS, 0);
+	ck_assert(wants(1));
+	init(ZCREQ_MODE_ALWAYS, 100);
+	notify(10000, 100);
+	ck_assert(!wants(99));
+	ck_assert(wants(100));
+	init(ZCREQ_MODE_NEVER, 1);
+	ck_assert(!wants(UINT64_MAX));
 }
 END_TEST
 

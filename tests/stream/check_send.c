@@ -156,10 +156,55 @@ START_TEST(without_memory_there_is_no_request)
 }
 END_TEST
 
+/* ---- how much is sent at once -------------------------------------------------- */
+
+#define SENDS 12
+#define BIG 65536
+
+START_TEST(a_batch_ends_with_the_send_that_fills_it)
+{
+	static const struct {
+		uint32_t batch_bytes;
+		unsigned batches;
+	} rows[] = {
+		{0, 3}, {1, SENDS}, {BIG, SENDS}, {BIG + 1, SENDS / 2}, {3 * BIG, SENDS / 3},
+		{4 * BIG, 3}, {SENDS * BIG, 1}, {ZCREQ_BATCH_MAX, 1},
+	};
+	static char big[BIG];
+	const struct iovec iov = {.iov_base = big, .iov_len = sizeof(big)};
+	static struct heard many[SENDS];
+
+	options.batch_bytes = rows[_i].batch_bytes;
+	scene_open();
+	for (unsigned i = 0; i < SENDS; i++)
+		ck_assert_int_eq(zcreq_send(conn, &heard_ops, &many[i], &iov, 1, 0, &many[i].id),
+				 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(stub.zerocopy_sends, rows[_i].batches);
+	scene_prove();
+	for (unsigned i = 0; i < SENDS; i++)
+		ck_assert_uint_eq(many[i].released, 1);
+}
+END_TEST
+
+/* In mode always too: what is smaller than the threshold is copied, and only that. */
+START_TEST(always_begins_at_the_threshold)
+{
+	options.threshold_bytes = _i ? sizeof(data) + 1 : sizeof(data);
+	scene_open();
+	scene_sent();
+	ck_assert_uint_eq(stub.zerocopy_sends, !_i);
+	ck_assert_uint_eq(stub.copied_sends, _i);
+	scene_prove();
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("send");
-	TCase *send = tcase_create("send");
+	TCase *send = tcase_create("send"), *batch = tcase_create("batch");
 
 	tcase_add_checked_fixture(send, scene_setup_open, scene_teardown);
 	tcase_add_test(send, one_call_begins_sends_and_finishes);
@@ -170,5 +215,9 @@ int main(void)
 	tcase_add_test(send, a_closed_connection_takes_no_memory);
 	tcase_add_test(send, without_memory_there_is_no_request);
 	suite_add_tcase(s, send);
+	tcase_add_checked_fixture(batch, scene_setup, scene_teardown);
+	tcase_add_loop_test(batch, a_batch_ends_with_the_send_that_fills_it, 0, 8);
+	tcase_add_loop_test(batch, always_begins_at_the_threshold, 0, 2);
+	suite_add_tcase(s, batch);
 	return suite_run(s);
 }
