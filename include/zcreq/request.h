@@ -217,6 +217,23 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status);
  */
 int zcreq_request_state(const struct zcreq_context *context, zcreq_id id);
 
+/**
+ * zcreq_request_conn() - the connection of a request
+ * @context:  the request's context
+ * @id:       the request
+ *
+ * In every callback of the request too; in released until the callback begins another
+ * request, though the handle is no longer good for anything else.
+ *
+ * Ownership: none. Callback: none. Thread: the context's.
+ * Errors:    NULL, for a context that is NULL, for a handle that is stale (not counted, as
+ *            asking is allowed), and after zcreq_conn_free() of the connection, which the
+ *            request may outlive.
+ * Source:    none.
+ * Since:     0.1
+ */
+struct zcreq_conn *zcreq_request_conn(const struct zcreq_context *context, zcreq_id id);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

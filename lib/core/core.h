@@ -195,6 +195,8 @@ struct zcreq_context {
 	bool moved;                     /* that is another one than in the turn before */
 	bool tracing;                   /* there is a log, a guard, or an attached probe: points.h */
 	struct zcreq_log log;
+	const struct zcreq_request *running; /* its callbacks run, or it is NULL; it may be
+						gone already, when released runs */
 	uint32_t dispatch_depth;
 #ifdef ZCREQ_DEBUG
 	uint32_t turns;                 /* so far */

@@ -324,6 +324,22 @@ void zcreq_request_run(struct zcreq_request *request)
 	hooks->released(id, request->status, request->arg);
 }
 
+struct zcreq_conn *zcreq_request_conn(const struct zcreq_context *context, zcreq_id id)
+{
+	const struct zcreq_slot *slot;
+	struct zcreq_conn *conn;
+
+	if (!context)
+		return NULL;
+	slot = zcreq_slots_find(&context->requests, id.bits, REQUEST_SIZE);
+	/* the library has its share in a connection until its last request has been reported */
+	if (!slot && context->running &&
+	    zcreq_slot_had(&context->requests, &context->running->slot, id.bits))
+		slot = &context->running->slot;
+	conn = slot ? ((const struct zcreq_request *)slot)->conn : NULL;
+	return conn && conn->owners == 2 ? conn : NULL;
+}
+
 int zcreq_request_state(const struct zcreq_context *context, zcreq_id id)
 {
 	const struct zcreq_slot *slot;

@@ -165,6 +165,13 @@ static inline void zcreq_slots_give(struct zcreq_slots *table, struct zcreq_slot
 	zcreq_slots_end(table, slot, slot->bits);
 }
 
+/* Is it the entry that had this handle last, and nobody has taken it since? */
+static inline bool zcreq_slot_had(const struct zcreq_slots *table, const struct zcreq_slot *slot,
+				  uint64_t bits)
+{
+	return slot->bits == (bits ^ table->in_use) + ZCREQ_SLOT_GENERATION;
+}
+
 /*
  * The entry that a handle names, claimed, or NULL: from any thread. Of all that try
  * one succeeds. A claimed entry stores the index of its neighbour, with which no

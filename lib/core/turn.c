@@ -105,8 +105,10 @@ static void run_ready(struct zcreq_context *context)
 		struct zcreq_request *request = STAILQ_FIRST(&context->ready);
 
 		STAILQ_REMOVE_HEAD(&context->ready, in_ready);
+		context->running = request;
 		zcreq_request_run(request);
 	}
+	context->running = NULL;
 }
 
 static void run_callbacks(struct zcreq_context *context)
