@@ -79,7 +79,8 @@ static const uint8_t *memory_of(struct sim_conn *conn, const struct sim_entry *e
 			if (request->sends[i].entry == entry)
 				return request->sends[i].memory;
 	}
-	sim_fail(conn->world, "c%u: a send of a request that is gone is still queued", conn->number);
+	sim_fail(conn->world, "c%u: a send of a request that is gone is still queued",
+		 conn->number);
 }
 
 static void gather(struct sim_conn *conn, struct call *call)

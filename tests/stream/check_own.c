@@ -471,6 +471,11 @@ END_TEST
 
 /* ---- what can be told of it --------------------------------------------------- */
 
+static void explain(zcreq_id id, char *text, size_t size)
+{
+	ck_assert_int_gt(zcreq_request_explain(context, id, ZCREQ_TEXT, text, size), 0);
+}
+
 START_TEST(who_looks_is_told_whom_it_waits_for)
 {
 	struct zcreq_part parts[2] = {{heard.id, 10}, {{0}, 3}};
@@ -478,13 +483,13 @@ START_TEST(who_looks_is_told_whom_it_waits_for)
 
 	own_send(&(struct zcreq_part){heard_begin(conn, &second), 10}, 1, true);
 	ck_assert_int_eq(zcreq_offer(conn, parts, 2, NULL), 0);
-	ck_assert_int_gt(zcreq_request_explain(context, heard.id, ZCREQ_TEXT, text, sizeof(text)), 0);
+	explain(heard.id, text, sizeof(text));
 	ck_assert_ptr_ne(strstr(text, "zcreq_sent"), NULL);
-	ck_assert_int_gt(zcreq_request_explain(context, second.id, ZCREQ_TEXT, text, sizeof(text)), 0);
+	explain(second.id, text, sizeof(text));
 	ck_assert_ptr_eq(strstr(text, "zcreq_sent"), NULL);
 	own_call(13, true);
 	ck_assert_int_eq(zcreq_sent(conn, 13, true), 0);
-	ck_assert_int_gt(zcreq_request_explain(context, heard.id, ZCREQ_TEXT, text, sizeof(text)), 0);
+	explain(heard.id, text, sizeof(text));
 	ck_assert_ptr_eq(strstr(text, "zcreq_sent"), NULL);
 	scene_finish(0);
 	ck_assert_int_eq(zcreq_finish(context, second.id, 0), 0);
