@@ -30,19 +30,23 @@ static const char *const crime_names[] = {
 	[ZCREQ_GUARD_BLIND] = "no memory to watch this send",
 };
 
-/* Is what was found being done now, so that it helps to know how it was reached? */
-static bool is_being_done(enum zcreq_guard_crime crime)
-{
-	return crime == ZCREQ_GUARD_WRITTEN || crime == ZCREQ_GUARD_THREAD ||
-	       crime == ZCREQ_GUARD_PROCESS || crime == ZCREQ_GUARD_FREED;
-}
+#ifdef FRAMES
+/* What is being done as it is found, so that it helps to know how it was reached. */
+static const bool is_being_done[] = {
+	[ZCREQ_GUARD_WRITTEN] = true,
+	[ZCREQ_GUARD_THREAD] = true,
+	[ZCREQ_GUARD_PROCESS] = true,
+	[ZCREQ_GUARD_FREED] = true,
+	[ZCREQ_GUARD_BLIND] = false,
+};
+#endif
 
 /* The line on stderr in one write, and for what is being done how it was reached. */
 static void print(const struct zcreq_guard_report *report)
 {
 	dprintf(STDERR_FILENO, "%s\n", report->text);
 #ifdef FRAMES
-	if (is_being_done(report->crime)) {
+	if (is_being_done[report->crime]) {
 		void *frames[FRAMES];
 
 		backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <zcreq/trace.h>
 #include <zcreq/zcreq.h>
 
 #include "core/guarded.h"
@@ -369,6 +370,34 @@ START_TEST(a_guard_hears_of_calls)
 }
 END_TEST
 
+/* It hears of requests where the trace would, whether there is one or was. */
+START_TEST(a_guard_hears_without_a_trace)
+{
+	static uint64_t log[8 + 4 * ZCREQ_TRACE_LEAST];
+	const struct zcreq_trace_options o = {
+		.size = sizeof(o), .memory = log, .memory_bytes = sizeof(log),
+	};
+	struct heard heard[2] = {{0}};
+	struct zcreq_conn *conn;
+	unsigned before;
+
+	set_guard();
+	conn = stub_open(&stub, context, NULL, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		before = guard.calls;
+		heard_begin(conn, &heard[i]);
+		ck_assert_uint_eq(guard.calls, before + 1);
+		ck_assert_int_eq(zcreq_finish(context, heard[i].id, 0), 0);
+		ck_assert_uint_eq(guard.calls, before + 2);
+		ck_assert_int_eq(zcreq_trace_start(context, &o), 0);
+		ck_assert_int_eq(zcreq_trace_stop(context), 0);
+	}
+	zcreq_conn_free(conn);
+	zcreq_turn(context, 0);
+	counting_end(&memory, context);
+}
+END_TEST
+
 /* A connection is freed once, whatever the program does, and is the guard's if it wants it. */
 START_TEST(a_guard_may_keep_what_is_freed)
 {
@@ -411,6 +440,7 @@ int main(void)
 	tcase_add_test(hears, a_guard_hears_of_each_send_and_of_its_end);
 	tcase_add_test(hears, a_guard_hears_nothing_of_what_is_refused_or_copied);
 	tcase_add_test(hears, a_guard_hears_of_calls);
+	tcase_add_test(hears, a_guard_hears_without_a_trace);
 	tcase_add_loop_test(hears, a_guard_may_keep_what_is_freed, 0, 2);
 	tcase_add_loop_test(hears, a_guard_looks_at_descriptors_of_the_kernel, 0, 2);
 	suite_add_tcase(s, hears);
