@@ -67,10 +67,11 @@ enum zcreq_stall {
 /**
  * struct zcreq_conn_hooks - what the owner of a connection hears; all optional
  * @abort:    the connection was aborted, by the caller or by the library. Stop
- *            reading from the descriptor, which is still open and is not to be polled
- *            any more. A framework with sockets of its own makes its transport stop, and
- *            drops each of its holds when the transport no longer reads the memory, and
- *            not before: a write that was answered with an error may still be read from.
+ *            reading from the descriptor, which has only errors to say, is still open and
+ *            is not to be polled any more. A framework with sockets of its own makes its
+ *            transport stop, and drops each of its holds when the transport no longer
+ *            reads the memory, and not before: a write that was answered with an error
+ *            may still be read from.
  * @closed:   the last thing heard of a connection: all its requests are
  *            released. On a stream the descriptor is still open during this
  *            call, so that a watcher can be removed from it, and is closed right
@@ -87,7 +88,12 @@ enum zcreq_stall {
  *            included: read it with recv(2) and MSG_DONTWAIT. Called again, in the same
  *            turn or the next, while something is left, unless zcreq_stream_reading()
  *            switches it off; a program that leaves it on and does not read keeps its
- *            loop from sleeping.
+ *            loop from sleeping. Called once more after the abort hook, unless it is off,
+ *            so that nobody waits here for a peer that is gone. What recv(2) then says is
+ *            not why: the kernel has ECONNRESET once and ENOTCONN from then on (EAGAIN,
+ *            while many are aborted at once and this one has not had its turn), and what
+ *            was unread is lost. zcreq_conn_cause() says why, and abort and closed have
+ *            the status.
  * @reserved: must be NULL
  *
  * All run from zcreq_turn() only and may call anything.
