@@ -74,12 +74,18 @@ struct zcreq_allocator {
  * @max_requests:  limit on requests in flight, at most ZCREQ_MAX_REQUESTS,
  *                 which is also the default
  * @allocator:     copied; NULL is calloc(3) and free(3)
+ * @reserve_requests: memory for so many requests in flight is there from the start: up to
+ *                 here zcreq_begin() and zcreq_send() do not answer -ENOMEM for it. At
+ *                 most max_requests. See zcreq_stream_options for what a stream needs
+ * @reserve_holds: the same of holds, at most ZCREQ_MAX_REQUESTS
  */
 struct zcreq_context_options {
 	size_t size;
 	uint32_t flags;
 	uint32_t max_requests;
 	const struct zcreq_allocator *allocator;
+	uint32_t reserve_requests;
+	uint32_t reserve_holds;
 };
 
 /** Requests that one context can track at a time; holds have the same limit. */

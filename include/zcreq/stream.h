@@ -80,8 +80,9 @@ enum zcreq_mode {
 #define ZCREQ_IOV_MAX 1024
 #define ZCREQ_WRITE_MAX 65536
 
-/** The most that batch_bytes can be. */
+/** The most that batch_bytes, and each reserve, can be. */
 #define ZCREQ_BATCH_MAX ((uint32_t)1 << 30)
+#define ZCREQ_RESERVE_MAX ((uint32_t)1 << 24)
 
 /**
  * For struct zcreq_stream_options: @first_id counts.
@@ -97,6 +98,10 @@ enum zcreq_mode {
  */
 #define ZCREQ_STREAM_FIRST_ID 1u
 
+/** For struct zcreq_stream_options: what the stream grew to while it was busy is not given
+ *  back while it is idle. So it is with a reserve, too. */
+#define ZCREQ_STREAM_KEEP_MEMORY 4u
+
 /**
  * For struct zcreq_stream_options: the program makes the sends itself, with sendmsg(2) on
  * the descriptor, and reports each of them: zcreq_offer() and zcreq_sent() in sender.h.
@@ -109,7 +114,8 @@ enum zcreq_mode {
 /**
  * struct zcreq_stream_options - how a stream is set up
  * @size:            sizeof(struct zcreq_stream_options)
- * @flags:           of ZCREQ_STREAM_FIRST_ID and ZCREQ_STREAM_OWN_SENDS, or 0
+ * @flags:           of ZCREQ_STREAM_FIRST_ID, ZCREQ_STREAM_OWN_SENDS and
+ *                   ZCREQ_STREAM_KEEP_MEMORY, or 0
  * @fd:              a connected TCP socket, IPv4 or IPv6, on which nobody else
  *                   sends; made non-blocking or not, the stream never waits
  * @hooks:           borrowed until zcreq_conn_free(); may be NULL
@@ -154,6 +160,17 @@ enum zcreq_mode {
  *                   once, so far as it is queued: a member of a send that reaches it is
  *                   the last of its batch, and goes whole. A buffer is released with the
  *                   last of its batch. At most ZCREQ_BATCH_MAX; 0 is 262144.
+ * @reserve_sends:   memory that is there from the start and is kept: for so many sends
+ *                   and writes, counted from the oldest that is not gone,
+ * @reserve_iovs:    for so many members of them of which a byte is not sent yet,
+ * @reserve_batches: for so many calls of sendmsg(2), or submissions, counted from the
+ *                   oldest that waits for proof (a full socket takes a send in parts);
+ *                   without a place for it a batch is copied, or put off with a sender,
+ * @reserve_writes:  for so many writes, of at most 4000 bytes each,
+ * @reserve_messages: and for so many messages that wait for the message hook. Each is
+ *                   ZCREQ_RESERVE_MAX at most, messages 64; 0 is none. Up to these counts,
+ *                   and reserve_requests and reserve_holds of the context, nothing is
+ *                   allocated from the first request on, and nothing answers -ENOMEM.
  */
 struct zcreq_stream_options {
 	size_t size;
@@ -173,6 +190,11 @@ struct zcreq_stream_options {
 	uint32_t first_id;
 	uint32_t idle_ms;
 	uint32_t batch_bytes;
+	uint32_t reserve_sends;
+	uint32_t reserve_iovs;
+	uint32_t reserve_batches;
+	uint32_t reserve_writes;
+	uint32_t reserve_messages;
 	const struct zcreq_sender_ops *sender;
 	void *sender_arg;
 };
@@ -189,8 +211,8 @@ struct zcreq_stream_options {
  * Thread:    the context's.
  * Errors:    -EINVAL           a NULL, an unknown mode or flag, first_id without its
  *                              flag, not_reading_ms or idle_ms without stall_ms, a
- *                              sender with ZCREQ_STREAM_OWN_SENDS, batch_bytes above
- *                              ZCREQ_BATCH_MAX, something reserved in a table of
+ *                              sender with ZCREQ_STREAM_OWN_SENDS, a batch_bytes or
+ *                              reserve above its most, something reserved in a table of
  *                              functions, or an options size that no version had;
  *            -E2BIG            options of a newer library;
  *            -EBADF            the descriptor is not open;

@@ -10,6 +10,31 @@
 #include "core/guarded.h"
 #include "core/poller.h"
 
+/* All memory of a context of which nothing is left. */
+static void give_back(struct zcreq_context *context)
+{
+	const struct zcreq_allocator allocator = context->allocator;
+
+	zcreq_slots_deinit(&context->requests);
+	zcreq_slots_deinit(&context->holds);
+	zcreq_numbers_deinit(&context->fds, &allocator);
+	zcreq_free(&allocator, context);
+}
+
+/* The tables have these sizes from the start. */
+static int reserve(struct zcreq_context *context, const struct zcreq_context_options *o)
+{
+	int ret = 0;
+
+	while (!ret && context->requests.made < o->reserve_requests)
+		ret = zcreq_slots_grow(&context->requests, sizeof(struct zcreq_request));
+	while (!ret && context->holds.made < o->reserve_holds)
+		ret = zcreq_slots_grow(&context->holds, sizeof(struct zcreq_hold_slot));
+	zcreq_slots_mark(&context->requests);
+	zcreq_slots_mark(&context->holds);
+	return ret;
+}
+
 int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_context **out)
 {
 	struct zcreq_context_options o = {0};
@@ -25,7 +50,10 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 		if (ret)
 			return ret;
 	}
-	if (o.max_requests > ZCREQ_MAX_REQUESTS)
+	if (!o.max_requests)
+		o.max_requests = ZCREQ_MAX_REQUESTS;
+	if (o.max_requests > ZCREQ_MAX_REQUESTS || o.reserve_requests > o.max_requests ||
+	    o.reserve_holds > ZCREQ_MAX_REQUESTS)
 		return -EINVAL;
 	if (o.allocator) {
 		if (!o.allocator->calloc || !o.allocator->free || !ZCREQ_UNUSED(o.allocator))
@@ -38,7 +66,7 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	context->allocator = *allocator;
 	seed = zcreq_seed(context);
 	zcreq_slots_init(&context->requests, &context->allocator, ZCREQ_SLOT_REQUEST,
-			 o.max_requests ? o.max_requests : ZCREQ_MAX_REQUESTS, zcreq_mix(seed));
+			 o.max_requests, zcreq_mix(seed));
 	zcreq_slots_init(&context->holds, &context->allocator, ZCREQ_SLOT_HOLD,
 			 ZCREQ_MAX_REQUESTS, zcreq_mix(seed + 1));
 	STAILQ_INIT(&context->ready);
@@ -50,14 +78,17 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	TAILQ_INIT(&context->changed);
 	context->next_alarm_ns = ZCREQ_NEVER;
 	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
+	ret = reserve(context, &o);
+	if (ret) {
+		give_back(context);
+		return ret;
+	}
 	*out = context;
 	return 0;
 }
 
 int zcreq_context_free(struct zcreq_context *context)
 {
-	struct zcreq_allocator allocator;
-
 	if (!context)
 		return 0;
 	if (context->dispatch_depth || context->sources || !TAILQ_EMPTY(&context->conns) ||
@@ -65,12 +96,8 @@ int zcreq_context_free(struct zcreq_context *context)
 		return -EBUSY;
 	if (context->poller)
 		context->poller->ops->free(context->poller);
-	allocator = context->allocator;
 	if (context->guard_hooks)
 		context->guard_hooks->free(context->guard);
-	zcreq_slots_deinit(&context->requests);
-	zcreq_slots_deinit(&context->holds);
-	zcreq_numbers_deinit(&context->fds, &allocator);
-	zcreq_free(&allocator, context);
+	give_back(context);
 	return 0;
 }

@@ -151,6 +151,8 @@ struct zcreq_conn {
 	struct zcreq_conn_list *timer_list; /* that in_timers is in: stirred, alarms, or NULL */
 	STAILQ_HEAD(, zcreq_message) messages; /* foreign ones, for the hook */
 	uint32_t message_count;
+	bool keeps_messages;    /* their memory is kept, in @spare_messages */
+	struct zcreq_message *spare_messages;
 	TAILQ_ENTRY(zcreq_conn) in_timers;
 	TAILQ_ENTRY(zcreq_conn) in_context;
 	TAILQ_ENTRY(zcreq_conn) in_changed;

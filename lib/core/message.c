@@ -3,17 +3,54 @@
 
 #include <string.h>
 
+static void spare(struct zcreq_conn *conn, struct zcreq_message *message)
+{
+	message->next.stqe_next = conn->spare_messages;
+	conn->spare_messages = message;
+}
+
+static struct zcreq_message *take(struct zcreq_conn *conn)
+{
+	struct zcreq_message *message = conn->spare_messages;
+
+	if (!message)
+		return zcreq_calloc(&conn->context->allocator, 1, sizeof(*message));
+	conn->spare_messages = message->next.stqe_next;
+	return message;
+}
+
+int zcreq_message_reserve(struct zcreq_conn *conn, const struct zcreq_allocator *allocator,
+			  uint32_t count)
+{
+	conn->keeps_messages = count;
+	while (count--) {
+		struct zcreq_message *message = zcreq_calloc(allocator, 1, sizeof(*message));
+
+		if (!message)
+			return -ENOMEM;
+		spare(conn, message);
+	}
+	return 0;
+}
+
+void zcreq_message_forget(struct zcreq_conn *conn, const struct zcreq_allocator *allocator)
+{
+	while (conn->spare_messages) {
+		struct zcreq_message *message = conn->spare_messages;
+
+		conn->spare_messages = message->next.stqe_next;
+		zcreq_free(allocator, message);
+	}
+}
+
 void zcreq_message_keep(struct zcreq_conn *conn, const struct msghdr *header, size_t len)
 {
-	struct zcreq_context *context = conn->context;
 	struct zcreq_message *kept;
 
 	conn->stats.foreign_messages++;
 	if (!conn->hooks->message)
 		return;
-	kept = conn->message_count < ZCREQ_MESSAGES_MAX
-		       ? zcreq_calloc(&context->allocator, 1, sizeof(*kept))
-		       : NULL;
+	kept = conn->message_count < ZCREQ_MESSAGES_MAX ? take(conn) : NULL;
 	if (!kept) {
 		conn->stats.foreign_lost++;
 		return;
@@ -53,6 +90,9 @@ void zcreq_message_deliver(struct zcreq_conn *conn)
 
 		if (conn->hooks->message)
 			conn->hooks->message(conn, &kept->header, conn->arg);
-		zcreq_free(&context->allocator, kept);
+		if (conn->keeps_messages)
+			spare(conn, kept);
+		else
+			zcreq_free(&context->allocator, kept);
 	}
 }

@@ -26,6 +26,13 @@ struct zcreq_message {
 	char payload[ZCREQ_MESSAGE_PAYLOAD];
 };
 
+/* So many find memory from now on, which is kept: 0 or -ENOMEM. */
+int zcreq_message_reserve(struct zcreq_conn *conn, const struct zcreq_allocator *allocator,
+			  uint32_t count);
+
+/* The memory that is kept goes. */
+void zcreq_message_forget(struct zcreq_conn *conn, const struct zcreq_allocator *allocator);
+
 /* Keeps a copy of what recvmsg filled in, @len bytes of payload in it: no more than
  * a message has room for. */
 void zcreq_message_keep(struct zcreq_conn *conn, const struct msghdr *header, size_t len);

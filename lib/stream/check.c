@@ -57,17 +57,20 @@ void zcreq_policy_check(const struct zcreq_policy *policy)
 
 void zcreq_writebuf_check(const struct zcreq_writebuf *buf, uint32_t writes)
 {
-	const struct zcreq_chunk *filling = buf->filling, *spare = buf->spare;
+	const struct zcreq_chunk *filling = buf->filling, *spare;
+	uint32_t spares = 0;
 
 	if (filling) {
 		zcreq_assert(filling->used <= filling->size);
 		zcreq_assert(!filling->writes == !filling->used);
 		zcreq_assert(filling->writes <= writes);
 	}
-	if (spare) {
+	for (spare = buf->spare; spare; spare = spare->next) {
+		zcreq_assert(spares++ < buf->spares);
 		zcreq_assert(spare != filling && spare->size == ZCREQ_CHUNK_BYTES);
 		zcreq_assert(!spare->writes);
 	}
+	zcreq_assert(spares == buf->spares && spares <= buf->reserve + 1);
 	zcreq_assert(filling || !writes);
 }
 

@@ -5,14 +5,15 @@
 
 #include "base/bug.h"
 
-int zcreq_ids_grow(struct zcreq_ids *ids, const struct zcreq_allocator *allocator)
+int zcreq_ids_grow(struct zcreq_ids *ids, const struct zcreq_allocator *allocator,
+		   uint32_t least)
 {
 	void *grown;
 
 	if (ids->next - ids->oldest >= ZCREQ_IDS_MAX)
 		return -ENOBUFS;
 	grown = zcreq_fifo_grow(allocator, ids->batches, &ids->mask, sizeof(*ids->batches),
-				ids->oldest, ids->next, ZCREQ_IDS_LEAST);
+				ids->oldest, ids->next, least);
 	if (!grown)
 		return -ENOMEM;
 	ids->batches = grown;

@@ -53,15 +53,17 @@ static inline void zcreq_ids_init(struct zcreq_ids *ids, uint32_t first_id)
 	};
 }
 
-/* Makes sure that the next push has a place: 0, -ENOMEM, or -ENOBUFS at the limit. */
-int zcreq_ids_grow(struct zcreq_ids *ids, const struct zcreq_allocator *allocator);
+/* Makes a larger fifo, for at least so many batches: 0, -ENOMEM, or -ENOBUFS at the limit. */
+int zcreq_ids_grow(struct zcreq_ids *ids, const struct zcreq_allocator *allocator,
+		   uint32_t least);
 
+/* Makes sure that the next push has a place: as above. */
 static inline int zcreq_ids_reserve(struct zcreq_ids *ids,
 				       const struct zcreq_allocator *allocator)
 {
 	if (__builtin_expect(ids->next - ids->oldest < ids->mask + 1, 1))
 		return 0;
-	return zcreq_ids_grow(ids, allocator);
+	return zcreq_ids_grow(ids, allocator, ZCREQ_IDS_LEAST);
 }
 
 /* Gives the fifo back when no id waits; the next push makes one again. */

@@ -56,7 +56,7 @@ static int may_offer(struct zcreq_stream *stream, int count, uint64_t total)
 	if (!ret)
 		ret = zcreq_ids_reserve(&stream->ids, &stream->conn.context->allocator);
 	if (!ret)
-		ret = zcreq_sendq_reserve(&stream->queue, (uint32_t)count);
+		ret = zcreq_sendq_make_room(&stream->queue, (uint32_t)count);
 	return ret;
 }
 

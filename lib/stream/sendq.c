@@ -69,6 +69,13 @@ static int grow_iovs(struct zcreq_sendq *q, uint32_t more)
 	return 0;
 }
 
+int zcreq_sendq_reserve(struct zcreq_sendq *q, uint32_t sends, uint32_t iovs)
+{
+	int ret = sends ? grow_sends(q, sends) : 0;
+
+	return !ret && iovs ? grow_iovs(q, iovs) : ret;
+}
+
 int zcreq_sendq_grow(struct zcreq_sendq *q, uint32_t iovcnt)
 {
 	int ret = 0;
@@ -312,7 +319,7 @@ void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request
 	skip_sent(q);
 }
 
-int zcreq_sendq_reserve(struct zcreq_sendq *q, uint32_t sends)
+int zcreq_sendq_make_room(struct zcreq_sendq *q, uint32_t sends)
 {
 	const uint32_t least = q->tail - q->head + sends;
 
@@ -334,6 +341,8 @@ static void forget_last(struct zcreq_sendq *q)
 	struct zcreq_request *request = zcreq_send_request(send);
 
 	send->owner = 0;
+	if ((int32_t)(q->stamped - q->tail) > 0)
+		q->stamped = q->tail;
 	if (request)
 		zcreq_request_send_gone(request, 0);
 }

@@ -77,6 +77,9 @@ bool zcreq_sendq_is_large(const struct zcreq_sendq *q);
 /* Gives back what an empty queue keeps; the next send allocates again. */
 void zcreq_sendq_trim(struct zcreq_sendq *q);
 
+/* Makes room for so many sends, and iovecs of theirs, in an empty queue: 0 or -ENOMEM. */
+int zcreq_sendq_reserve(struct zcreq_sendq *q, uint32_t sends, uint32_t iovs);
+
 /* Makes room for one more send of so many iovecs: 0 or -ENOMEM. */
 int zcreq_sendq_grow(struct zcreq_sendq *q, uint32_t iovcnt);
 
@@ -193,7 +196,7 @@ void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes);
  * more sends, 0 or -ENOMEM; one without iovecs, of a request or of nobody (NULL); and, after
  * such a call, the bytes beyond those @taken are not sends at all.
  */
-int zcreq_sendq_reserve(struct zcreq_sendq *q, uint32_t sends);
+int zcreq_sendq_make_room(struct zcreq_sendq *q, uint32_t sends);
 void zcreq_sendq_note(struct zcreq_sendq *q, struct zcreq_request *request, uint64_t bytes);
 void zcreq_sendq_give_back(struct zcreq_sendq *q, uint64_t taken);
 

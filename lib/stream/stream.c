@@ -26,7 +26,8 @@
  * (bench/raw). A program that queues more at once may want another: batch_bytes. */
 #define BATCH_BYTES (256 * 1024)
 
-#define ZCREQ_STREAM_FLAGS (ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_OWN_SENDS) /* that there are */
+#define ZCREQ_STREAM_FLAGS \
+	(ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_OWN_SENDS | ZCREQ_STREAM_KEEP_MEMORY)
 
 static int get_int(const struct zcreq_stream *stream, int level, int name, int *value)
 {
@@ -134,7 +135,10 @@ static int check_options(const struct zcreq_stream_options *o)
 	if ((o->hooks && !ZCREQ_UNUSED(o->hooks)) ||
 	    (o->socket_ops && !ZCREQ_UNUSED(o->socket_ops)))
 		return -EINVAL;
-	return o->user_timeout_ms > INT_MAX || o->batch_bytes > ZCREQ_BATCH_MAX ? -EINVAL : 0;
+	return o->user_timeout_ms > INT_MAX || o->batch_bytes > ZCREQ_BATCH_MAX ||
+			       !zcreq_reserve_possible(o)
+		       ? -EINVAL
+		       : 0;
 }
 
 static bool is_kernels(const struct zcreq_stream *stream)
@@ -187,8 +191,13 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->sending.arg = o.sender_arg;
 	stream->sending.turn = ZCREQ_SENDER_TURN_OURS;
 	stream->sending.early = ZCREQ_EARLY_NOTHING;
-	ret = claim_socket(stream, context, &o);
+	zcreq_ids_init(&stream->ids, o.first_id);
+	zcreq_sendq_init(&stream->queue, context);
+	ret = zcreq_reserve(stream, &context->allocator, &o);
+	if (!ret)
+		ret = claim_socket(stream, context, &o);
 	if (ret) {
+		zcreq_reserve_give(stream, &context->allocator);
 		zcreq_free(&context->allocator, stream);
 		return ret;
 	}
@@ -201,12 +210,10 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->batch_bytes = o.batch_bytes ? o.batch_bytes : BATCH_BYTES;
 	stream->first_id = o.first_id;
 	stream->had_past = o.flags & ZCREQ_STREAM_FIRST_ID;
-	zcreq_ids_init(&stream->ids, o.first_id);
 	stream->ladder = ZCREQ_LADDER_NONE;
 	stream->retry = ZCREQ_RETRY_NONE;
 	stream->look = ZCREQ_LOOK_ASLEEP;
 	stream->reads = true;
-	zcreq_sendq_init(&stream->queue, context);
 	zcreq_conn_init(&stream->conn, context,
 			o.flags & ZCREQ_STREAM_OWN_SENDS ? &zcreq_own_transport
 							 : &zcreq_stream_transport,
@@ -470,8 +477,7 @@ static void stream_close(struct zcreq_conn *conn)
 		zcreq_numbers_drop(&stream->conn.context->fds, (uint32_t)stream->fd);
 	stream->ops->close(stream->fd, stream->ops_arg);
 	stream->fd = -1;
-	zcreq_sendq_deinit(&stream->queue);
-	zcreq_ids_trim(&stream->ids, &stream->conn.context->allocator);
+	zcreq_reserve_give(stream, &stream->conn.context->allocator);
 }
 
 const struct zcreq_transport zcreq_stream_transport = {

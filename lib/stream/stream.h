@@ -16,6 +16,7 @@
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
  *	watchdog.c  who has stopped, and why
  *	trim.c      what an idle one need not keep
+ *	reserve.c   what one has from the start, and keeps
  *
  * What each is made of has a header of its own: sendq.h (the sends, and the bytes of
  * writebuf.h), ids.h (which batch a notification speaks of), policy.h (whether not to
@@ -173,6 +174,7 @@ struct zcreq_stream {
 	struct zcreq_sending sending;
 	uint8_t ladder;            /* enum zcreq_ladder; written by ladder.c */
 	uint8_t retry;             /* enum zcreq_retry; written by retry.c */
+	bool keeps;                /* it gives no memory back while it is idle */
 	bool reads;                /* the program wants to hear that there is something to read */
 	uint8_t look;              /* enum zcreq_look; written by watchdog.c */
 	uint8_t fin;               /* enum zcreq_fin; written by fin.c */
@@ -375,6 +377,14 @@ uint64_t zcreq_retry_timers(struct zcreq_stream *stream, uint64_t now_ns);
 /* ladder.c: the transport's abort, and its timers afterwards. */
 void zcreq_ladder_abort(struct zcreq_conn *conn);
 uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+/* reserve.c: can so much be asked for? And then it is there, or -ENOMEM. */
+bool zcreq_reserve_possible(const struct zcreq_stream_options *o);
+int zcreq_reserve(struct zcreq_stream *stream, const struct zcreq_allocator *allocator,
+		  const struct zcreq_stream_options *o);
+
+/* reserve.c: gives back all memory that a stream with nothing outstanding has. */
+void zcreq_reserve_give(struct zcreq_stream *stream, const struct zcreq_allocator *allocator);
 
 /* trim.c: timers of a stream that is idle and keeps memory that it may not need. */
 uint64_t zcreq_trim_timers(struct zcreq_stream *stream, uint64_t now_ns);

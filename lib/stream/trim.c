@@ -6,7 +6,7 @@
  * thousand connections that were busy once that is most of the memory. It goes when
  * a connection has been idle, and nothing has moved, for one to two TRIM_NS; with the
  * next send it is made again. A connection that works at all is never trimmed, so the
- * steady state allocates nothing; and one that never had more in flight than the
+ * steady state allocates nothing, nor is one that was told to keep its memory; and one that never had more in flight than the
  * least sizes of its fifos keeps them, so most never need an alarm for this.
  *
  * A connection that works is looked at once in TRIM_NS, however often it is idle, and
@@ -19,7 +19,7 @@
 
 bool zcreq_trim_wants(const struct zcreq_stream *stream)
 {
-	return zcreq_conn_sends(&stream->conn) &&
+	return zcreq_conn_sends(&stream->conn) && !stream->keeps &&
 	       (zcreq_sendq_is_large(&stream->queue) ||
 		stream->ids.mask + 1 > ZCREQ_IDS_LEAST);
 }

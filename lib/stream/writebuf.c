@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stream/writebuf.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/bug.h"
@@ -12,7 +13,8 @@ static struct zcreq_chunk *chunk_new(struct zcreq_writebuf *buf,
 	struct zcreq_chunk *chunk = buf->spare;
 
 	if (chunk && size == ZCREQ_CHUNK_BYTES) {
-		buf->spare = NULL;
+		buf->spare = chunk->next;
+		buf->spares--;
 		chunk->used = 0;
 		return chunk;
 	}
@@ -22,14 +24,36 @@ static struct zcreq_chunk *chunk_new(struct zcreq_writebuf *buf,
 	return chunk;
 }
 
-/* Nothing of it is in use: keep one of the usual size, free the others. */
+static void keep(struct zcreq_writebuf *buf, struct zcreq_chunk *chunk)
+{
+	chunk->next = buf->spare;
+	buf->spare = chunk;
+	buf->spares++;
+}
+
+/* Nothing of it is in use: keep one of the usual size, and the reserve; free the others. */
 static void chunk_retire(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
 			 struct zcreq_chunk *chunk)
 {
-	if (!buf->spare && chunk->size == ZCREQ_CHUNK_BYTES)
-		buf->spare = chunk;
+	if (buf->spares <= buf->reserve && chunk->size == ZCREQ_CHUNK_BYTES)
+		keep(buf, chunk);
 	else
 		zcreq_free(allocator, chunk);
+}
+
+int zcreq_writebuf_reserve(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
+			   uint32_t writes)
+{
+	for (buf->reserve = 0; buf->reserve < writes; buf->reserve++) {
+		struct zcreq_chunk *chunk = zcreq_calloc(allocator, 1, sizeof(*chunk) +
+								       ZCREQ_CHUNK_BYTES);
+
+		if (!chunk)
+			return -ENOMEM;
+		chunk->size = ZCREQ_CHUNK_BYTES;
+		keep(buf, chunk);
+	}
+	return 0;
 }
 
 void *zcreq_writebuf_put(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
@@ -71,6 +95,11 @@ void zcreq_writebuf_deinit(struct zcreq_writebuf *buf, const struct zcreq_alloca
 {
 	zcreq_assert(!buf->filling || !buf->filling->writes);
 	zcreq_free(allocator, buf->filling);
-	zcreq_free(allocator, buf->spare);
+	while (buf->spare) {
+		struct zcreq_chunk *chunk = buf->spare;
+
+		buf->spare = chunk->next;
+		zcreq_free(allocator, chunk);
+	}
 	*buf = (struct zcreq_writebuf){0};
 }

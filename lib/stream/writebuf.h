@@ -8,7 +8,8 @@
  * the writes in it and is used again, or freed, when the count is zero.
  *
  * One chunk is being filled and at most one is kept as a spare, so that a steady
- * flow of writes allocates nothing and an idle connection keeps little.
+ * flow of writes allocates nothing and an idle connection keeps little; more if there is
+ * a reserve.
  */
 #ifndef ZCREQ_LIB_WRITEBUF_H
 #define ZCREQ_LIB_WRITEBUF_H
@@ -21,6 +22,7 @@
 #define ZCREQ_CHUNK_BYTES 4032
 
 struct zcreq_chunk {
+	struct zcreq_chunk *next; /* of spares */
 	uint32_t size;
 	uint32_t used;
 	uint32_t writes; /* put and not yet gone */
@@ -29,8 +31,15 @@ struct zcreq_chunk {
 
 struct zcreq_writebuf {
 	struct zcreq_chunk *filling;
-	struct zcreq_chunk *spare;
+	struct zcreq_chunk *spare; /* a list */
+	uint32_t spares;           /* in it */
+	uint32_t reserve;          /* it keeps one more than these */
 };
+
+/* So many writes that are no longer than a chunk find a place from now on, each one in a
+ * chunk of its own if need be: 0 or -ENOMEM. */
+int zcreq_writebuf_reserve(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,
+			   uint32_t writes);
 
 /* Copies @len bytes; returns where they are, and their chunk, or NULL. */
 void *zcreq_writebuf_put(struct zcreq_writebuf *buf, const struct zcreq_allocator *allocator,

@@ -19,7 +19,7 @@
 	_Static_assert(offsetof(struct type, member) + sizeof(((struct type *)0)->member) == \
 			       sizeof(struct type), "padding at the end")
 
-ENDS_WITH(zcreq_context_options, allocator);
+ENDS_WITH(zcreq_context_options, reserve_holds);
 ENDS_WITH(zcreq_conn_options, arg);
 ENDS_WITH(zcreq_stream_options, sender_arg);
 ENDS_WITH(zcreq_trace_options, clock_ns);
@@ -73,7 +73,8 @@ END_TEST
 START_TEST(a_stream_knows_its_flags)
 {
 	options.flags = (uint32_t)1 << _i;
-	expect_known(try_stream(), options.flags, ZCREQ_STREAM_FIRST_ID);
+	expect_known(try_stream(), options.flags,
+		     ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_KEEP_MEMORY);
 }
 END_TEST
 

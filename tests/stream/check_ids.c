@@ -214,7 +214,7 @@ START_TEST(the_window_has_an_end)
 	start_at(-5u);
 	push();
 	ids.next = ids.oldest + ZCREQ_IDS_MAX;
-	ck_assert_int_eq(zcreq_ids_grow(&ids, &memory.allocator), -ENOBUFS);
+	ck_assert_int_eq(zcreq_ids_grow(&ids, &memory.allocator, ZCREQ_IDS_LEAST), -ENOBUFS);
 }
 END_TEST
 

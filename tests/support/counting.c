@@ -20,7 +20,7 @@ static void *count_calloc(size_t count, size_t size, void *arg)
 	struct header *header = NULL;
 
 	CLAIM(count <= SIZE_MAX / 2 / size);
-	if (++counting->calls != counting->fail_at)
+	if (++counting->calls != counting->fail_at && !counting->exhausted)
 		header = calloc(1, sizeof(*header) + count * size);
 	if (!header) {
 		counting->failed++;

@@ -9,12 +9,15 @@
 #ifndef ZCREQ_TESTS_COUNTING_H
 #define ZCREQ_TESTS_COUNTING_H
 
+#include <stdbool.h>
+
 #include <zcreq/context.h>
 
 struct counting {
 	struct zcreq_allocator allocator;
 	unsigned calls;   /* of calloc */
 	unsigned fail_at; /* the one that fails, from 1; 0: none */
+	bool exhausted;   /* all fail */
 	unsigned failed;
 	long live;        /* blocks not freed */
 };

@@ -11,11 +11,11 @@
 #include "core/core.h"
 
 /* Of a context in which nothing has begun. */
-static inline void seed_handles(struct zcreq_context *context, uint64_t seed)
+static inline void seed_handles(struct zcreq_context *fresh, uint64_t seed)
 {
-	zcreq_assert(!context->requests.made && !context->holds.made);
-	context->requests.seed = zcreq_mix(seed);
-	context->holds.seed = zcreq_mix(seed + 1);
+	zcreq_assert(!fresh->requests.made && !fresh->holds.made);
+	fresh->requests.seed = zcreq_mix(seed);
+	fresh->holds.seed = zcreq_mix(seed + 1);
 }
 
 #endif
