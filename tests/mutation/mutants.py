@@ -5,6 +5,9 @@ Works on tokens, not on a syntax tree: what it needs to know of C (is this minus
 binary, where does this statement end) the neighbouring tokens tell. A change that
 is not C is thrown away by the compiler, and so is one that makes no difference.
 
+Two sorts. Token-wise: one operator, constant or statement is another. Semantic
+(SEMANTIC): what a person forgets or mixes up, with tokens that are all right.
+
 Never touched: comments, strings, includes, assertions (they only watch), and what
 __builtin_expect() expects.
 """
@@ -35,6 +38,7 @@ ARITHMETIC = {"+": ("-",), "-": ("+",), "*": ("/",), "/": ("*",), "%": ("/",), "
 ASSIGNMENTS = {"+=": ("-=", "="), "-=": ("+=", "="), "|=": ("&=", "="), "&=": ("|=", "="),
                "*=": ("/=",), "/=": ("*=",), "^=": ("=",), "++": ("--",), "--": ("++",)}
 LOGIC = {"&&": ("||",), "||": ("&&",)}
+SEMANTIC = ("counter", "only first", "no loop", "forget", "never", "always", "sibling")
 ERRORS = {"EINVAL": "EIO", "EAGAIN": "EIO", "EINTR": "EIO", "ENOBUFS": "EIO", "ESTALE": "EBUSY"}
 
 
@@ -85,11 +89,26 @@ def enumerators_of(text):
     return {name: next for name, next in after.items() if name != next}
 
 
+def siblings_of(text):
+    """Each member of a struct with the next one of the same type in it, as deadline and alarm."""
+    after = {}
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    for body in re.findall(r"\bstruct\s+\w+\s*\{([^{}]*)\}", text):
+        of_type = {}
+        for type_, names in re.findall(r"([\w ]+?[ *])\s*(\w+(?:\s*,\s*\w+)*)\s*;", body):
+            of_type.setdefault(" ".join(type_.split()), []).extend(re.findall(r"\w+", names))
+        for names in of_type.values():
+            for name, next in zip(names, names[1:] + names[:1]):
+                if name != next:
+                    after.setdefault(name, next)
+    return after
+
+
 class File:
     """One file's tokens, with what is known of each place."""
 
-    def __init__(self, name, text, enumerators):
-        self.name, self.text, self.enumerators = name, text, enumerators
+    def __init__(self, name, text, enumerators, siblings):
+        self.name, self.text, self.enumerators, self.siblings = name, text, enumerators, siblings
         self.tokens = tokens_of(text)
         self.match = self.brackets()
         self.place = self.places()
@@ -283,6 +302,86 @@ class File:
         comma = self.text_at(end) == ","
         self.add("cell", token.start, self.tokens[end].end if comma else self.tokens[end].start, "")
 
+    # ---- semantic ----
+
+    def span(self, i, j):
+        """The text of tokens i to j, on one line."""
+        return " ".join(self.text[self.tokens[i].start:self.tokens[j].end].split())
+
+    def counters(self, i, token):
+        """x++ and x += n: only while x is 0, as when one of two paths forgets to count."""
+        if token.text not in ("++", "+=") or self.text_at(i - 1) in (")", "]") or \
+                self.tokens[i - 1].kind != "word":
+            return
+        first = i - 1
+        while self.text_at(first - 1) in ("->", "."):
+            first -= 2
+        end = self.statement_end(i)
+        if first < 1 or end is None or not self.begins_statement(first) or \
+                "->" not in self.span(first, i):
+            return
+        self.add("counter", self.tokens[first].start, self.tokens[first].start,
+                 f"if (!{self.span(first, i - 1)}) ")
+
+    def loops(self, i, token):
+        """A loop that is left after its first round, or never entered: the first of a list, or
+        none, of two lists the other."""
+        called = token.text in ("for", "while") or token.text.endswith("Q_FOREACH")
+        if not called or i + 1 not in self.match:
+            return
+        close = self.match[i + 1]
+        if token.text == "while" and self.text_at(close + 1) == ";":  # of do
+            inner = self.span(i + 2, close - 1)
+            self.add("only first", self.tokens[i + 2].start, self.tokens[close - 1].end, f"0 && ({inner})")
+            return
+        if self.text_at(close + 1) == "{":
+            end = self.match[close + 1]
+            self.add("only first", self.tokens[end].start, self.tokens[end].start, "break; ")
+        else:
+            end = self.statement_end(close + 1)
+            if end is not None and self.text_at(close + 1) not in KEYWORDS:
+                body = self.span(close + 1, end)
+                self.add("only first", self.tokens[close + 1].start, self.tokens[end].end,
+                         "{ " + body + " break; }")
+        self.add("no loop", token.start, token.start, "if (0) ")
+
+    def branches(self, i, token):
+        """A branch that is never taken, or always."""
+        if token.text != "if" or i + 1 not in self.match:
+            return
+        start, end = self.tokens[i + 1].end, self.tokens[self.match[i + 1]].start
+        inner = " ".join(self.text[start:end].split())
+        if inner not in ("0", "1"):
+            self.add("never", start, end, f"0 && ({inner})")
+            self.add("always", start, end, f"1 || ({inner})")
+
+    def forgotten(self, i, token):
+        """One of the two sides of && and ||, and of two flags."""
+        if token.text not in ("&&", "||") and not (token.text == "|" and self.is_value(i - 1)):
+            return
+        ends = ("(", "[", "{", ")", "]", "}", ";", ",", "?", ":", "=", "return", "&&", "||")
+        left, right = i - 1, i + 1
+        while self.text_at(left) not in ends or self.text_at(left) in (")", "]"):
+            left = self.match[left] - 1 if self.text_at(left) in (")", "]") else left - 1
+        while self.text_at(right) not in ends or self.text_at(right) in ("(", "["):
+            right = self.match[right] + 1 if self.text_at(right) in ("(", "[") else right + 1
+        if self.text_at(left) != "=" or left + 1 < i - 1:
+            self.add("forget", self.tokens[left + 1].start, self.tokens[i].end, "")
+        self.add("forget", self.tokens[i].start, self.tokens[right - 1].end, "")
+
+    def members(self, i, token):
+        """A member that is taken for its neighbour of the same type."""
+        if self.text_at(i - 1) in ("->", ".") and self.text_at(i + 1) != "(" and \
+                token.text in self.siblings:
+            self.swap("sibling", token, (self.siblings[token.text],))
+
+    def semantic(self, i, token):
+        self.counters(i, token)
+        self.loops(i, token)
+        self.branches(i, token)
+        self.forgotten(i, token)
+        self.members(i, token)
+
     def mutants(self):
         for i, token in enumerate(self.tokens):
             place = self.place[i]
@@ -295,13 +394,16 @@ class File:
                 self.conditions(i, token)
                 self.statements(i, token)
                 self.calls(i, token)
+                self.semantic(i, token)
         return self.found
 
 
-def mutants_of(name, text, enumerators, seed):
+def mutants_of(name, text, enumerators, siblings, seed, only=None):
     """All of a file's, in the order in which to try them: by chance, each kind in turn."""
     kinds = {}
-    for mutant in File(name, text, enumerators).mutants():
+    for mutant in File(name, text, enumerators, siblings).mutants():
+        if only and mutant.kind not in only:
+            continue
         kinds.setdefault(mutant.kind, []).append(mutant)
     for kind, list_ in sorted(kinds.items()):
         Random(f"{seed} {name} {kind}").shuffle(list_)

@@ -16,7 +16,7 @@ from multiprocessing import Process
 from pathlib import Path
 
 from bench import Bench
-from mutants import enumerators_of, mutants_of
+from mutants import SEMANTIC, enumerators_of, mutants_of, siblings_of
 
 COUNTED = ("killed", "timeout", "survived")
 LEAST_OF_A_FILE = 4
@@ -30,16 +30,17 @@ class Sources:
     def __init__(self, top, only):
         self.texts = {str(p.relative_to(top)): p.read_text()
                       for room in ROOMS for p in sorted((top / "lib" / room).glob("*.[ch]"))}
-        self.enumerators = {}
-        for path in sorted((top / "include").rglob("*.h")):
-            self.enumerators.update(enumerators_of(path.read_text()))
-        for text in self.texts.values():
+        self.enumerators, self.siblings = {}, {}
+        headers = [path.read_text() for path in sorted((top / "include").rglob("*.h"))]
+        for text in headers + list(self.texts.values()):
             self.enumerators.update(enumerators_of(text))
+            self.siblings.update(siblings_of(text))
         if only:
             self.texts = {name: self.texts[name] for name in only}
 
-    def mutants(self, seed):
-        return {name: mutants_of(name, text, self.enumerators, seed) for name, text in self.texts.items()}
+    def mutants(self, seed, only):
+        return {name: mutants_of(name, text, self.enumerators, self.siblings, seed, only)
+                for name, text in self.texts.items()}
 
 
 def fingerprint(top):
@@ -135,7 +136,7 @@ def work(number, arguments, head, files):
         for p in bench.programs:
             print(f"{p.name}: {p.seconds:.2f} s, CK_FORK={p.fork}", flush=True)
     run = Run(bench, sources, results)
-    mutants = sources.mutants(arguments.seed)
+    mutants = sources.mutants(arguments.seed, arguments.only)
     for name in files:
         run.file(mutants[name], arguments.quota[name])
     spent = time.monotonic() - run.begin
@@ -181,11 +182,13 @@ def main():
     parser.add_argument("--again", action="store_true",
                         help="run only what survived before; believe the other verdicts, although "
                              "tests or lib/ may have changed since")
+    parser.add_argument("--semantic", dest="only", action="store_const", const=SEMANTIC,
+                        help="only what a person forgets or mixes up")
     parser.add_argument("file", nargs="*", help="lib/ROOM/NAME: only mutants of these")
     arguments = parser.parse_intermixed_args()
     arguments.top, arguments.build = arguments.top.resolve(), arguments.build.resolve()
     sources = Sources(arguments.top, arguments.file)
-    arguments.quota = quotas(sources.mutants(arguments.seed), arguments.count)
+    arguments.quota = quotas(sources.mutants(arguments.seed, arguments.only), arguments.count)
     shares = share_out(arguments.quota, arguments.jobs)
     head = f"tree {fingerprint(arguments.top)} seed {arguments.seed}"
     print(f"{head}: {sum(arguments.quota.values())} mutants of {len(arguments.quota)} files", flush=True)
