@@ -134,7 +134,10 @@ class Bench:
         return Program(name, objects, self.makefile.words(f"{target}_LDFLAGS", "AM_LDFLAGS") + flags)
 
     def link(self, program):
-        command = self.makefile.words("CC") + ["-pthread", "-Wl,--wrap=_ck_assert_failed"] + \
+        # all objects of a library come in, unlike from its archive: of two scenes that define
+        # the same name the program's own is the first
+        command = self.makefile.words("CC") + ["-pthread", "-Wl,--wrap=_ck_assert_failed",
+                                               "-Wl,--allow-multiple-definition"] + \
             [o.path for o in program.objects + [self.fail_fast]] + program.flags + \
             ["-o", self.programs_dir / canonical(program.name)]
         return subprocess.run(command, cwd=self.build, stderr=subprocess.DEVNULL).returncode == 0
