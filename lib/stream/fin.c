@@ -155,6 +155,8 @@ static bool end_stream(struct zcreq_stream *stream)
 		return false;
 	fin_event(stream, ZCREQ_FIN_SHUT);
 	stream->fin_ns = 0;
+	stream->ended_ns = stream->conn.context->now_ns;
+	zcreq_stream_progressed(stream, 1);
 	return true;
 }
 

@@ -179,6 +179,7 @@ struct zcreq_stream {
 	uint8_t look;              /* enum zcreq_look; written by watchdog.c */
 	uint8_t fin;               /* enum zcreq_fin; written by fin.c */
 	uint64_t base_acked;       /* tcpi_bytes_acked before our bytes; NEVER: not known */
+	uint64_t ended_ns;         /* from FIN_SENT on: when the end was sent */
 	uint64_t fin_ns;           /* when to look for the acknowledgement; 0: not set yet */
 	uint64_t poll_gap_ns;      /* between two looks, for that or while lingering */
 	uint64_t retry_ns;         /* RETRY_LATER: no sending before this */

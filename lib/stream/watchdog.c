@@ -282,13 +282,33 @@ static uint64_t owed_ms(const struct zcreq_stream *stream, const struct tcp_info
 	return zcreq_watchdog_quiet_ms(info) >= owed_ms ? owed_ms : 0;
 }
 
+/* The kernel tells when data were sent last, and the end of the stream is none, nor is it
+ * when it is sent again: that is worked out. */
+static void count_end(const struct zcreq_stream *stream, struct tcp_info *info, uint64_t now_ns)
+{
+	const uint64_t rto_ms = info->tcpi_rto / 1000;
+	const uint64_t again_ms = rto_ms - (rto_ms >> least(info->tcpi_retransmits, 31));
+	uint64_t sent_ms;
+
+	if (stream->fin < ZCREQ_FIN_SENT)
+		return;
+	sent_ms = (now_ns - stream->ended_ns) / ZCREQ_MS;
+	sent_ms -= least(sent_ms, again_ms);
+	info->tcpi_last_data_sent = (uint32_t)least(info->tcpi_last_data_sent, sent_ms);
+}
+
 enum zcreq_stall zcreq_watchdog_verdict(const struct zcreq_stream *stream,
 					const struct tcp_info *info, socklen_t len,
 					bool *window_closed_now)
 {
+	const uint64_t now_ns = stream->conn.context->now_ns;
+	struct tcp_info counted = *info;
+
+	count_end(stream, &counted, now_ns);
 	*window_closed_now = zcreq_peer_owes(info) && window_closed(info, knows_window(len));
-	return judge(info, knows_window(len), stream->stall_ms ? stream->stall_ms : STALL_ASKED_MS,
-		     reads(stream, info), owed_ms(stream, info, stream->conn.context->now_ns)).verdict;
+	return judge(&counted, knows_window(len),
+		     stream->stall_ms ? stream->stall_ms : STALL_ASKED_MS, reads(stream, info),
+		     owed_ms(stream, info, now_ns)).verdict;
 }
 
 /* The states in which a socket has no peer: 2 SYN_SENT, 3 SYN_RECV, 7 CLOSE, 10 LISTEN. */
@@ -340,6 +360,7 @@ static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *
 				      stream->ops_arg);
 	if (ret)
 		return ret;
+	count_end(stream, &info, now_ns);
 	note_owed(stream, &info, now_ns);
 	*look = judge(&info, knows_window(len), stream->stall_ms, reads(stream, &info),
 		      owed_ms(stream, &info, now_ns));

@@ -445,6 +445,36 @@ START_TEST(i12_what_was_sent_last_is_owed_since_then)
 }
 END_TEST
 
+/* All was acknowledged 400 ms ago, and then the stream ended. The kernel does not tell when
+ * it sent that, nor when it sent it again: here after 200 ms. */
+START_TEST(i12_the_end_is_owed_since_it_was_sent)
+{
+	const uint64_t ended = START + 400 * MS;
+
+	say(&ACKED);
+	open_copying(0);
+	zcreq_turn(context, ended);
+	ck_assert_int_eq(zcreq_conn_end(conn), 0);
+	ck_assert_uint_eq(stub.shutdowns, 1);
+	info.tcpi_state = 4;
+	info.tcpi_unacked = 1;
+	info.tcpi_retransmits = 0;
+	for (uint32_t ms = 0; ms < STALL_MS; ms += 10) {
+		quiet_for(399 + ms, 399 + ms);
+		info.tcpi_last_data_sent = 400 + ms;
+		info.tcpi_retransmits = ms >= 200;
+		info.tcpi_rto = ms >= 200 ? 400000 : 200000;
+		zcreq_turn(context, ended + ms * MS);
+		ck_assert_uint_eq(hooks.abort, 0);
+	}
+	quiet_for(399 + STALL_MS, 399 + STALL_MS);
+	info.tcpi_last_data_sent = 400 + STALL_MS;
+	zcreq_turn(context, ended + STALL_MS * MS);
+	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
+	ck_assert_int_eq(zcreq_conn_cause(conn), ZCREQ_CAUSE_VANISHED);
+}
+END_TEST
+
 START_TEST(what_is_proven_in_time_needs_no_look)
 {
 	uint64_t now = START;
@@ -719,6 +749,7 @@ int main(void)
 			    2);
 	tcase_add_test(copied, silence_before_it_was_asked_does_not_count);
 	tcase_add_test(copied, i12_what_was_sent_last_is_owed_since_then);
+	tcase_add_test(copied, i12_the_end_is_owed_since_it_was_sent);
 	tcase_add_test(copied, what_is_proven_in_time_needs_no_look);
 	suite_add_tcase(s, copied);
 
