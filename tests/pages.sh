@@ -73,6 +73,19 @@ for file in $sources $others; do
 	done
 done
 
+# the page of all functions has each of them once, and counts them; what is exported for
+# libzcreq-guard alone is none of them
+all=0
+for map in lib/libzcreq.map lib/*/*.map; do
+	for name in $(grep -oE 'zcreq_[a-z0-9_]+;' "$map" | tr -d ';' | grep -v '^zcreq_guard_\(of\|set\)$'); do
+		all=$((all + 1))
+		[ "$(grep -oE "\\b$name\\(\\)" doc/interface.md | wc -l)" = 1 ] ||
+			complain "doc/interface.md: $name() does not stand there once"
+	done
+done
+grep -q "In all $all functions" doc/interface.md ||
+	complain "doc/interface.md: there are $all functions"
+
 # the first comment of a file begins with its name
 for file in $(echo "$sources" | grep '\.[ch]$'); do
 	named=$(sed -n '2,4s/^ \* \([a-z0-9_-]*\.[ch]\) - .*/\1/p' "$file" | head -n 1)
