@@ -125,7 +125,8 @@ START_TEST(any_part_of_a_life_is_a_life)
 END_TEST
 
 /* A simulator in which nothing happens finds nothing. Only to a descriptor that is closed
- * nobody acknowledges anything: a drain has waited for it, and an abort has ended it. */
+ * nobody acknowledges anything: a drain has waited for it, and an abort has ended it, if
+ * the transport takes any of that. */
 START_TEST(every_accident_happens)
 {
 	struct sim_outcome seen = { 0 };

@@ -225,6 +225,7 @@ static int op_setsockopt(int fd, int level, int name, const void *value, socklen
 
 	if (!ret && sock->knobs.open_error)
 		ret = -sock->knobs.open_error;
+	sock->reset_refused |= ret && level == SOL_SOCKET && name == SO_LINGER;
 	if (ret)
 		return ret;
 	if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(*linger)) {

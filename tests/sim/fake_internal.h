@@ -145,6 +145,7 @@ struct fake_socket {
 	bool peer_fin;
 	bool reset_sent;
 	bool reset_on_close;
+	bool reset_refused; /* and was told that it cannot ask for that */
 	unsigned disconnects;
 	uint32_t user_timeout_ms;
 	uint64_t closed_holding_bytes;

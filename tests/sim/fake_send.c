@@ -453,7 +453,8 @@ uint64_t fake_socket_ack(struct fake_socket *sock, uint64_t bytes)
 		heard(sock);
 	}
 	if (done) {
-		if (sock->closed)
+		/* unless it could be told neither to disconnect nor to reset with close() */
+		if (sock->closed && !sock->reset_refused)
 			fake_happens(sock, FAKE_ORPHAN);
 		heard(sock);
 		sock->backoff = sock->retransmits = 0;
