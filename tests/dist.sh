@@ -22,7 +22,7 @@ packed() {
 			-e "s|@srcdir@|$srcdir|g; s|@top_srcdir@|$srcdir|g; s|@SET_MAKE@||; s|@SHELL@|/bin/sh|" >"$tmp/Makefile"
 	# shellcheck disable=SC2016  # make's variables
 	printf '%s\n' 'packed: ; @printf "%s\n" $(sort $(DISTFILES) $(EXTRA_DIST))' >"$tmp/packed"
-	make -s --no-print-directory -f "$tmp/Makefile" -f "$tmp/packed" packed
+	MAKEFLAGS= make -s --no-print-directory -f "$tmp/Makefile" -f "$tmp/packed" packed
 }
 
 packed TRUE FALSE >"$tmp/all" || exit 99

@@ -137,7 +137,11 @@ static void step(struct zcreq_ids *ids, struct model *model, const struct zcreq_
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static struct model model;
-	const struct zcreq_allocator allocator = { model_calloc, model_free, &model };
+	const struct zcreq_allocator allocator = {
+		.calloc = model_calloc,
+		.free = model_free,
+		.arg = &model,
+	};
 	struct input input = { bytes, len };
 	struct zcreq_ids ids;
 

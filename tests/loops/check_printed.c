@@ -93,14 +93,14 @@ static const struct loop_driver as_printed = {
 static bool peer_vanishes;
 
 /* The program's own: its peer may take nothing from the beginning. */
-int accept(int listener, struct sockaddr *address, socklen_t *len)
+int accept4(int listener, struct sockaddr *address, socklen_t *len, int flags)
 {
-	static int (*next)(int, struct sockaddr *, socklen_t *);
+	static int (*next)(int, struct sockaddr *, socklen_t *, int);
 	int fd;
 
 	if (!next)
-		*(void **)&next = dlsym(RTLD_NEXT, "accept");
-	fd = next(listener, address, len);
+		*(void **)&next = dlsym(RTLD_NEXT, "accept4");
+	fd = next(listener, address, len, flags);
 	if (peer_vanishes)
 		deaf_make(fd);
 	return fd;

@@ -74,7 +74,8 @@ START_TEST(a_stream_knows_its_flags)
 {
 	options.flags = (uint32_t)1 << _i;
 	expect_known(try_stream(), options.flags,
-		     ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_KEEP_MEMORY);
+		     ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_OWN_SENDS |
+			     ZCREQ_STREAM_KEEP_MEMORY);
 }
 END_TEST
 

@@ -317,7 +317,7 @@ END_TEST
 START_TEST(the_descriptor_is_asked_without_touching_errno)
 {
 	wait_by(WAIT_POLL);
-	open_end(&ends[0], &reads_all);
+	open_end(&ends[0], &reads_nothing);
 	ck_assert_int_eq(zcreq_threads_open(context, 0), 0);
 	errno = OTHER_ERRNO;
 	zcreq_turn(context, 0);
