@@ -152,9 +152,10 @@ static void on_closed(struct zcreq_conn *stream, int status, void *arg)
 	begin_end(conn, 0);
 	tasks_drop(conn);
 	tell_end(conn);
-	zcreq_conn_free(stream);
+	/* which aborts all its queues, this one too */
 	if (conn->ctrl)
 		ctrl_detach(conn->ctrl, conn);
+	zcreq_conn_free(stream);
 	conn_free(conn);
 	target_check_done(target);
 }
