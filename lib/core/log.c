@@ -112,7 +112,7 @@ int zcreq_trace_stop(struct zcreq_context *context)
 	if (!context->log.put)
 		return -ENOENT;
 	context->log = (struct zcreq_log){.put = NULL};
-	context->tracing = context->guard_hooks || zcreq_trace_probed();
+	context->tracing = (context->guard_hooks != NULL) | zcreq_trace_probed();
 	return 0;
 }
 

@@ -494,9 +494,15 @@ const struct zcreq_transport zcreq_stream_transport = {
 #endif
 };
 
+/* The program sends by itself: a turn only tells when that was. */
+static void own_flush(struct zcreq_conn *conn)
+{
+	zcreq_sendq_mark(&zcreq_stream_of(conn)->queue);
+}
+
 /* The same, but there is nothing to withdraw: what was offered was accepted. */
 const struct zcreq_transport zcreq_own_transport = {
-	.flush = stream_flush,
+	.flush = own_flush,
 	.abort = zcreq_ladder_abort,
 	.end = zcreq_fin_end,
 	.idle = stream_idle,

@@ -478,7 +478,7 @@ static void take_note(struct zcreq_stream *stream, uint64_t now_ns)
 	const bool moved = stream->progress != stream->progress_seen;
 	const bool watched = stream->look >= ZCREQ_LOOK_AWAKE;
 
-	if (!moved && (watched || !(zcreq_stream_outstanding(stream) || zcreq_fin_waits(stream))))
+	if (!moved && (watched || !zcreq_stream_outstanding(stream)))
 		return;
 	if (proved != stream->proved_seen)
 		stream->copied_seen = copied;

@@ -204,6 +204,23 @@ START_TEST(a_hold_that_is_gone_before_the_turn_does_no_harm)
 }
 END_TEST
 
+/* The first of those that were taken is free, and is not the first free one. */
+START_TEST(holds_that_are_gone_before_the_turn_do_no_harm)
+{
+	begin(0, 1);
+	zcreq_turn(context, 1 * HOUR);
+	take(0, 2);
+	drop(0, 2);
+	zcreq_turn(context, 2 * HOUR);
+	take(0, 3);
+	zcreq_turn(context, 3 * HOUR);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(hold_since(holds[i]), zcreq_time(3 * HOUR));
+	drop(0, 3);
+	finish(0, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ages");
@@ -218,6 +235,7 @@ int main(void)
 	tcase_add_loop_test(tcase, holds_are_as_old_as_the_turn_after_them, 0, 25);
 	tcase_add_test(tcase, a_hold_in_the_place_of_one_that_was_dropped_is_not_old);
 	tcase_add_loop_test(tcase, a_hold_that_is_gone_before_the_turn_does_no_harm, 0, 3);
+	tcase_add_test(tcase, holds_that_are_gone_before_the_turn_do_no_harm);
 	suite_add_tcase(s, tcase);
 	return suite_run(s);
 }

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "stream/stream.h"
 #include "support/own.h"
 #include "support/scene.h"
 
@@ -50,6 +51,29 @@ START_TEST(bytes_by_reference_are_released_by_their_notification)
 	ck_assert_uint_eq(stats_of(context).proved_notified, 1);
 	ck_assert_uint_eq(stats_of(context).sent_bytes, 60);
 	ck_assert_uint_eq(stats_of(context).send_calls, 1);
+}
+END_TEST
+
+/* It is as old as the turn after it. What was offered before a turn and not taken after it
+ * leaves nothing to be stamped. */
+START_TEST(what_is_offered_is_as_old_as_the_turn_after_it)
+{
+	const struct zcreq_part part = {heard.id, 60};
+	struct zcreq_sendq *q = &zcreq_stream_of(conn)->queue;
+
+	zcreq_turn(context, SECOND);
+	ck_assert_int_eq(zcreq_offer(conn, &part, 1, NULL), 0);
+	zcreq_turn(context, 2 * SECOND);
+	ck_assert_uint_eq(zcreq_sendq_at(q, q->tail - 1)->since, zcreq_time(2 * SECOND));
+	ck_assert_int_eq(zcreq_sent(conn, -EAGAIN, true), 0);
+	zcreq_turn(context, 3 * SECOND);
+	ck_assert_int_eq(zcreq_process(conn, POLLOUT), 0);
+	zcreq_turn(context, 4 * SECOND);
+	ck_assert_int_eq(own_send(&part, 1, true), 60);
+	zcreq_turn(context, 5 * SECOND);
+	ck_assert_uint_eq(zcreq_sendq_at(q, q->tail - 1)->since, zcreq_time(5 * SECOND));
+	scene_finish(0);
+	scene_prove();
 }
 END_TEST
 
@@ -503,6 +527,7 @@ static Suite *own_suite(void)
 
 	tcase_add_checked_fixture(tc, setup_open, scene_teardown_late);
 	tcase_add_test(tc, bytes_by_reference_are_released_by_their_notification);
+	tcase_add_test(tc, what_is_offered_is_as_old_as_the_turn_after_it);
 	tcase_add_test(tc, copied_bytes_are_released_by_their_report);
 	tcase_add_test(tc, one_call_may_have_bytes_of_several_requests_and_of_nobody);
 	tcase_add_loop_test(tc, i2_a_call_cut_anywhere_holds_what_it_took, 0, 4 * (TOTAL + 1));

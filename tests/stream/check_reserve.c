@@ -306,9 +306,8 @@ START_TEST(more_than_can_be_is_refused)
 		return;
 	}
 	o.max_requests = 10;
-	if (_i == (int)COUNT(members))
-		o.reserve_requests = 11;
-	else
+	o.reserve_requests = _i == (int)COUNT(members) ? 11 : 10;
+	if (o.reserve_requests == 10)
 		o.reserve_holds = ZCREQ_MAX_REQUESTS + 1;
 	ck_assert_int_eq(zcreq_context_new(&o, &made), -EINVAL);
 }
