@@ -139,8 +139,9 @@ START_TEST(with_a_verdict_only_copies_come_back)
 	struct zcreq_stream_options options = {
 		.size = sizeof(options), .mode = _i ? ZCREQ_MODE_NEVER : ZCREQ_MODE_ALWAYS,
 	};
-	struct zcreq_context *context;
-	struct zcreq_conn *conn;
+	/* what never comes back keeps them, to the end of the process */
+	static struct zcreq_context *context;
+	static struct zcreq_conn *conn;
 	struct zcreq_stats stats;
 
 	join(true);
