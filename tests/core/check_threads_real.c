@@ -13,10 +13,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include <zcreq/zcreq.h>
 
@@ -366,6 +368,54 @@ START_TEST(posts_of_four_threads_run_once_each_and_in_order)
 }
 END_TEST
 
+/* A signal comes in the middle of a post, and its handler posts: the list has then another
+ * head than the one that was read. Until that must have happened many times. */
+#define INTERRUPTIONS 2000
+
+static struct zcreq_call interrupting[INTERRUPTIONS];
+static volatile sig_atomic_t interruptions;
+static unsigned simple_runs;
+
+static void run_simple(struct zcreq_call *call)
+{
+	(void)call;
+	simple_runs++;
+}
+
+static void post_in_between(int signal)
+{
+	(void)signal;
+	if (interruptions < INTERRUPTIONS &&
+	    !zcreq_post(context, &interrupting[interruptions]))
+		interruptions++;
+}
+
+START_TEST(a_post_in_the_middle_of_another_loses_neither)
+{
+	const struct itimerval often = {.it_interval.tv_usec = 20, .it_value.tv_usec = 20};
+	const struct itimerval never = {.it_value.tv_usec = 0};
+	static struct zcreq_call calls[1000];
+	unsigned posted = 0;
+
+	open_all(true);
+	for (unsigned i = 0; i < INTERRUPTIONS; i++)
+		interrupting[i].run = run_simple;
+	ck_assert_ptr_ne(signal(SIGALRM, post_in_between), SIG_ERR);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+	while (interruptions < INTERRUPTIONS) {
+		for (unsigned i = 0; i < COUNT(calls); i++, posted++) {
+			calls[i].run = run_simple;
+			ck_assert_int_eq(zcreq_post(context, &calls[i]), 0);
+		}
+		zcreq_turn(context, 0);
+	}
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(simple_runs, posted + INTERRUPTIONS);
+	free_all();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("threads_real");
@@ -377,6 +427,7 @@ int main(void)
 	tcase_add_test(threads, a_context_is_freed_behind_the_last_drop);
 	tcase_add_test(threads, a_descriptor_that_is_made_meanwhile_misses_nothing);
 	tcase_add_test(threads, posts_of_four_threads_run_once_each_and_in_order);
+	tcase_add_test(threads, a_post_in_the_middle_of_another_loses_neither);
 	suite_add_tcase(s, threads);
 	return suite_run(s);
 }
