@@ -87,16 +87,14 @@ static inline void zcreq_ids_took_nothing(struct zcreq_ids *ids)
 	ids->batches[(ids->next - 1) & ids->mask].empty = 1;
 }
 
-/* The next id was not given after all; its batch, without proof, is good until the next
- * call. */
-static inline struct zcreq_batch *zcreq_ids_pop(struct zcreq_ids *ids)
+/* The id pushed last was not given after all. */
+static inline void zcreq_ids_pop(struct zcreq_ids *ids)
 {
 	struct zcreq_batch *batch = &ids->batches[--ids->next & ids->mask];
 
 	zcreq_assert(batch->pending);
 	batch->pending = 0;
 	ids->pending--;
-	return batch;
 }
 
 /* Are all ids of the range in flight or between what is, and is it a range at all? */
