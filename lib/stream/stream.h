@@ -185,7 +185,7 @@ struct zcreq_stream {
 	uint64_t retry_ns;         /* RETRY_LATER: no sending before this */
 	uint64_t progress;         /* bytes accepted and ids notified, ever */
 	uint64_t progress_seen;    /* at the last turn that noted it */
-	uint32_t proved_seen;      /* ids proven, ever, at that time */
+	uint64_t proved_seen;      /* notifications, ever, at that time */
 	uint32_t window_seen;      /* tcpi_snd_wnd at the last look */
 	uint64_t quiet_since_ns;   /* from LOOK_AWAKE on: no progress since */
 	uint64_t owed_since_ns;    /* the same: who was not heard since owes since then; NEVER:

@@ -270,16 +270,26 @@ static bool knows_window(socklen_t len)
 			      sizeof(((struct tcp_info *)NULL)->tcpi_snd_wnd);
 }
 
-/* For how long the peer owes an answer: all that was there when it was heard last, or 0. */
+static uint64_t age_ms(uint64_t since_ns, uint64_t now_ns)
+{
+	return (now_ns - since_ns) / ZCREQ_MS;
+}
+
+/*
+ * For how long the peer owes an answer, at least. If it was not heard since it owes, since
+ * then. Else what was accepted last is owed since that, and if it was heard later still, and
+ * did not take all of it, since it was heard. That is a tick of the kernel's clock early or
+ * late (10 ms at most), which decides for whoever is answered at once.
+ */
 static uint64_t owed_ms(const struct zcreq_stream *stream, const struct tcp_info *info,
 			uint64_t now_ns)
 {
-	uint64_t owed_ms;
+	const uint64_t quiet_ms = zcreq_watchdog_quiet_ms(info);
 
-	if (stream->owed_since_ns == ZCREQ_NEVER)
-		return 0;
-	owed_ms = (now_ns - stream->owed_since_ns) / ZCREQ_MS;
-	return zcreq_watchdog_quiet_ms(info) >= owed_ms ? owed_ms : 0;
+	if (stream->owed_since_ns != ZCREQ_NEVER &&
+	    quiet_ms >= age_ms(stream->owed_since_ns, now_ns))
+		return age_ms(stream->owed_since_ns, now_ns);
+	return least(quiet_ms, age_ms(stream->quiet_since_ns, now_ns));
 }
 
 /* The kernel tells when data were sent last, and the end of the stream is none, nor is it
@@ -292,7 +302,7 @@ static void count_end(const struct zcreq_stream *stream, struct tcp_info *info, 
 
 	if (stream->fin < ZCREQ_FIN_SENT)
 		return;
-	sent_ms = (now_ns - stream->ended_ns) / ZCREQ_MS;
+	sent_ms = age_ms(stream->ended_ns, now_ns);
 	sent_ms -= least(sent_ms, again_ms);
 	info->tcpi_last_data_sent = (uint32_t)least(info->tcpi_last_data_sent, sent_ms);
 }
@@ -338,22 +348,12 @@ int zcreq_socket_verdict(int fd, uint32_t stall_ms)
 	return (int)look.verdict;
 }
 
-/* The peer was heard since it owes what it did: then it owes at least what was accepted
- * last, if that was after it was heard; else whatever it is, from now on. */
-static void note_owed(struct zcreq_stream *stream, const struct tcp_info *info, uint64_t now_ns)
-{
-	if (owed_ms(stream, info, now_ns))
-		return;
-	stream->owed_since_ns = stream->quiet_since_ns;
-	if (!owed_ms(stream, info, now_ns))
-		stream->owed_since_ns = now_ns;
-}
-
 /* Asks the kernel; a socket that cannot be asked is in an error's hands already. */
 static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *look)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
+	uint64_t owed;
 	int ret;
 
 	ret = stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
@@ -361,9 +361,9 @@ static int take_look(struct zcreq_stream *stream, uint64_t now_ns, struct look *
 	if (ret)
 		return ret;
 	count_end(stream, &info, now_ns);
-	note_owed(stream, &info, now_ns);
-	*look = judge(&info, knows_window(len), stream->stall_ms, reads(stream, &info),
-		      owed_ms(stream, &info, now_ns));
+	owed = owed_ms(stream, &info, now_ns);
+	stream->owed_since_ns = now_ns - owed * ZCREQ_MS;
+	*look = judge(&info, knows_window(len), stream->stall_ms, reads(stream, &info), owed);
 	if (reads(stream, &info))
 		stream->unread_since_ns = now_ns;
 	stream->acked_seen = info.tcpi_bytes_acked;
@@ -474,7 +474,8 @@ static void examine(struct zcreq_stream *stream, uint64_t now_ns)
 static void take_note(struct zcreq_stream *stream, uint64_t now_ns)
 {
 	const uint64_t copied = stream->conn.stats.copied_batches;
-	const uint32_t proved = stream->ids.next - stream->ids.pending;
+	/* not the ids that are done: a sender's copies are, at once, and are owed still */
+	const uint64_t proved = stream->conn.stats.notifications;
 	const bool moved = stream->progress != stream->progress_seen;
 	const bool watched = stream->look >= ZCREQ_LOOK_AWAKE;
 

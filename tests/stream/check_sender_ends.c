@@ -493,6 +493,38 @@ START_TEST(a_result_and_a_proof_are_progress)
 }
 END_TEST
 
+/* A copy is done at once, and all the same nobody has it. */
+START_TEST(i12_copies_do_not_put_off_the_look)
+{
+	const struct tcp_info silent = {
+		.tcpi_state = 1,
+		.tcpi_unacked = 1,
+		.tcpi_snd_mss = 1448,
+		.tcpi_snd_wnd = 1448,
+		.tcpi_retransmits = 2,
+		.tcpi_rto = 200000,
+		.tcpi_last_ack_recv = 9999,
+		.tcpi_last_data_recv = 9999,
+	};
+	uint64_t now_ns = 0;
+
+	options.stall_ms = 500;
+	open_stream();
+	script.stub.info = &silent;
+	while (!heard_conn.abort && now_ns < 2000 * (uint64_t)1000000) {
+		heard[0] = (struct heard){0};
+		request_of(0, 20);
+		zcreq_turn(context, now_ns);
+		script_result(&script, 20, false);
+		now_ns += 10 * (uint64_t)1000000;
+		zcreq_turn(context, now_ns);
+	}
+	ck_assert_uint_eq(heard_conn.abort, 1);
+	ck_assert_int_eq(heard_conn.abort_status, -ETIMEDOUT);
+	ck_assert_uint_eq(now_ns, 500 * (uint64_t)1000000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sender_ends");
@@ -520,6 +552,7 @@ int main(void)
 			    FREED_STATES * COUNT(endings));
 	tcase_add_test(tcase, words_after_closed_are_survived);
 	tcase_add_test(tcase, a_result_and_a_proof_are_progress);
+	tcase_add_test(tcase, i12_copies_do_not_put_off_the_look);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }

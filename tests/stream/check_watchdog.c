@@ -8,70 +8,9 @@
 #include "support/suite.h"
 
 #include <errno.h>
-#include <linux/tcp.h>
 #include <poll.h>
-#include <stddef.h>
 
-#include "support/scene.h"
-
-#define STALL_MS 500
-#define START (1000 * MS)
-#define MSS 1448
-
-static struct tcp_info info;
-
-static void setup(void)
-{
-	scene_setup();
-	stub.info = &info;
-	info = (struct tcp_info){.tcpi_state = 1};
-}
-
-static void teardown(void)
-{
-	if (zcreq_request_state(context, heard.id) == ZCREQ_STATE_OPEN ||
-	    zcreq_request_state(context, heard.id) == ZCREQ_STATE_ABORTING)
-		scene_finish(0);
-	scene_teardown();
-}
-
-/* A stream with one batch in the kernel, and the turn at which its quiet begins. */
-static void open_quiet(uint32_t stall_ms, uint32_t not_reading_ms)
-{
-	options.stall_ms = stall_ms;
-	options.not_reading_ms = not_reading_ms;
-	scene_open();
-	stub.getsockopts = COUNT(stub.getsockopt_error);
-	zcreq_turn(context, START);
-	scene_begin();
-	ck_assert_uint_eq(zcreq_turn(context, START),
-			  stall_ms ? START + stall_ms * MS : ZCREQ_NEVER);
-}
-
-#define ALL sizeof(struct tcp_info)
-#define NO_WINDOW offsetof(struct tcp_info, tcpi_snd_wnd)
-
-/* One look. Times are milliseconds, rto and rtt too; @again 0: aborted. */
-struct row {
-	uint32_t bytes, unacked, notsent, window, ack, heard_data;
-	uint8_t probes, backoff;
-	uint32_t rto, rtt;
-	enum zcreq_stall verdict;
-	uint64_t again;
-	uint32_t retransmits, sent, rttvar;
-};
-
-#define OK ZCREQ_STALL_CONGESTED
-#define GONE ZCREQ_STALL_VANISHED
-#define FULL ZCREQ_STALL_NOT_READING
-#define DOUBT 0 /* nothing is told yet: the next look has to find the same */
-
-/* The states of a connection that is told by hand: nothing of it is heard; open and
- * retransmitted, or its window closed. */
-#define SILENT (struct row){ALL, 1, 0, MSS, 9999999, 9999999, 0, 0, 200, 0, GONE, 0, 2, 0, 0}
-#define CLOSED (struct row){ALL, 1, 0, 0, 500, 500, 0, 0, 200, 0, FULL, 25, 0, 0, 0}
-#define MOVING (struct row){ALL, 1, 0, MSS, 0, 9999, 0, 0, 200, 0, OK, STALL_MS, 0, 0, 0}
-#define ACKED (struct row){ALL, 0, 0, MSS, 0, 9999, 0, 0, 200, 0, OK, STALL_MS, 0, 0, 0}
+#include "stream/watch_scene.h"
 
 static const struct row rows[] = {
 	/* all acknowledged: not the peer's fault, however quiet it is */
@@ -150,24 +89,6 @@ static const struct row rows[] = {
 	{NO_WINDOW + 3, 1, 0, 0, 500, 500, 0, 0, 200, 0, GONE, 0, 2, 0, 0},
 	{NO_WINDOW + 4, 1, 0, 0, 500, 500, 0, 0, 200, 0, FULL, 25, 0, 0, 0},
 };
-
-static void say(const struct row *row)
-{
-	stub.info_bytes = row->bytes;
-	info.tcpi_snd_mss = MSS;
-	info.tcpi_unacked = row->unacked;
-	info.tcpi_notsent_bytes = row->notsent;
-	info.tcpi_snd_wnd = row->window;
-	info.tcpi_last_ack_recv = row->ack;
-	info.tcpi_last_data_recv = row->heard_data;
-	info.tcpi_probes = row->probes;
-	info.tcpi_backoff = row->backoff;
-	info.tcpi_rto = row->rto * 1000;
-	info.tcpi_rtt = row->rtt * 1000;
-	info.tcpi_retransmits = (uint8_t)row->retransmits;
-	info.tcpi_last_data_sent = row->sent;
-	info.tcpi_rttvar = row->rttvar * 1000;
-}
 
 START_TEST(one_look_is_as_the_text_says)
 {
@@ -308,170 +229,6 @@ START_TEST(nobody_watches_without_a_limit)
 	stub.getsockopts = 0;
 	ck_assert_uint_eq(zcreq_turn(context, START + 900000 * MS), ZCREQ_NEVER);
 	ck_assert_uint_eq(stub.getsockopts, 0);
-}
-END_TEST
-
-/* ---- what was copied ---- */
-
-static void quiet_for(uint32_t ack_ms, uint32_t data_ms)
-{
-	info.tcpi_last_ack_recv = ack_ms;
-	info.tcpi_last_data_recv = data_ms;
-}
-
-static void open_copying(uint32_t idle_ms)
-{
-	options.mode = ZCREQ_MODE_NEVER;
-	options.idle_ms = idle_ms;
-	open_quiet(STALL_MS, 0);
-	stub.looks = 0;
-}
-
-/* Nothing is outstanding here any more, and the kernel has all of it. */
-START_TEST(i12_copied_bytes_that_nobody_acknowledges_are_watched)
-{
-	say(&SILENT);
-	open_copying(0);
-	scene_finish(0);
-	ck_assert_uint_eq(zcreq_turn(context, START + MS), START + STALL_MS * MS);
-	ck_assert_int_eq(heard.released, 1);
-	zcreq_turn(context, START + STALL_MS * MS);
-	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
-	ck_assert_uint_eq(stats_of(context).stalled_vanished, 1);
-}
-END_TEST
-
-START_TEST(i12_also_those_that_the_kernel_has_not_sent)
-{
-	say(&(struct row){ALL, 0, 100, MSS, 9999, 9999, 0, 0, 200, 0, GONE, 0, 0, 0, 0});
-	open_copying(0);
-	ck_assert_uint_eq(zcreq_turn(context, START + STALL_MS * MS),
-			  START + (STALL_MS + 100) * MS);
-	ck_assert_uint_eq(hooks.abort, 0);
-	zcreq_turn(context, START + (STALL_MS + 100) * MS);
-	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
-}
-END_TEST
-
-START_TEST(what_is_copied_and_acknowledged_is_left_after_one_look)
-{
-	say(&ACKED);
-	open_copying(0);
-	ck_assert_uint_eq(zcreq_turn(context, START + STALL_MS * MS), ZCREQ_NEVER);
-	ck_assert_uint_eq(zcreq_turn(context, START + 3600 * SECOND), ZCREQ_NEVER);
-	ck_assert_uint_eq(stub.looks, 1);
-	ck_assert_uint_eq(hooks.stalled, 0);
-	/* and looked at again when there is more */
-	stub_send(conn, heard.id, data, sizeof(data));
-	ck_assert_uint_eq(zcreq_turn(context, START + 3600 * SECOND),
-			  START + 3600 * SECOND + STALL_MS * MS);
-}
-END_TEST
-
-/* @_i 0: a peer that answers costs one look in stall_ms, and nothing is told. 1: that the
- * socket takes more and more of it does not hide that the peer has gone. */
-START_TEST(i12_a_busy_connection_that_copies_is_looked_at_once_in_the_limit)
-{
-	uint64_t now = START;
-
-	if (_i)
-		say(&SILENT);
-	else
-		say(&MOVING);
-	open_copying(0);
-	for (unsigned i = 0; i < 500 && !hooks.abort; i++) {
-		now += 10 * MS;
-		zcreq_turn(context, now);
-		if (!hooks.abort)
-			stub_send(conn, heard.id, data, sizeof(data));
-	}
-	ck_assert_uint_eq(hooks.abort, _i);
-	ck_assert_uint_eq(hooks.stalled, _i);
-	ck_assert_uint_eq(stub.looks, _i ? 1 : 10);
-	ck_assert_uint_eq(now, START + (_i ? STALL_MS : 5000) * MS);
-}
-END_TEST
-
-/* It was silent because nothing was asked of it; the limit counts from what was sent last. */
-START_TEST(silence_before_it_was_asked_does_not_count)
-{
-	const uint64_t at = START + STALL_MS * MS;
-
-	say(&MOVING);
-	open_copying(0);
-	quiet_for(490, 490);
-	info.tcpi_retransmits = 0;
-	info.tcpi_last_data_sent = 10;
-	ck_assert_uint_eq(zcreq_turn(context, at), at + 10 * MS);
-	quiet_for(500, 500);
-	info.tcpi_last_data_sent = 20;
-	ck_assert_uint_eq(zcreq_turn(context, at + 10 * MS), at + 490 * MS);
-	quiet_for(980, 980);
-	/* sent 500 ago, and again after 200: the interval is 400 now */
-	info.tcpi_retransmits = 1;
-	info.tcpi_rto = 400000;
-	info.tcpi_last_data_sent = 299;
-	ck_assert_uint_eq(zcreq_turn(context, at + 490 * MS), at + 500 * MS);
-	ck_assert_uint_eq(hooks.abort, 0);
-	info.tcpi_last_data_sent = 309;
-	zcreq_turn(context, at + 500 * MS);
-	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
-}
-END_TEST
-
-/* Heard since the watch began, and not since the last send: owed since that, although the
- * kernel sends again in a way that does not show how long ago it was (a loss probe). */
-START_TEST(i12_what_was_sent_last_is_owed_since_then)
-{
-	const uint64_t sent = START + 350 * MS;
-
-	say(&MOVING);
-	open_copying(0);
-	ck_assert_uint_eq(zcreq_turn(context, sent), START + STALL_MS * MS);
-	stub_send(conn, heard.id, data, sizeof(data));
-	quiet_for(499, 499);
-	info.tcpi_last_data_sent = 150;
-	ck_assert_uint_eq(zcreq_turn(context, START + STALL_MS * MS), START + 510 * MS);
-	quiet_for(509, 509);
-	info.tcpi_last_data_sent = 160;
-	ck_assert_uint_eq(zcreq_turn(context, START + 510 * MS), sent + STALL_MS * MS);
-	quiet_for(849, 849);
-	/* once as a probe, and once at the timeout: 300 would be all that it tells */
-	info.tcpi_retransmits = 1;
-	info.tcpi_rto = 400000;
-	info.tcpi_last_data_sent = 100;
-	zcreq_turn(context, sent + STALL_MS * MS);
-	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
-}
-END_TEST
-
-/* All was acknowledged 400 ms ago, and then the stream ended. The kernel does not tell when
- * it sent that, nor when it sent it again: here after 200 ms. */
-START_TEST(i12_the_end_is_owed_since_it_was_sent)
-{
-	const uint64_t ended = START + 400 * MS;
-
-	say(&ACKED);
-	open_copying(0);
-	zcreq_turn(context, ended);
-	ck_assert_int_eq(zcreq_conn_end(conn), 0);
-	ck_assert_uint_eq(stub.shutdowns, 1);
-	info.tcpi_state = 4;
-	info.tcpi_unacked = 1;
-	info.tcpi_retransmits = 0;
-	for (uint32_t ms = 0; ms < STALL_MS; ms += 10) {
-		quiet_for(399 + ms, 399 + ms);
-		info.tcpi_last_data_sent = 400 + ms;
-		info.tcpi_retransmits = ms >= 200;
-		info.tcpi_rto = ms >= 200 ? 400000 : 200000;
-		zcreq_turn(context, ended + ms * MS);
-		ck_assert_uint_eq(hooks.abort, 0);
-	}
-	quiet_for(399 + STALL_MS, 399 + STALL_MS);
-	info.tcpi_last_data_sent = 400 + STALL_MS;
-	zcreq_turn(context, ended + STALL_MS * MS);
-	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
-	ck_assert_int_eq(zcreq_conn_cause(conn), ZCREQ_CAUSE_VANISHED);
 }
 END_TEST
 
@@ -719,14 +476,13 @@ int main(void)
 {
 	Suite *s = suite_create("watchdog");
 	TCase *looks = tcase_create("looks"), *times = tcase_create("times");
-	TCase *copied = tcase_create("copied"), *late = tcase_create("late");
-	TCase *idle = tcase_create("idle");
+	TCase *late = tcase_create("late"), *idle = tcase_create("idle");
 
-	tcase_add_checked_fixture(looks, setup, teardown);
+	tcase_add_checked_fixture(looks, watch_setup, watch_teardown);
 	tcase_add_loop_test(looks, one_look_is_as_the_text_says, 0, COUNT(rows));
 	suite_add_tcase(s, looks);
 
-	tcase_add_checked_fixture(times, setup, teardown);
+	tcase_add_checked_fixture(times, watch_setup, watch_teardown);
 	tcase_add_test(times, a_look_comes_at_the_limit_and_not_before);
 	tcase_add_test(times, the_same_verdict_is_told_once_and_again_after_progress);
 	tcase_add_test(times, a_peer_that_took_some_is_reading);
@@ -735,25 +491,13 @@ int main(void)
 	tcase_add_test(times, what_is_only_queued_is_watched_on_every_connection);
 	tcase_add_test(times, a_stall_needs_nobody_to_listen);
 	tcase_add_test(times, nobody_watches_without_a_limit);
+	tcase_add_test(times, what_is_proven_in_time_needs_no_look);
 	tcase_add_test(times, sending_rests_for_ten_milliseconds);
 	tcase_add_test(times, a_drain_shorter_than_the_limit_ends_in_its_own_time);
 	tcase_add_test(times, a_slow_reader_is_not_one_that_does_not_read);
 	suite_add_tcase(s, times);
 
-	tcase_add_checked_fixture(copied, setup, teardown);
-	tcase_add_test(copied, i12_copied_bytes_that_nobody_acknowledges_are_watched);
-	tcase_add_test(copied, i12_also_those_that_the_kernel_has_not_sent);
-	tcase_add_test(copied, what_is_copied_and_acknowledged_is_left_after_one_look);
-	tcase_add_loop_test(copied,
-			    i12_a_busy_connection_that_copies_is_looked_at_once_in_the_limit, 0,
-			    2);
-	tcase_add_test(copied, silence_before_it_was_asked_does_not_count);
-	tcase_add_test(copied, i12_what_was_sent_last_is_owed_since_then);
-	tcase_add_test(copied, i12_the_end_is_owed_since_it_was_sent);
-	tcase_add_test(copied, what_is_proven_in_time_needs_no_look);
-	suite_add_tcase(s, copied);
-
-	tcase_add_checked_fixture(late, setup, teardown);
+	tcase_add_checked_fixture(late, watch_setup, watch_teardown);
 	tcase_add_test(late, one_late_look_condemns_nobody_and_two_do);
 	tcase_add_loop_test(late, a_look_in_time_needs_no_second_one, 0, 2);
 	tcase_add_test(late, who_answers_after_a_pause_is_as_before);
@@ -761,7 +505,7 @@ int main(void)
 	tcase_add_test(late, not_reading_during_a_pause_is_no_reason);
 	suite_add_tcase(s, late);
 
-	tcase_add_checked_fixture(idle, setup, teardown);
+	tcase_add_checked_fixture(idle, watch_setup, watch_teardown);
 	tcase_add_test(idle, i12_an_idle_peer_that_is_not_heard_is_aborted);
 	tcase_add_test(idle, an_idle_connection_that_sends_is_watched_as_any_other);
 	tcase_add_loop_test(idle, an_idle_peer_gets_a_second_look_after_a_pause, 0, 2);
