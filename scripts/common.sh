@@ -12,7 +12,7 @@ jobs=$(nproc)
 
 # packages that each purpose takes, by what it is for
 packages_build="gcc g++ make autoconf automake libtool pkg-config liburing-dev"
-packages_test="check libsubunit-dev iproute2 binutils mandoc systemtap-sdt-dev libuv1-dev libglib2.0-dev"
+packages_test="check libsubunit-dev iproute2 binutils mandoc systemtap-sdt-dev libuv1-dev libglib2.0-dev clang libbpf-dev"
 packages_nvmet="libev-dev libnvme-dev libisal-dev"
 packages_demo="iproute2"
 packages_model="spin"

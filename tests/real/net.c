@@ -262,7 +262,7 @@ static int new_namespace(int *ns, int *netlink)
 	return *netlink < 0 ? -errno : 0;
 }
 
-static int enter(struct net *net, enum net_side side)
+int net_enter(const struct net *net, enum net_side side)
 {
 	return setns(side == NET_NEAR ? net->near_ns : net->far_ns, CLONE_NEWNET) ? -errno : 0;
 }
@@ -287,11 +287,11 @@ static int configure(struct net *net)
 	if (ret)
 		return ret;
 	net->near_index = if_nametoindex(sides[NET_NEAR].name);
-	enter(net, NET_FAR);
+	net_enter(net, NET_FAR);
 	net->far_index = if_nametoindex(sides[NET_FAR].name);
 	/* or a cable that goes down takes the IPv6 address with it */
 	write_file("/proc/sys/net/ipv6/conf/all/keep_addr_on_down", "1");
-	enter(net, NET_NEAR);
+	net_enter(net, NET_NEAR);
 	ret = configure_side(net->near_netlink, net->near_index, &sides[NET_NEAR]);
 	if (!ret)
 		ret = configure_side(net->far_netlink, net->far_index, &sides[NET_FAR]);
@@ -354,13 +354,13 @@ static socklen_t far_address(enum net_family family, struct sockaddr_storage *to
 
 int net_socket(struct net *net, enum net_side side, int domain, int type, int protocol)
 {
-	int fd, ret = enter(net, side);
+	int fd, ret = net_enter(net, side);
 
 	if (ret)
 		return ret;
 	fd = socket(domain, type | SOCK_CLOEXEC, protocol);
 	ret = fd < 0 ? -errno : fd;
-	enter(net, NET_NEAR);
+	net_enter(net, NET_NEAR);
 	return ret;
 }
 
@@ -497,13 +497,13 @@ int net_drop_queue(struct net *net)
 int net_sysctl(struct net *net, enum net_side side, const char *name, const char *value)
 {
 	char path[128];
-	int ret = enter(net, side);
+	int ret = net_enter(net, side);
 
 	if (ret)
 		return ret;
 	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
 	ret = write_file(path, value);
-	enter(net, NET_NEAR);
+	net_enter(net, NET_NEAR);
 	return ret;
 }
 

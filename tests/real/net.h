@@ -66,6 +66,9 @@ void net_close(struct net *net);
 /* A connected pair, both non-blocking. */
 int net_connect(struct net *net, const struct net_pair *how, int *near, int *far);
 
+/* The calling thread's side, for what is made in it. */
+int net_enter(const struct net *net, enum net_side side);
+
 /* A socket of one side, for what the others do not make. */
 int net_socket(struct net *net, enum net_side side, int domain, int type, int protocol);
 
