@@ -17,7 +17,8 @@
 #define DATA_SIZE NVME_IDENTIFY_DATA_SIZE
 #define MODEL "zcreq-nvmet"
 #define KEEP_ALIVE_UNIT 1 /* KAS: 100 ms */
-#define VWC_CLAIM (NVME_CTRL_VWC_PRESENT | 3 << 1) /* and Flush of all namespaces */
+#define VWC_FLUSH_ALL (3 << 1) /* Flush takes the identifier of all namespaces */
+#define DATA_DESCRIPTORS 1     /* in a capsule: the one of the command itself */
 
 static uint8_t cns_of(const struct task *task)
 {
@@ -54,9 +55,12 @@ static void fill_io_controller(const struct ctrl *ctrl, struct nvme_id_ctrl *id)
 	id->mnan = htole32(target->store_count);
 	id->oncs = htole16(NVME_CTRL_ONCS_COMPARE | NVME_CTRL_ONCS_DSM |
 			   NVME_CTRL_ONCS_WRITE_ZEROES);
-	id->vwc = target_has_write_cache(target) ? VWC_CLAIM : 0;
+	id->vwc = VWC_FLUSH_ALL;
+	if (target_has_write_cache(target))
+		id->vwc |= NVME_CTRL_VWC_PRESENT;
 	id->ioccsz = htole32((sizeof(struct wire_sqe) + CAPSULE_DATA_MAX) / 16);
 	id->iorcsz = htole32(sizeof(struct wire_cqe) / 16);
+	id->msdbd = DATA_DESCRIPTORS;
 	id->ofcs = htole16(NVME_CTRL_OFCS_DISCONNECT);
 	memcpy(id->subnqn, target->options.nqn, strlen(target->options.nqn));
 }

@@ -3,8 +3,7 @@
  * check_commands.c - what commands do and the status that wrong ones get
  *
  * Reads and writes of all sizes with every combination of digests, the status of
- * commands that cannot be done, Connect, the register CAP, Abort, events, and the
- * keep-alive.
+ * commands that cannot be done, Connect, Abort, events, and the keep-alive.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,58 +236,6 @@ START_TEST(commands_before_connect_are_refused)
 }
 END_TEST
 
-/* --- registers --------------------------------------------------------------- */
-
-/* CAP as NVM Express Base 2.0, figure 36, has it: by its bits, not by libnvme's macros. */
-static const struct {
-	const char *name;
-	unsigned first, bits;
-	uint64_t io, discovery;
-} cap_fields[] = {
-	{ "MQES", 0, 16, 255, 255 },
-	{ "CQR", 16, 1, 1, 1 },
-	{ "AMS", 17, 2, 0, 0 },
-	{ "reserved", 19, 5, 0, 0 },
-	{ "TO", 24, 8, 10, 10 },
-	{ "DSTRD", 32, 4, 0, 0 },
-	{ "NSSRS", 36, 1, 0, 0 },
-	{ "CSS", 37, 8, 0x41, 0x01 },
-	{ "BPS", 45, 1, 0, 0 },
-	{ "CPS", 46, 2, 0, 0 },
-	{ "MPSMIN", 48, 4, 0, 0 },
-	{ "MPSMAX", 52, 4, 0, 0 },
-	{ "PMRS", 56, 1, 0, 0 },
-	{ "CMBS", 57, 1, 0, 0 },
-	{ "NSSS", 58, 1, 0, 0 },
-	{ "CRMS", 59, 2, 0, 0 },
-	{ "reserved", 61, 3, 0, 0 },
-};
-
-START_TEST(capabilities_have_each_field_in_its_place)
-{
-	struct ini_host host = target_host(&fixture_target, 1, 0, 32);
-	struct ini_controller *controller;
-	unsigned next = 0;
-	uint64_t cap;
-
-	if (_i)
-		host.nqn = "nqn.2014-08.org.nvmexpress.discovery";
-	controller = fixture_connect_host(&host);
-	ck_assert_int_eq(ini_property_get(controller->queues[0], 0, &cap), 0);
-	for (unsigned i = 0; i < sizeof(cap_fields) / sizeof(cap_fields[0]); i++) {
-		uint64_t is = cap >> cap_fields[i].first & ((1u << cap_fields[i].bits) - 1);
-		uint64_t has_to = _i ? cap_fields[i].discovery : cap_fields[i].io;
-
-		ck_assert_uint_eq(cap_fields[i].first, next);
-		next += cap_fields[i].bits;
-		ck_assert_msg(is == has_to, "CAP.%s is 0x%x instead of 0x%x", cap_fields[i].name,
-			      (unsigned)is, (unsigned)has_to);
-	}
-	ck_assert_uint_eq(next, 64);
-	ini_controller_close(controller, false);
-}
-END_TEST
-
 /* --- Abort, events, the keep-alive ------------------------------------------- */
 
 static void count(struct ini_queue *queue, struct ini_command *command, void *arg)
@@ -430,7 +377,6 @@ int main(void)
 	tcase_add_loop_test(tcase, what_cannot_be_done_gets_the_right_status, 0, REFUSED);
 	tcase_add_test(tcase, connect_is_refused_when_it_should);
 	tcase_add_test(tcase, commands_before_connect_are_refused);
-	tcase_add_loop_test(tcase, capabilities_have_each_field_in_its_place, 0, 2);
 	tcase_add_test(tcase, abort_ends_a_waiting_event_request);
 	tcase_add_test(tcase, event_requests_are_limited);
 	tcase_add_test(tcase, identifier_that_is_in_use_harms_nobody);
