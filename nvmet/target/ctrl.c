@@ -258,19 +258,27 @@ void ctrl_end(struct ctrl *ctrl, struct target *here, int status)
 	end_queues(ctrl, 0, queue_status(ctrl));
 }
 
+static bool has_ended(const struct ctrl *ctrl)
+{
+	return __atomic_load_n(&ctrl->ending, __ATOMIC_ACQUIRE);
+}
+
+bool ctrl_is_over(const struct conn *conn)
+{
+	return has_ended(conn->ctrl) ||
+	       (conn->qid &&
+		conn->epoch != __atomic_load_n(&conn->ctrl->epoch, __ATOMIC_RELAXED));
+}
+
 /* Queues whose controller ends, or was disabled since they were connected. */
 static void look_at_conns(struct target *target)
 {
 	struct conn *conn;
 
 	TAILQ_FOREACH(conn, &target->conns, in_target) {
-		if (!conn->ctrl || conn->phase == CONN_ENDING)
+		if (!conn->ctrl || conn->phase == CONN_ENDING || !ctrl_is_over(conn))
 			continue;
-		if (__atomic_load_n(&conn->ctrl->ending, __ATOMIC_ACQUIRE))
-			conn_abort(conn, queue_status(conn->ctrl));
-		else if (conn->qid &&
-			 conn->epoch != __atomic_load_n(&conn->ctrl->epoch, __ATOMIC_RELAXED))
-			conn_abort(conn, -ECONNABORTED);
+		conn_abort(conn, has_ended(conn->ctrl) ? queue_status(conn->ctrl) : -ECONNABORTED);
 	}
 }
 
@@ -404,6 +412,7 @@ static void shut_down(struct ctrl *ctrl)
 	for (i = 0; i < ctrl->target->store_count; i++)
 		ctrl->target->stores[i]->ops->flush(ctrl->target->stores[i]);
 	set_csts(ctrl, ctrl->csts | CSTS_SHUT_DOWN);
+	ctrl_heard(ctrl);
 }
 
 uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint64_t value)
@@ -413,8 +422,10 @@ uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint
 	if (offset != NVME_REG_CC || wide)
 		return STATUS_DNR(NVME_SC_INVALID_FIELD);
 	ctrl->cc = cc;
-	if (NVME_CC_EN(cc) && !NVME_CC_EN(old))
+	if (NVME_CC_EN(cc) && !NVME_CC_EN(old)) {
 		set_csts(ctrl, acceptable(ctrl, cc) ? CSTS_RDY : CSTS_CFS);
+		ctrl_heard(ctrl);
+	}
 	if (!NVME_CC_EN(cc) && NVME_CC_EN(old))
 		disable(ctrl);
 	if (NVME_CC_SHN(cc) != NVME_CC_SHN_NONE && NVME_CC_SHN(old) == NVME_CC_SHN_NONE)
@@ -422,11 +433,14 @@ uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint
 	return 0;
 }
 
+/* A host that has shut the controller down need not keep it alive: it closes when it likes. */
 void ctrl_set_keep_alive(struct ctrl *ctrl, uint32_t kato_ms)
 {
+	bool shut_down = ctrl->csts & CSTS_SHUT_DOWN;
+
 	ctrl->kato_ms = kato_ms;
 	ctrl->keep_alive_late = false;
-	ctrl->keep_alive.repeat = kato_ms / 1e3;
+	ctrl->keep_alive.repeat = shut_down ? 0. : kato_ms / 1e3;
 	ev_timer_again(ctrl->target->loop, &ctrl->keep_alive); /* 0 stops it */
 }
 

@@ -95,6 +95,9 @@ uint16_t ctrl_read_register(const struct ctrl *ctrl, uint32_t offset, bool wide,
 			    uint64_t *value);
 uint16_t ctrl_write_register(struct ctrl *ctrl, uint32_t offset, bool wide, uint64_t value);
 bool ctrl_ready(const struct ctrl *ctrl);
+/* This queue's controller has ended, or was disabled since: its commands act no more. On any
+ * thread. */
+bool ctrl_is_over(const struct conn *conn);
 bool ctrl_write_cache(const struct ctrl *ctrl);
 /* The host chose to see I/O command sets (CC.CSS). */
 bool ctrl_command_sets(const struct ctrl *ctrl);

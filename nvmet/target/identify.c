@@ -18,6 +18,7 @@
 #define MODEL "zcreq-nvmet"
 #define KEEP_ALIVE_UNIT 1 /* KAS: 100 ms */
 #define VWC_FLUSH_ALL (3 << 1) /* Flush takes the identifier of all namespaces */
+#define QUIESCE_TIME 386       /* CQT, of NVMe 2.1: older libnvme has no name for it */
 #define DATA_DESCRIPTORS 1     /* in a capsule: the one of the command itself */
 
 static uint8_t cns_of(const struct task *task)
@@ -65,6 +66,14 @@ static void fill_io_controller(const struct ctrl *ctrl, struct nvme_id_ctrl *id)
 	memcpy(id->subnqn, target->options.nqn, strlen(target->options.nqn));
 }
 
+/* Bytes that are reserved in the version that is claimed may say what a later one has there. */
+static void put_quiesce_time(void *data, uint32_t ms)
+{
+	uint16_t little = htole16((uint16_t)ms);
+
+	memcpy((uint8_t *)data + QUIESCE_TIME, &little, sizeof(little));
+}
+
 static uint16_t identify_ctrl(struct task *task, void *data)
 {
 	const struct ctrl *ctrl = task->conn->ctrl;
@@ -89,6 +98,7 @@ static uint16_t identify_ctrl(struct task *task, void *data)
 	} else {
 		fill_io_controller(ctrl, id);
 	}
+	put_quiesce_time(data, ctrl->target->options.quiesce_ms);
 	return 0;
 }
 

@@ -34,6 +34,9 @@ static const struct number {
 	  "after an abort, how long to wait for the kernel to let go" },
 	{ "drain-ms", PLACE(drain_ms), 1, 3600000, 1, 2000,
 	  "at a signal, how long to wait for answers to be taken" },
+	{ "quiesce-ms", PLACE(quiesce_ms), 1, 65535, 1, 100,
+	  "what hosts are told (CQT) of how long after a loss one of their commands may act;\n"
+	  "                           more for a disk that may keep a write for longer" },
 	{ "queue-size", PLACE(queue_size), 32, QUEUE_SIZE_MAX, 1, 256,
 	  "entries in a queue, at most" },
 	{ "io-queues", PLACE(io_queues), 1, IO_QUEUES_MAX, 1, 16,

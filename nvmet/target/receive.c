@@ -21,11 +21,14 @@
 
 #define READY_MOST 32 /* commands that are parsed before the first of them runs */
 
-/* Everything the command needs is here. */
+/* Everything the command needs is here. Its controller may have ended on another thread, and
+ * the host been told after which time nothing of it acts any more. */
 static void run(struct task *task)
 {
 	if (task->digest_bad)
 		task_complete(task, NVME_SC_TRAN_TPORT_ERROR);
+	else if (task->conn->ctrl && ctrl_is_over(task->conn))
+		task_complete(task, NVME_SC_ABORT_QUEUE);
 	else
 		task->command->run(task);
 }

@@ -59,6 +59,7 @@ struct options {
 	uint32_t not_reading_ms;
 	uint32_t linger_ms;
 	uint32_t drain_ms;
+	uint32_t quiesce_ms;     /* CQT */
 	uint32_t queue_size;
 	uint32_t io_queues;
 	uint32_t threads;

@@ -31,11 +31,11 @@ static const struct variant {
 } variants[] = {
 	{ { "--listen", "127.0.0.1:0", "--namespace", "mem:64M", "--namespace", "mem:16M" }, false,
 	  { 64u << 20, 16u << 20 },
-	  { .queue_size = 256, .vwc = 6, .cmic = 2, .dlfeat = 9 } },
-	{ { "--listen", "127.0.0.1:0", "--queue-size", "64", "--io-queues", "3", "--namespace", "FILE",
-	    "--namespace", "mem:16M" }, true,
+	  { .queue_size = 256, .vwc = 6, .cmic = 2, .dlfeat = 9, .quiesce_ms = 100 } },
+	{ { "--listen", "127.0.0.1:0", "--queue-size", "64", "--io-queues", "3", "--quiesce-ms", "250",
+	    "--namespace", "FILE", "--namespace", "mem:16M" }, true,
 	  { 8u << 20, 16u << 20 },
-	  { .queue_size = 64, .vwc = 7, .cmic = 2, .dlfeat = 9 } },
+	  { .queue_size = 64, .vwc = 7, .cmic = 2, .dlfeat = 9, .quiesce_ms = 250 } },
 };
 
 #define VARIANTS ((int)(sizeof(variants) / sizeof(variants[0])))

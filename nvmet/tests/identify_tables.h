@@ -17,7 +17,7 @@ struct claims {
 	uint64_t queue_size, vwc, cmic;
 	uint64_t cntlid, namespaces;
 	uint64_t lbas, lba_shift;
-	uint64_t dlfeat;
+	uint64_t dlfeat, quiesce_ms;
 };
 
 enum kind {
@@ -120,7 +120,7 @@ static const struct field fields_controller[] = {
 	{ 368, 16, "MEGCAP", ZERO, 0, NULL },
 	{ 384, 1, "TMPTHHA", ZERO, 0, NULL },
 	{ 385, 1, "reserved", ZERO, 0, NULL },
-	{ 386, 2, "CQT", ZERO, 0, NULL },
+	{ 386, 2, "CQT", CLAIM, OF(quiesce_ms), NULL },
 	{ 388, 124, "reserved", ZERO, 0, NULL },
 	{ 512, 1, "SQES", NUMBER, 0x66, NULL },
 	{ 513, 1, "CQES", NUMBER, 0x44, NULL },
@@ -191,7 +191,7 @@ static const struct field fields_discovery[] = {
 	{ 263, 57, "NPSS to FWUG", ZERO, 0, NULL },
 	{ 320, 2, "KAS", NUMBER, 1, NULL },
 	{ 322, 64, "HCTMA to 385", ZERO, 0, NULL },
-	{ 386, 2, "CQT", ZERO, 0, NULL },
+	{ 386, 2, "CQT", CLAIM, OF(quiesce_ms), NULL },
 	{ 388, 124, "reserved", ZERO, 0, NULL },
 	{ 512, 1, "SQES", ZERO, 0, NULL },
 	{ 513, 1, "CQES", ZERO, 0, NULL },

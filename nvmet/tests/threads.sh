@@ -8,7 +8,7 @@
 set -u
 failed=0
 export ZCREQ_TEST_THREADS="${ZCREQ_TEST_THREADS:-2}"
-for name in ${ZCREQ_TESTS:-check_commands check_corruption check_fatal check_fields check_frozen check_limits check_mandatory check_vanish}; do
+for name in ${ZCREQ_TESTS:-check_commands check_corruption check_end check_fatal check_fields check_frozen check_limits check_mandatory check_vanish}; do
 	echo "== $name"
 	"nvmet/tests/$name"
 	status=$?

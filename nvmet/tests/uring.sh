@@ -23,7 +23,7 @@ kill $probe
 wait $probe
 rm -f uring-probe.log
 export ZCREQ_TEST_SENDER=uring
-for name in check_commands check_fields check_frozen check_limits check_mandatory check_vanish; do
+for name in check_commands check_end check_fields check_frozen check_limits check_mandatory check_vanish; do
 	echo "== $name"
 	"nvmet/tests/$name"
 	status=$?
