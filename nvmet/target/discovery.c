@@ -6,6 +6,8 @@
  * Never: changes while the program runs, so the generation counter stands still
  * and no event is ever sent.
  *
+ * A host that may not connect to the other subsystem does not hear of it.
+ *
  * A listener on a wildcard address is reported under the address by which the
  * asking host reached us, which is the one it can use.
  */
@@ -75,13 +77,14 @@ uint8_t *discovery_log(const struct conn *conn, size_t *len)
 	struct sockaddr_storage own = { .ss_family = AF_UNSPEC }, address;
 	socklen_t own_len = sizeof(own);
 	struct nvmf_discovery_log *log;
+	bool allowed = target_allows(target, conn->ctrl->hostnqn);
 	unsigned i, count = 0;
 
 	log = calloc(1, sizeof(*log) + subsystem->address_count * sizeof(log->entries[0]));
 	if (!log)
 		return NULL;
 	getsockname(conn->readable.fd, (struct sockaddr *)&own, &own_len);
-	for (i = 0; i < subsystem->address_count; i++) {
+	for (i = 0; i < subsystem->address_count && allowed; i++) {
 		address = subsystem->addresses[i];
 		if (!is_any(&address) || fill_any(&address, &own))
 			fill_entry(target, &address, &log->entries[count++]);

@@ -64,6 +64,10 @@ static uint16_t connect_admin(struct task *task, const struct nvmf_connect_data 
 	if (!discovery && strcmp(data->subsysnqn, target->options.nqn))
 		return invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
 								  subsysnqn));
+	if (!discovery && !target_allows(target, data->hostnqn)) {
+		say("not-allowed %s host=%s", conn->peer, data->hostnqn);
+		return STATUS_DNR(STATUS_SPECIFIC(NVME_SC_CONNECT_INVALID_HOST));
+	}
 	if (le16toh(data->cntlid) != CNTLID_ANY)
 		return invalid_parameter(task, IN_DATA | offsetof(struct nvmf_connect_data,
 								  cntlid));

@@ -82,6 +82,8 @@ static void help(void)
 	       "                           /sys/kernel/mm/transparent_hugepage/enabled\n"
 	       "  --nqn NQN                the subsystem's name\n"
 	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
+	       "  --allow-host NQN         a host that may connect, and is told of the subsystem in\n"
+	       "                           discovery; may be repeated (all hosts)\n"
 	       "  --sender SENDER          socket, uring, or auto: a ring if there is one (socket)\n"
 	       "  --mode MODE              auto, always or never without copying (auto)\n"
 	       "  --no-digests             refuse header and data digests\n"
@@ -150,12 +152,17 @@ static int set_mode(struct options *options, const char *value)
 }
 
 /* A name is printed and compared as it is: no blanks, nothing invisible. */
-static int set_nqn(struct options *options, const char *value)
+static int check_nqn(const char *what, const char *value)
 {
 	if (strncmp(value, "nqn.", 4) || strlen(value) > NQN_MAX || strpbrk(value, " \t\n"))
-		return bad("nqn", value, "a name starts with nqn., has at most 223 bytes, no blanks");
-	options->nqn = value;
+		return bad(what, value, "a name starts with nqn., has at most 223 bytes, no blanks");
 	return 0;
+}
+
+static int set_nqn(struct options *options, const char *value)
+{
+	options->nqn = value;
+	return check_nqn("nqn", value);
 }
 
 static int add(const char **list, unsigned *count, unsigned most, const char *what,
@@ -167,7 +174,15 @@ static int add(const char **list, unsigned *count, unsigned most, const char *wh
 	return 0;
 }
 
-enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NQN, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
+static int allow_host(struct options *options, const char *value)
+{
+	int err = check_nqn("allow-host", value);
+
+	return err ? err : add(options->allowed, &options->allowed_count, ALLOWED_MAX, "allow-host",
+			       value);
+}
+
+enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NQN, WORD_ALLOW_HOST, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
 	    WORD_POLL, WORD_HELP, WORD_VERSION };
 
 /* 1 if the program has said what it was asked to and may end. */
@@ -181,6 +196,8 @@ static int set(struct options *options, int word, const char *value)
 			   "namespace", value);
 	case WORD_NQN:
 		return set_nqn(options, value);
+	case WORD_ALLOW_HOST:
+		return allow_host(options, value);
 	case WORD_SENDER:
 		return set_sender(options, value);
 	case WORD_MODE:
@@ -208,6 +225,7 @@ static const struct option words[] = {
 	{ "listen", required_argument, NULL, WORD_LISTEN },
 	{ "namespace", required_argument, NULL, WORD_NAMESPACE },
 	{ "nqn", required_argument, NULL, WORD_NQN },
+	{ "allow-host", required_argument, NULL, WORD_ALLOW_HOST },
 	{ "sender", required_argument, NULL, WORD_SENDER },
 	{ "mode", required_argument, NULL, WORD_MODE },
 	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },

@@ -33,6 +33,17 @@ struct store *target_namespace(const struct target *target, uint32_t nsid)
 	return nsid >= 1 && nsid <= target->store_count ? target->stores[nsid - 1] : NULL;
 }
 
+bool target_allows(const struct target *target, const char *hostnqn)
+{
+	const struct options *options = &target->options;
+	unsigned i;
+
+	for (i = 0; i < options->allowed_count; i++)
+		if (!strcmp(options->allowed[i], hostnqn))
+			return true;
+	return !options->allowed_count;
+}
+
 bool target_has_write_cache(const struct target *target)
 {
 	unsigned i;

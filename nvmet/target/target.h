@@ -28,6 +28,7 @@
 
 #define NAMESPACES_MAX 128
 #define LISTENERS_MAX 16
+#define ALLOWED_MAX 256
 #define IO_QUEUES_MAX 64
 #define QUEUE_SIZE_MAX 1024
 #define TRANSFER_MAX ((uint32_t)1 << 20) /* MDTS */
@@ -52,6 +53,8 @@ struct options {
 	const char *namespaces[NAMESPACES_MAX];
 	unsigned namespace_count;
 	const char *nqn;
+	const char *allowed[ALLOWED_MAX]; /* hosts, by their NQN; none: any */
+	unsigned allowed_count;
 	enum sender_kind sender;
 	enum zcreq_mode mode;
 	uint32_t threshold_bytes;
@@ -153,6 +156,8 @@ static inline void count(uint64_t *counter, uint64_t more)
 	__atomic_store_n(counter, *counter + more, __ATOMIC_RELAXED);
 }
 
+/* The subsystem is there for a host of this name. */
+bool target_allows(const struct target *target, const char *hostnqn);
 struct store *target_namespace(const struct target *target, uint32_t nsid);
 bool target_has_write_cache(const struct target *target);
 
