@@ -117,6 +117,7 @@ static uint16_t identify_ns(struct task *task, void *data)
 	id->dlfeat = NVME_NS_DLFEAT_WRITE_ZEROES |
 		     (store->deallocated_is_zero ? NVME_NS_DLFEAT_RB_ALL_0S
 						 : NVME_NS_DLFEAT_RB_NR);
+	memcpy(id->nguid, store->nguid, sizeof(id->nguid));
 	id->lbaf[0].ds = BLOCK_SHIFT;
 	return 0;
 }
@@ -134,21 +135,29 @@ static uint16_t identify_active_list(struct task *task, void *data)
 	return 0;
 }
 
+/* Where the next one goes. */
+static void *put_descriptor(void *at, uint8_t type, const void *id, uint8_t len)
+{
+	struct nvme_ns_id_desc *descriptor = at;
+
+	descriptor->nidt = type;
+	descriptor->nidl = len;
+	memcpy(descriptor->nid, id, len);
+	return descriptor->nid + len;
+}
+
 static uint16_t identify_descriptors(struct task *task, void *data)
 {
+	static const uint8_t none[sizeof(((struct store *)0)->nguid)], csi = NVME_CSI_NVM;
 	const struct store *store = target_namespace(task->conn->target,
 						     le32toh(task->sqe.nsid));
-	struct nvme_ns_id_desc *uuid = data, *csi;
 
 	if (!store)
 		return STATUS_DNR(NVME_SC_INVALID_NS);
-	uuid->nidt = NVME_NIDT_UUID;
-	uuid->nidl = sizeof(store->uuid);
-	memcpy(uuid->nid, store->uuid, sizeof(store->uuid));
-	csi = (void *)(uuid->nid + uuid->nidl);
-	csi->nidt = NVME_NIDT_CSI;
-	csi->nidl = 1;
-	csi->nid[0] = NVME_CSI_NVM;
+	if (memcmp(store->nguid, none, sizeof(none)))
+		data = put_descriptor(data, NVME_NIDT_NGUID, store->nguid, sizeof(store->nguid));
+	data = put_descriptor(data, NVME_NIDT_UUID, store->uuid, sizeof(store->uuid));
+	put_descriptor(data, NVME_NIDT_CSI, &csi, sizeof(csi));
 	return 0;
 }
 

@@ -16,20 +16,23 @@
 int main(int argc, char **argv)
 {
 	static struct subsystem subsystem;
-	struct options options;
+	static struct options options;
 	int err;
 
 	signal(SIGPIPE, SIG_IGN); /* nobody reads what is printed: no reason to stop */
 	signal(SIGXFSZ, SIG_IGN); /* a file that cannot grow is an answer to a host */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	err = options_parse(&options, argc, argv);
-	if (err)
+	if (err) {
+		options_free(&options);
 		return err < 0 ? 2 : 0;
+	}
 	err = subsystem_init(&subsystem, &options);
 	if (err == 0)
 		err = subsystem_run(&subsystem);
 	if (err < 0)
 		fprintf(stderr, "zcreq-nvmet: %s\n", strerror(-err));
 	subsystem_deinit(&subsystem);
+	options_free(&options);
 	return err < 0;
 }

@@ -80,6 +80,9 @@ static void help(void)
 	       "              file:PATH    file:PATH:SIZE makes the file (mem:1G); memory is in huge\n"
 	       "                           pages where the system has them for who asks, see\n"
 	       "                           /sys/kernel/mm/transparent_hugepage/enabled\n"
+	       "  --namespaces FILE        the same from a file, one in a line; before a namespace may\n"
+	       "                           stand uuid=UUID and nguid=NGUID, and lines that begin\n"
+	       "                           with # are comments\n"
 	       "  --nqn NQN                the subsystem's name\n"
 	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
 	       "  --allow-host NQN         a host that may connect, and is told of the subsystem in\n"
@@ -174,6 +177,14 @@ static int add(const char **list, unsigned *count, unsigned most, const char *wh
 	return 0;
 }
 
+static int add_namespace(struct options *options, const char *value)
+{
+	if (options->namespace_count == NAMESPACES_MAX)
+		return bad("namespace", value, "too many of them");
+	options->namespaces[options->namespace_count++] = (struct namespace_option){ .spec = value };
+	return 0;
+}
+
 static int allow_host(struct options *options, const char *value)
 {
 	int err = check_nqn("allow-host", value);
@@ -182,7 +193,7 @@ static int allow_host(struct options *options, const char *value)
 			       value);
 }
 
-enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NQN, WORD_ALLOW_HOST, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
+enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_NQN, WORD_ALLOW_HOST, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
 	    WORD_POLL, WORD_HELP, WORD_VERSION };
 
 /* 1 if the program has said what it was asked to and may end. */
@@ -192,8 +203,9 @@ static int set(struct options *options, int word, const char *value)
 	case WORD_LISTEN:
 		return add(options->listen, &options->listens, LISTENERS_MAX, "listen", value);
 	case WORD_NAMESPACE:
-		return add(options->namespaces, &options->namespace_count, NAMESPACES_MAX,
-			   "namespace", value);
+		return add_namespace(options, value);
+	case WORD_NAMESPACES:
+		return namespaces_read(options, value);
 	case WORD_NQN:
 		return set_nqn(options, value);
 	case WORD_ALLOW_HOST:
@@ -224,6 +236,7 @@ static int set(struct options *options, int word, const char *value)
 static const struct option words[] = {
 	{ "listen", required_argument, NULL, WORD_LISTEN },
 	{ "namespace", required_argument, NULL, WORD_NAMESPACE },
+	{ "namespaces", required_argument, NULL, WORD_NAMESPACES },
 	{ "nqn", required_argument, NULL, WORD_NQN },
 	{ "allow-host", required_argument, NULL, WORD_ALLOW_HOST },
 	{ "sender", required_argument, NULL, WORD_SENDER },
@@ -270,6 +283,11 @@ int options_parse(struct options *options, int argc, char **argv)
 	if (!options->listens)
 		options->listen[options->listens++] = "127.0.0.1:4420";
 	if (!options->namespace_count)
-		options->namespaces[options->namespace_count++] = "mem:1G";
+		add_namespace(options, "mem:1G");
 	return check(options);
+}
+
+void options_free(struct options *options)
+{
+	free(options->namespaces_text);
 }

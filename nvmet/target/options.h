@@ -2,7 +2,7 @@
 /*
  * options.h - the command line becomes struct options
  *
- * Owns: nothing; the strings stay argv's. Never: ends the program.
+ * Owns: the text of a file of namespaces; other strings stay argv's. Never: ends the program.
  */
 #ifndef NVMET_OPTIONS_H
 #define NVMET_OPTIONS_H
@@ -11,5 +11,9 @@
 
 /* 0 to go on, 1 to end well (help was printed), -EINVAL after saying why. */
 int options_parse(struct options *options, int argc, char **argv);
+void options_free(struct options *options);
+
+/* Adds the namespaces that a file lists (namespace_file.c). 0, or -EINVAL after saying why. */
+int namespaces_read(struct options *options, const char *path);
 
 #endif

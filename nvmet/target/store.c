@@ -6,8 +6,9 @@
  * Never: touches content.
  *
  * The identity is computed from the subsystem's name, the namespace's place in it
- * and the words themselves: a host that comes back after a restart finds what it
- * knew under the same UUID, and two targets do not clash.
+ * and the words themselves, without the size of a file, which is only needed to make it: a
+ * host that comes back after a restart finds what it knew under the same UUID, and two
+ * targets do not clash.
  */
 #include "store.h"
 
@@ -43,20 +44,32 @@ int store_parse_size(const char *text, uint64_t *bytes)
 	return 0;
 }
 
-static uint64_t fnv(uint64_t hash, const char *text)
+static uint64_t fnv(uint64_t hash, const char *text, size_t len)
 {
-	while (*text)
+	while (len--)
 		hash = (hash ^ (uint8_t)*text++) * 0x100000001b3;
 	return hash;
+}
+
+/* Of "file:PATH:SIZE" the first two: how much of it says which namespace it is. */
+static size_t naming_len(const char *spec)
+{
+	const char *colon = strrchr(spec, ':');
+	uint64_t size;
+
+	if (strncmp(spec, "file:", 5) || colon < spec + 5 || store_parse_size(colon + 1, &size) < 0)
+		return strlen(spec);
+	return (size_t)(colon - spec);
 }
 
 /* A UUID of version 8 (RFC 9562): made by a rule of our own. */
 static void name(uint8_t uuid[16], const char *seed, const char *spec)
 {
+	size_t seed_len = strlen(seed), len = naming_len(spec);
 	uint64_t half[2];
 
-	half[0] = fnv(fnv(0xcbf29ce484222325, seed), spec);
-	half[1] = fnv(fnv(half[0], spec), seed);
+	half[0] = fnv(fnv(0xcbf29ce484222325, seed, seed_len), spec, len);
+	half[1] = fnv(fnv(half[0], spec, len), seed, seed_len);
 	memcpy(uuid, half, 16);
 	uuid[6] = (uuid[6] & 0x0f) | 0x80;
 	uuid[8] = (uuid[8] & 0x3f) | 0x80;

@@ -61,6 +61,7 @@ struct store {
 	bool has_write_cache; /* flush means something */
 	bool deallocated_is_zero; /* what was deallocated reads as zeroes, always */
 	uint8_t uuid[16];
+	uint8_t nguid[16]; /* zeroes: none */
 };
 
 /* "mem:SIZE", "file:PATH" or "file:PATH:SIZE"; the last makes the file, or makes

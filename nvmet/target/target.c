@@ -202,28 +202,35 @@ void target_stop(struct target *target)
 	ev_break(target->loop, EVBREAK_ALL);
 }
 
-static int open_namespaces(struct target *target)
+static int open_namespace(struct target *target, unsigned i)
 {
-	const struct options *options = &target->options;
+	const struct namespace_option *option = &target->options.namespaces[i];
 	char seed[NQN_MAX + 16];
+	struct store *store;
 	const char *error;
-	unsigned i;
 	int err;
 
-	for (i = 0; i < options->namespace_count; i++) {
-		snprintf(seed, sizeof(seed), "%s/%u", options->nqn, i + 1);
-		err = store_open(options->namespaces[i], seed, &target->stores[i], &error);
-		if (err < 0) {
-			fprintf(stderr, "zcreq-nvmet: namespace %s: %s\n", options->namespaces[i],
-				error);
-			return err;
-		}
-		target->store_count++;
-		err = options->threads > 1 ? store_share(target->stores[i]) : 0;
-		if (err < 0)
-			return err;
+	snprintf(seed, sizeof(seed), "%s/%u", target->options.nqn, i + 1);
+	err = store_open(option->spec, seed, &store, &error);
+	if (err < 0) {
+		fprintf(stderr, "zcreq-nvmet: namespace %s: %s\n", option->spec, error);
+		return err;
 	}
-	return 0;
+	if (option->named)
+		memcpy(store->uuid, option->uuid, sizeof(store->uuid));
+	memcpy(store->nguid, option->nguid, sizeof(store->nguid));
+	target->stores[target->store_count++] = store;
+	return target->options.threads > 1 ? store_share(store) : 0;
+}
+
+static int open_namespaces(struct target *target)
+{
+	unsigned i;
+	int err = 0;
+
+	for (i = 0; i < target->options.namespace_count && err == 0; i++)
+		err = open_namespace(target, i);
+	return err;
 }
 
 /* Those of the first thread. */

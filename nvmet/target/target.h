@@ -26,7 +26,7 @@
 #include "sender.h"
 #include "store.h"
 
-#define NAMESPACES_MAX 128
+#define NAMESPACES_MAX 1024 /* as many as a list of Identify has */
 #define LISTENERS_MAX 16
 #define ALLOWED_MAX 256
 #define IO_QUEUES_MAX 64
@@ -47,11 +47,19 @@ struct subsystem;
 struct target;
 struct task;
 
+struct namespace_option {
+	const char *spec; /* as store_open() takes it */
+	bool named;       /* by @uuid; else it is computed */
+	uint8_t uuid[16];
+	uint8_t nguid[16]; /* zeroes: none */
+};
+
 struct options {
 	const char *listen[LISTENERS_MAX];
 	unsigned listens;
-	const char *namespaces[NAMESPACES_MAX];
+	struct namespace_option namespaces[NAMESPACES_MAX];
 	unsigned namespace_count;
+	char *namespaces_text; /* of --namespaces: specs point into it */
 	const char *nqn;
 	const char *allowed[ALLOWED_MAX]; /* hosts, by their NQN; none: any */
 	unsigned allowed_count;
