@@ -242,6 +242,8 @@ uint16_t command_find(struct task *task, const struct command **command)
 		return STATUS_DNR(NVME_SC_CMD_SEQ_ERROR);
 	if (!fabrics && !ctrl_ready(ctrl))
 		return STATUS_DNR(NVME_SC_CMD_SEQ_ERROR);
+	if (!fabrics && conn->qid && conn->target->options.access == ACCESS_INACCESSIBLE)
+		return STATUS_PATH(NVME_SC_ANA_INACCESSIBLE);
 	if (fabrics)
 		*command = fabrics_command(type);
 	else if (conn->qid)

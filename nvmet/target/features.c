@@ -18,6 +18,15 @@
 #define WRITE_CACHE_ENABLE 0x1
 #define EVENTS_SMART 0xffu /* the critical warnings: those never raised here are harmless */
 
+#define EVENTS_ACCESS (1u << 11) /* where it is reported; it does not change */
+
+static uint32_t known_events(const struct ctrl *ctrl)
+{
+	if (ctrl->discovery)
+		return 0;
+	return EVENTS_SMART | (ctrl->target->options.access ? EVENTS_ACCESS : 0);
+}
+
 static uint8_t feature_of(const struct task *task)
 {
 	return (uint8_t)le32toh(task->sqe.cdw10);
@@ -169,7 +178,7 @@ void set_features_run(struct task *task)
 	}
 	switch (feature_of(task)) {
 	case NVME_FEAT_FID_ASYNC_EVENT:
-		if (value & ~(ctrl->discovery ? 0 : EVENTS_SMART))
+		if (value & ~known_events(ctrl))
 			status = STATUS_DNR(NVME_SC_INVALID_FIELD);
 		else
 			ctrl->event_config = value;

@@ -19,6 +19,7 @@
 #define KEEP_ALIVE_UNIT 1 /* KAS: 100 ms */
 #define VWC_FLUSH_ALL (3 << 1) /* Flush takes the identifier of all namespaces */
 #define QUIESCE_TIME 386       /* CQT, of NVMe 2.1: older libnvme has no name for it */
+#define ACCESS_TIME_S 1        /* ANATT: of a change that there is not, and not 0 */
 #define DATA_DESCRIPTORS 1     /* in a capsule: the one of the command itself */
 
 static uint8_t cns_of(const struct task *task)
@@ -38,6 +39,26 @@ static void put_text(char *field, size_t size, const char *text)
 
 	memset(field, ' ', size);
 	memcpy(field, text, len < size ? len : size);
+}
+
+/* One group, whose state is what it was told to be as long as the program runs: the event that
+ * hosts have to be able to ask for never happens. */
+static void fill_access(const struct target *target, struct nvme_id_ctrl *id)
+{
+	if (target->options.access == ACCESS_NOT_REPORTED)
+		return;
+	id->cmic |= NVME_CTRL_CMIC_MULTI_ANA_REPORTING;
+	id->oaes = htole32(NVME_CTRL_OAES_ANA);
+	id->anatt = ACCESS_TIME_S;
+	id->anacap = (uint8_t)(1u << (target->options.access - ACCESS_OPTIMIZED)) |
+		     NVME_CTRL_ANACAP_GRPID_NO_CHG;
+	id->anagrpmax = htole32(ANA_GROUP);
+	id->nanagrpid = htole32(1);
+}
+
+static uint32_t group_of(const struct target *target)
+{
+	return htole32(target->options.access == ACCESS_NOT_REPORTED ? 0 : ANA_GROUP);
 }
 
 /* What only a controller with namespaces has. */
@@ -64,6 +85,7 @@ static void fill_io_controller(const struct ctrl *ctrl, struct nvme_id_ctrl *id)
 	id->msdbd = DATA_DESCRIPTORS;
 	id->ofcs = htole16(NVME_CTRL_OFCS_DISCONNECT);
 	memcpy(id->subnqn, target->options.nqn, strlen(target->options.nqn));
+	fill_access(target, id);
 }
 
 /* Bytes that are reserved in the version that is claimed may say what a later one has there. */
@@ -117,6 +139,7 @@ static uint16_t identify_ns(struct task *task, void *data)
 	id->dlfeat = NVME_NS_DLFEAT_WRITE_ZEROES |
 		     (store->deallocated_is_zero ? NVME_NS_DLFEAT_RB_ALL_0S
 						 : NVME_NS_DLFEAT_RB_NR);
+	id->anagrpid = group_of(task->conn->target);
 	memcpy(id->nguid, store->nguid, sizeof(id->nguid));
 	id->lbaf[0].ds = BLOCK_SHIFT;
 	return 0;
@@ -202,6 +225,7 @@ static uint16_t identify_independent(struct task *task, void *data)
 	if (!target_namespace(task->conn->target, le32toh(task->sqe.nsid)))
 		return STATUS_DNR(NVME_SC_INVALID_NS);
 	id->nmic = 1;
+	id->anagrpid = group_of(task->conn->target);
 	id->nstat = 1; /* ready */
 	return 0;
 }

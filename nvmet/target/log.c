@@ -3,7 +3,8 @@
  * log.c - Get Log Page
  *
  * Owns: the pages: supported pages, errors, SMART / Health, firmware slot, command
- * effects, and on a discovery controller the discovery page.
+ * effects, where it is reported the access to namespaces (ANA), and on a discovery controller
+ * the discovery page.
  * Never: reports a figure that nobody counts; those are zero.
  *
  * Each page is made whole and then read from the offset that was asked for, so
@@ -135,6 +136,35 @@ static void run_effects(struct task *task)
 	free(log);
 }
 
+#define GROUPS_ONLY 0x100u /* the command's RGO */
+
+/* One group with all namespaces, whose state does not change. */
+static void run_access(struct task *task)
+{
+	const struct target *target = task->conn->target;
+	bool groups_only = le32toh(task->sqe.cdw10) & GROUPS_ONLY;
+	uint32_t count = groups_only ? 0 : target->store_count, i;
+	size_t len = sizeof(struct nvme_ana_log) + sizeof(struct nvme_ana_group_desc) + count * 4;
+	struct nvme_ana_log *log = calloc(1, len);
+	struct nvme_ana_group_desc *group;
+
+	if (!log) {
+		task_complete(task, NVME_SC_INTERNAL);
+		return;
+	}
+	log->chgcnt = htole64(1);
+	log->ngrps = htole16(1);
+	group = (void *)(log + 1);
+	group->grpid = htole32(ANA_GROUP);
+	group->nnsids = htole32(count);
+	group->chgcnt = htole64(1);
+	group->state = (uint8_t)target->options.access;
+	for (i = 0; i < count; i++)
+		group->nsids[i] = htole32(i + 1);
+	reply_with(task, log, len);
+	free(log);
+}
+
 static void run_discovery(struct task *task)
 {
 	size_t len;
@@ -165,6 +195,8 @@ static void (*find(const struct task *task, uint8_t page))(struct task *)
 			return run_discovery;
 		return page == NVME_LOG_LID_SUPPORTED_LOG_PAGES ? run_supported : NULL;
 	}
+	if (page == NVME_LOG_LID_ANA)
+		return task->conn->target->options.access ? run_access : NULL;
 	return page < sizeof(pages) / sizeof(pages[0]) ? pages[page] : NULL;
 }
 

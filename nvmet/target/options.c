@@ -87,6 +87,8 @@ static void help(void)
 	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
 	       "  --allow-host NQN         a host that may connect, and is told of the subsystem in\n"
 	       "                           discovery; may be repeated (all hosts)\n"
+	       "  --ana STATE              tell hosts of this way to the namespaces that it is\n"
+	       "                           optimized, non-optimized or inaccessible (tell nothing)\n"
 	       "  --sender SENDER          socket, uring, or auto: a ring if there is one (socket)\n"
 	       "  --mode MODE              auto, always or never without copying (auto)\n"
 	       "  --no-digests             refuse header and data digests\n"
@@ -118,6 +120,21 @@ static int set_number(struct options *options, const struct number *number, cons
 	return bad(number->name, value, why);
 }
 
+/* Its place among @words, or -EINVAL after saying that it has none. */
+static int choose(const char *what, const char *value, const char *const *words, int count,
+		  const char *why)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (words[i] && !strcmp(value, words[i]))
+			return i;
+	return bad(what, value, why);
+}
+
+#define CHOOSE(what, value, words, why) \
+	choose(what, value, words, sizeof(words) / sizeof((words)[0]), why)
+
 static int set_sender(struct options *options, const char *value)
 {
 	static const char *const senders[] = {
@@ -125,15 +142,11 @@ static int set_sender(struct options *options, const char *value)
 		[SENDER_URING] = "uring",
 		[SENDER_AUTO] = "auto",
 	};
-	unsigned i;
+	int sender = CHOOSE("sender", value, senders, "not socket, uring or auto");
 
-	for (i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
-		if (!strcmp(value, senders[i])) {
-			options->sender = i;
-			return 0;
-		}
-	}
-	return bad("sender", value, "not socket, uring or auto");
+	if (sender >= 0)
+		options->sender = (enum sender_kind)sender;
+	return sender < 0 ? sender : 0;
 }
 
 static int set_mode(struct options *options, const char *value)
@@ -143,15 +156,25 @@ static int set_mode(struct options *options, const char *value)
 		[ZCREQ_MODE_ALWAYS] = "always",
 		[ZCREQ_MODE_NEVER] = "never",
 	};
-	unsigned i;
+	int mode = CHOOSE("mode", value, modes, "not auto, always or never");
 
-	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-		if (!strcmp(value, modes[i])) {
-			options->mode = i;
-			return 0;
-		}
-	}
-	return bad("mode", value, "not auto, always or never");
+	if (mode >= 0)
+		options->mode = (enum zcreq_mode)mode;
+	return mode < 0 ? mode : 0;
+}
+
+static int set_access(struct options *options, const char *value)
+{
+	static const char *const states[] = {
+		[ACCESS_OPTIMIZED] = "optimized",
+		[ACCESS_NON_OPTIMIZED] = "non-optimized",
+		[ACCESS_INACCESSIBLE] = "inaccessible",
+	};
+	int state = CHOOSE("ana", value, states, "not optimized, non-optimized or inaccessible");
+
+	if (state >= 0)
+		options->access = (enum access)state;
+	return state < 0 ? state : 0;
 }
 
 /* A name is printed and compared as it is: no blanks, nothing invisible. */
@@ -193,7 +216,7 @@ static int allow_host(struct options *options, const char *value)
 			       value);
 }
 
-enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_NQN, WORD_ALLOW_HOST, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
+enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_NQN, WORD_ALLOW_HOST, WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
 	    WORD_POLL, WORD_HELP, WORD_VERSION };
 
 /* 1 if the program has said what it was asked to and may end. */
@@ -210,6 +233,8 @@ static int set(struct options *options, int word, const char *value)
 		return set_nqn(options, value);
 	case WORD_ALLOW_HOST:
 		return allow_host(options, value);
+	case WORD_ANA:
+		return set_access(options, value);
 	case WORD_SENDER:
 		return set_sender(options, value);
 	case WORD_MODE:
@@ -239,6 +264,7 @@ static const struct option words[] = {
 	{ "namespaces", required_argument, NULL, WORD_NAMESPACES },
 	{ "nqn", required_argument, NULL, WORD_NQN },
 	{ "allow-host", required_argument, NULL, WORD_ALLOW_HOST },
+	{ "ana", required_argument, NULL, WORD_ANA },
 	{ "sender", required_argument, NULL, WORD_SENDER },
 	{ "mode", required_argument, NULL, WORD_MODE },
 	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },

@@ -34,6 +34,7 @@
 #define TRANSFER_MAX ((uint32_t)1 << 20) /* MDTS */
 #define TRANSFER_SHIFT 8                 /* the same, as a power of two of 4 KiB */
 #define CAPSULE_DATA_MAX 8192
+#define ANA_GROUP 1 /* that all namespaces are in */
 #define DSM_RANGES_MAX 64                      /* DMRL */
 #define DSM_RANGE_BLOCKS_MAX ((uint32_t)1 << 20) /* DMRSL */
 #define DSM_BLOCKS_MAX ((uint64_t)DSM_RANGES_MAX * DSM_RANGE_BLOCKS_MAX) /* DMSL */
@@ -46,6 +47,9 @@ struct ctrl;
 struct subsystem;
 struct target;
 struct task;
+
+/* How all namespaces can be reached here, as the specification numbers it. */
+enum access { ACCESS_NOT_REPORTED, ACCESS_OPTIMIZED, ACCESS_NON_OPTIMIZED, ACCESS_INACCESSIBLE };
 
 struct namespace_option {
 	const char *spec; /* as store_open() takes it */
@@ -65,6 +69,7 @@ struct options {
 	unsigned allowed_count;
 	enum sender_kind sender;
 	enum zcreq_mode mode;
+	enum access access;
 	uint32_t threshold_bytes;
 	uint32_t stall_ms;
 	uint32_t not_reading_ms;

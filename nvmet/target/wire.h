@@ -163,6 +163,7 @@ _Static_assert(sizeof(struct pdu_data) == 24, "R2T and data");
 /* Status codes of libnvme with their type, as a completion carries them. */
 #define STATUS_SPECIFIC(code) (0x100 | (code))
 #define STATUS_MEDIA(code) (0x200 | (code))
+#define STATUS_PATH(code) (0x300 | (code))
 #define STATUS_DNR(code) (NVME_SC_DNR | (code))
 
 /* Which way a command's data goes: the low bits of its opcode or Fabrics type. */

@@ -33,9 +33,10 @@ static const struct variant {
 	  { 64u << 20, 16u << 20 },
 	  { .queue_size = 256, .vwc = 6, .cmic = 2, .dlfeat = 9, .quiesce_ms = 100 } },
 	{ { "--listen", "127.0.0.1:0", "--queue-size", "64", "--io-queues", "3", "--quiesce-ms", "250",
-	    "--namespace", "FILE", "--namespace", "mem:16M" }, true,
+	    "--ana", "non-optimized", "--namespace", "FILE", "--namespace", "mem:16M" }, true,
 	  { 8u << 20, 16u << 20 },
-	  { .queue_size = 64, .vwc = 7, .cmic = 2, .dlfeat = 9, .quiesce_ms = 250 } },
+	  { .queue_size = 64, .vwc = 7, .cmic = 0xa, .dlfeat = 9, .quiesce_ms = 250,
+	    .oaes = 0x800, .anacap = 0x42, .ana_groups = 1 } },
 };
 
 #define VARIANTS ((int)(sizeof(variants) / sizeof(variants[0])))

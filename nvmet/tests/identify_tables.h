@@ -18,6 +18,7 @@ struct claims {
 	uint64_t cntlid, namespaces;
 	uint64_t lbas, lba_shift;
 	uint64_t dlfeat, quiesce_ms;
+	uint64_t oaes, anacap, ana_groups;
 };
 
 enum kind {
@@ -64,7 +65,7 @@ struct table {
 
 static const struct field fields_controller[] = {
 	CONTROLLER_HEAD(CLAIM, OF(cmic), 1),
-	{ 92, 4, "OAES", ZERO, 0, NULL },
+	{ 92, 4, "OAES", CLAIM, OF(oaes), NULL },
 	{ 96, 4, "CTRATT", NUMBER, 0x1, NULL }, /* host identifiers of 128 bits */
 	{ 100, 2, "RRLS", ZERO, 0, NULL },
 	{ 102, 9, "reserved", ZERO, 0, NULL },
@@ -107,10 +108,10 @@ static const struct field fields_controller[] = {
 	{ 336, 2, "HMMAXD", ZERO, 0, NULL },
 	{ 338, 2, "NSETIDMAX", ZERO, 0, NULL },
 	{ 340, 2, "ENDGIDMAX", ZERO, 0, NULL },
-	{ 342, 1, "ANATT", ZERO, 0, NULL },
-	{ 343, 1, "ANACAP", ZERO, 0, NULL },
-	{ 344, 4, "ANAGRPMAX", ZERO, 0, NULL },
-	{ 348, 4, "NANAGRPID", ZERO, 0, NULL },
+	{ 342, 1, "ANATT", CLAIM, OF(ana_groups), NULL },
+	{ 343, 1, "ANACAP", CLAIM, OF(anacap), NULL },
+	{ 344, 4, "ANAGRPMAX", CLAIM, OF(ana_groups), NULL },
+	{ 348, 4, "NANAGRPID", CLAIM, OF(ana_groups), NULL },
 	{ 352, 4, "PELS", ZERO, 0, NULL },
 	{ 356, 2, "DID", ZERO, 0, NULL },
 	{ 358, 1, "KPIOC", ZERO, 0, NULL },
@@ -242,7 +243,7 @@ static const struct field fields_namespace[] = {
 	{ 83, 1, "reserved", ZERO, 0, NULL },
 	{ 84, 4, "KPIODAAG", ZERO, 0, NULL },
 	{ 88, 4, "reserved", ZERO, 0, NULL },
-	{ 92, 4, "ANAGRPID", ZERO, 0, NULL },
+	{ 92, 4, "ANAGRPID", CLAIM, OF(ana_groups), NULL },
 	{ 96, 3, "reserved", ZERO, 0, NULL },
 	{ 99, 1, "NSATTR", ZERO, 0, NULL },
 	{ 100, 2, "NVMSETID", ZERO, 0, NULL },
@@ -280,7 +281,7 @@ static const struct field fields_any_namespace[] = {
 	{ 1, 1, "NMIC", NUMBER, 1, NULL },
 	{ 2, 1, "RESCAP", ZERO, 0, NULL },
 	{ 3, 1, "FPI", ZERO, 0, NULL },
-	{ 4, 4, "ANAGRPID", ZERO, 0, NULL },
+	{ 4, 4, "ANAGRPID", CLAIM, OF(ana_groups), NULL },
 	{ 8, 1, "NSATTR", ZERO, 0, NULL },
 	{ 9, 1, "reserved", ZERO, 0, NULL },
 	{ 10, 2, "NVMSETID", ZERO, 0, NULL },
