@@ -25,6 +25,7 @@
 
 #define BLOCK_BYTES 4096
 #define BLOCK_SHIFT 12
+#define LBA_SHIFT_SMALL 9 /* of the smaller logical block that there is */
 #define SLAB_BLOCKS 512
 
 struct slab;

@@ -124,6 +124,21 @@ static uint16_t identify_ctrl(struct task *task, void *data)
 	return 0;
 }
 
+/* Smaller logical blocks than those of memory: whole ones are cheaper to write. */
+static void fill_granularity(const struct store *store, struct nvme_id_ns *id)
+{
+	uint16_t zero_based = htole16((uint16_t)((1u << (BLOCK_SHIFT - store->lba_shift)) - 1));
+
+	if (!zero_based)
+		return;
+	id->nsfeat = NVME_NS_FEAT_IO_OPT;
+	id->npwg = zero_based;
+	id->npwa = zero_based;
+	id->npdg = zero_based;
+	id->npda = zero_based;
+	id->nows = zero_based;
+}
+
 static uint16_t identify_ns(struct task *task, void *data)
 {
 	const struct store *store = target_namespace(task->conn->target,
@@ -132,16 +147,15 @@ static uint16_t identify_ns(struct task *task, void *data)
 
 	if (!store)
 		return STATUS_DNR(NVME_SC_INVALID_NS);
-	id->nsze = htole64(store->blocks);
-	id->ncap = htole64(store->blocks);
-	id->nuse = htole64(store->blocks);
+	id->nsze = id->ncap = id->nuse = htole64(store_lbas(store));
 	id->nmic = 1; /* every controller has all namespaces */
 	id->dlfeat = NVME_NS_DLFEAT_WRITE_ZEROES |
 		     (store->deallocated_is_zero ? NVME_NS_DLFEAT_RB_ALL_0S
 						 : NVME_NS_DLFEAT_RB_NR);
 	id->anagrpid = group_of(task->conn->target);
 	memcpy(id->nguid, store->nguid, sizeof(id->nguid));
-	id->lbaf[0].ds = BLOCK_SHIFT;
+	id->lbaf[0].ds = store->lba_shift;
+	fill_granularity(store, id);
 	return 0;
 }
 

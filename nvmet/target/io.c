@@ -6,12 +6,15 @@
  * NVMe status. Never: reports success for what the store refused.
  *
  * A Read takes references to blocks and is done: the answer sends them from where
- * they lie. A Write hands over the blocks that the data was received into.
+ * they lie. A Write hands over the blocks that the data was received into. Commands count in
+ * logical blocks, stores in those of 4096 bytes and in bytes: what is between them is here.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "command.h"
+
+#define SECTOR_SHIFT 9 /* health counts those */
 
 static struct store *store_of(const struct task *task)
 {
@@ -31,6 +34,22 @@ static uint32_t count_of(const struct task *task)
 static uint32_t control_of(const struct task *task)
 {
 	return le32toh(task->sqe.cdw12) >> 16;
+}
+
+static uint64_t offset_of(const struct task *task)
+{
+	return first_of(task) << store_of(task)->lba_shift;
+}
+
+static uint32_t bytes_of(const struct task *task)
+{
+	return count_of(task) << store_of(task)->lba_shift;
+}
+
+/* That the command touches. */
+static uint32_t blocks_of(const struct task *task)
+{
+	return (uint32_t)store_blocks_of(offset_of(task), bytes_of(task));
 }
 
 uint16_t status_of(int err, bool writing)
@@ -76,38 +95,52 @@ static uint16_t check_range(const struct task *task, uint64_t first, uint64_t bl
 	return store_range_ok(store, first, blocks) ? 0 : STATUS_DNR(NVME_SC_LBA_RANGE);
 }
 
+/* The namespace is there, and a command of this length is not longer than may be. */
+static uint16_t check_length(const struct task *task)
+{
+	const struct store *store = store_of(task);
+
+	if (!store)
+		return STATUS_DNR(NVME_SC_INVALID_NS);
+	if (count_of(task) > TRANSFER_MAX >> store->lba_shift)
+		return STATUS_DNR(NVME_SC_INVALID_FIELD);
+	return check_range(task, first_of(task), count_of(task));
+}
+
 static uint16_t check_transfer(struct task *task, uint32_t *len)
 {
-	uint32_t blocks = count_of(task);
+	uint16_t status = check_length(task);
 
-	if (blocks > TRANSFER_MAX / BLOCK_BYTES)
-		return STATUS_DNR(NVME_SC_INVALID_FIELD);
-	*len = blocks * BLOCK_BYTES;
-	return check_range(task, first_of(task), blocks);
+	if (status)
+		return status;
+	*len = bytes_of(task);
+	task->lead = (uint32_t)(offset_of(task) % BLOCK_BYTES);
+	return 0;
 }
 
 static void run_read(struct task *task)
 {
 	struct target *target = task->conn->target;
 	struct store *store = store_of(task);
-	uint32_t blocks = count_of(task);
+	uint32_t blocks = blocks_of(task);
 	int err = task_block_array(task, blocks);
 
 	if (err == 0)
-		err = store_read(store, &target->pool, first_of(task), blocks, task->blocks);
+		err = store_read(store, &target->pool, offset_of(task) >> BLOCK_SHIFT, blocks,
+				 task->blocks);
 	if (err == 0) {
 		task->block_count = blocks;
-		task->data_len = blocks * BLOCK_BYTES;
+		task->data_len = bytes_of(task);
 		task->reply_data = true;
 		count(&target->health.reads, 1);
-		count(&target->health.read_blocks, blocks);
+		count(&target->health.read_sectors, task->data_len >> SECTOR_SHIFT);
 	}
 	task_complete(task, result_of(target, err, false));
 }
 
 static void expect_range(const struct task *task, enum store_step step)
 {
-	store_expect(store_of(task), first_of(task), count_of(task), step);
+	store_expect(store_of(task), offset_of(task) >> BLOCK_SHIFT, blocks_of(task), step);
 }
 
 /* What must be on the medium before it is reported. */
@@ -120,12 +153,24 @@ static int flush_if_asked(const struct task *task, struct store *store)
 	return store->ops->flush(store);
 }
 
+/* Whole blocks take the place of others; nothing has to be filled in. */
+static int write_blocks(struct task *task, struct store *store)
+{
+	struct pool *pool = &task->conn->target->pool;
+	uint32_t bytes = bytes_of(task);
+
+	task_trim(task, blocks_of(task));
+	if (task->lead || bytes % BLOCK_BYTES)
+		return store_write_bytes(store, pool, offset_of(task), bytes, task->blocks);
+	return store_write(store, pool, offset_of(task) >> BLOCK_SHIFT, task->block_count,
+			   task->blocks);
+}
+
 static void run_write(struct task *task)
 {
 	struct target *target = task->conn->target;
 	struct store *store = store_of(task);
-	uint32_t blocks = task->block_count;
-	int err = store_write(store, &target->pool, first_of(task), blocks, task->blocks);
+	int err = write_blocks(task, store);
 
 	if (err == 0) {
 		task->block_count = 0; /* the store's now */
@@ -133,25 +178,37 @@ static void run_write(struct task *task)
 	}
 	if (err == 0) {
 		count(&target->health.writes, 1);
-		count(&target->health.written_blocks, blocks);
-		task->conn->written_bytes += (uint64_t)blocks * BLOCK_BYTES;
+		count(&target->health.written_sectors, bytes_of(task) >> SECTOR_SHIFT);
+		task->conn->written_bytes += bytes_of(task);
 	}
 	task_complete(task, result_of(target, err, true));
+}
+
+/* The part of block @i that the command's data is in. */
+static bool same_part(const struct task *task, uint32_t i, const struct block *current)
+{
+	uint64_t end = (uint64_t)task->lead + bytes_of(task), left = end - (uint64_t)i * BLOCK_BYTES;
+	uint32_t from = i ? 0 : task->lead, to = left < BLOCK_BYTES ? (uint32_t)left : BLOCK_BYTES;
+
+	return !memcmp((const uint8_t *)block_data(current) + from,
+		       (const uint8_t *)block_data(task->blocks[i]) + from, to - from);
 }
 
 static int compare(struct task *task, struct store *store, bool *same)
 {
 	struct pool *pool = &task->conn->target->pool;
+	uint64_t first = offset_of(task) >> BLOCK_SHIFT;
 	struct block *current;
 	uint32_t i;
 	int err;
 
 	*same = true;
+	task_trim(task, blocks_of(task));
 	for (i = 0; i < task->block_count && *same; i++) {
-		err = store_read(store, pool, first_of(task) + i, 1, &current);
+		err = store_read(store, pool, first + i, 1, &current);
 		if (err < 0)
 			return err;
-		*same = !memcmp(block_data(current), block_data(task->blocks[i]), BLOCK_BYTES);
+		*same = same_part(task, i, current);
 		block_unref(pool, current);
 	}
 	return 0;
@@ -197,16 +254,14 @@ static void run_flush(struct task *task)
 static uint16_t check_zeroes(struct task *task, uint32_t *len)
 {
 	(void)len;
-	if (count_of(task) > TRANSFER_MAX / BLOCK_BYTES)
-		return STATUS_DNR(NVME_SC_INVALID_FIELD); /* WZSL */
-	return check_range(task, first_of(task), count_of(task));
+	return check_length(task); /* WZSL is MDTS */
 }
 
 static void run_zeroes(struct task *task)
 {
 	struct store *store = store_of(task);
-	int err = store_zero(store, &task->conn->target->pool, first_of(task), count_of(task),
-			     control_of(task) & NVME_IO_DEAC);
+	int err = store_zero_bytes(store, &task->conn->target->pool, offset_of(task), bytes_of(task),
+				   control_of(task) & NVME_IO_DEAC);
 
 	if (err == 0)
 		err = flush_if_asked(task, store);
@@ -238,21 +293,25 @@ static struct nvme_dsm_range range_at(const struct task *task, uint32_t i)
 	return range;
 }
 
-/* So much of a range in one turn: what it takes is no longer than a large Write. */
-#define SLICE_BLOCKS 2048
+/* So much of a range in one turn: what it takes is no longer than a large Write. A slice ends
+ * where a block does, so that no block is cut by two of them. */
+#define SLICE_BYTES ((uint64_t)2048 * BLOCK_BYTES)
 
 static void deallocate_slice(struct task *task)
 {
 	struct target *target = task->conn->target;
 	struct nvme_dsm_range range = range_at(task, task->work_range);
-	uint32_t left = le32toh(range.nlb) - task->work_done;
-	uint32_t some = left < SLICE_BLOCKS ? left : SLICE_BLOCKS;
+	struct store *store = store_of(task);
+	uint64_t at = (le64toh(range.slba) + task->work_done) << store->lba_shift;
+	uint64_t left = (uint64_t)(le32toh(range.nlb) - task->work_done) << store->lba_shift;
+	uint64_t some = SLICE_BYTES - at % BLOCK_BYTES;
 	int err = 0;
 
+	if (some > left)
+		some = left;
 	if (some)
-		err = store_deallocate(store_of(task), &target->pool,
-				       le64toh(range.slba) + task->work_done, some);
-	task->work_done += some;
+		err = store_deallocate_bytes(store, &target->pool, at, some);
+	task->work_done += (uint32_t)(some >> store->lba_shift);
 	if (some == left) {
 		task->work_done = 0;
 		task->work_range++;

@@ -16,7 +16,7 @@
 #include "command.h"
 
 #define RETAIN_EVENT 0x8000u
-#define DATA_UNIT_BLOCKS 125 /* 1000 units of 512 bytes */
+#define DATA_UNIT_SECTORS 1000
 
 static uint8_t page_of(const struct task *task)
 {
@@ -68,9 +68,9 @@ static void fill_health(struct ctrl *ctrl, struct nvme_smart_log *log)
 	log->critical_warning = health->critical_warning;
 	log->avail_spare = 100;
 	put_count(log->data_units_read,
-		  (health->read_blocks + DATA_UNIT_BLOCKS - 1) / DATA_UNIT_BLOCKS);
+		  (health->read_sectors + DATA_UNIT_SECTORS - 1) / DATA_UNIT_SECTORS);
 	put_count(log->data_units_written,
-		  (health->written_blocks + DATA_UNIT_BLOCKS - 1) / DATA_UNIT_BLOCKS);
+		  (health->written_sectors + DATA_UNIT_SECTORS - 1) / DATA_UNIT_SECTORS);
 	put_count(log->host_reads, health->reads);
 	put_count(log->host_writes, health->writes);
 	put_count(log->power_cycles, 1);

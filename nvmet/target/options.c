@@ -83,6 +83,8 @@ static void help(void)
 	       "  --namespaces FILE        the same from a file, one in a line; before a namespace may\n"
 	       "                           stand uuid=UUID and nguid=NGUID, and lines that begin\n"
 	       "                           with # are comments\n"
+	       "  --block BYTES            512 or 4096: the logical block of every namespace (4096);\n"
+	       "                           Writes of less than 4096 bytes cost a copy of the rest\n"
 	       "  --nqn NQN                the subsystem's name\n"
 	       "                           (nqn.2025-01.org.zcreq:nvmet)\n"
 	       "  --allow-host NQN         a host that may connect, and is told of the subsystem in\n"
@@ -177,6 +179,16 @@ static int set_access(struct options *options, const char *value)
 	return state < 0 ? state : 0;
 }
 
+static int set_block(struct options *options, const char *value)
+{
+	static const char *const sizes[] = { [LBA_SHIFT_SMALL] = "512", [BLOCK_SHIFT] = "4096" };
+	int shift = CHOOSE("block", value, sizes, "not 512 or 4096");
+
+	if (shift >= 0)
+		options->lba_shift = (uint8_t)shift;
+	return shift < 0 ? shift : 0;
+}
+
 /* A name is printed and compared as it is: no blanks, nothing invisible. */
 static int check_nqn(const char *what, const char *value)
 {
@@ -216,7 +228,7 @@ static int allow_host(struct options *options, const char *value)
 			       value);
 }
 
-enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_NQN, WORD_ALLOW_HOST, WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
+enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_BLOCK, WORD_NQN, WORD_ALLOW_HOST, WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
 	    WORD_POLL, WORD_HELP, WORD_VERSION };
 
 /* 1 if the program has said what it was asked to and may end. */
@@ -229,6 +241,8 @@ static int set(struct options *options, int word, const char *value)
 		return add_namespace(options, value);
 	case WORD_NAMESPACES:
 		return namespaces_read(options, value);
+	case WORD_BLOCK:
+		return set_block(options, value);
 	case WORD_NQN:
 		return set_nqn(options, value);
 	case WORD_ALLOW_HOST:
@@ -262,6 +276,7 @@ static const struct option words[] = {
 	{ "listen", required_argument, NULL, WORD_LISTEN },
 	{ "namespace", required_argument, NULL, WORD_NAMESPACE },
 	{ "namespaces", required_argument, NULL, WORD_NAMESPACES },
+	{ "block", required_argument, NULL, WORD_BLOCK },
 	{ "nqn", required_argument, NULL, WORD_NQN },
 	{ "allow-host", required_argument, NULL, WORD_ALLOW_HOST },
 	{ "ana", required_argument, NULL, WORD_ANA },
@@ -298,6 +313,7 @@ int options_parse(struct options *options, int argc, char **argv)
 		*place_of(options, &numbers[i]) = numbers[i].normal;
 	}
 	options->nqn = "nqn.2025-01.org.zcreq:nvmet";
+	options->lba_shift = BLOCK_SHIFT;
 	while (ret == 0 && (word = getopt_long(argc, argv, "", all, NULL)) != -1)
 		ret = set(options, word, optarg);
 	if (ret)

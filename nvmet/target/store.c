@@ -112,6 +112,7 @@ int store_open(const char *spec, const char *seed, struct store **store, const c
 		*error = strerror(-err);
 		return err;
 	}
+	(*store)->lba_shift = BLOCK_SHIFT;
 	name((*store)->uuid, seed, spec);
 	return 0;
 }
@@ -172,21 +173,121 @@ void store_expect(const struct store *store, uint64_t first, uint32_t count,
 	stripes_unlock(store->stripes, held);
 }
 
-int store_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
-	       bool deallocate)
+/* ---- bytes ---------------------------------------------------------------------- */
+
+/* Bytes @from to @to of a block as they are now. Under the lock. */
+static int fill(struct store *store, struct pool *pool, uint64_t number, struct block *block,
+		uint32_t from, uint32_t to)
 {
-	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_WRITE);
-	int err = store->ops->zero(store, pool, first, count, deallocate);
+	struct block *current;
+	int err;
+
+	if (from == to)
+		return 0;
+	err = store->ops->read(store, pool, number, 1, &current);
+	if (err < 0)
+		return err;
+	memcpy((uint8_t *)block_data(block) + from, (const uint8_t *)block_data(current) + from,
+	       to - from);
+	block_unref(pool, current);
+	return 0;
+}
+
+static int write_bytes(struct store *store, struct pool *pool, uint64_t offset, uint32_t len,
+		       struct block **blocks)
+{
+	uint64_t first = offset >> BLOCK_SHIFT, count = store_blocks_of(offset, len);
+	uint32_t before = (uint32_t)(offset % BLOCK_BYTES), end = (before + len) % BLOCK_BYTES;
+	int err = fill(store, pool, first, blocks[0], 0, before);
+
+	if (err == 0 && end)
+		err = fill(store, pool, first + count - 1, blocks[count - 1], end, BLOCK_BYTES);
+	return err ? err : store->ops->write(store, pool, first, (uint32_t)count, blocks);
+}
+
+int store_write_bytes(struct store *store, struct pool *pool, uint64_t offset, uint32_t len,
+		      struct block **blocks)
+{
+	uint64_t held = stripes_lock(store->stripes, offset >> BLOCK_SHIFT,
+				     store_blocks_of(offset, len), STRIPES_WRITE);
+	int err = write_bytes(store, pool, offset, len, blocks);
 
 	stripes_unlock(store->stripes, held);
 	return err;
 }
 
-int store_deallocate(struct store *store, struct pool *pool, uint64_t first, uint64_t count)
+/* Within one block. */
+static int zero_part(struct store *store, struct pool *pool, uint64_t offset, uint32_t len)
 {
-	uint64_t held = stripes_lock(store->stripes, first, count, STRIPES_WRITE);
-	int err = store->ops->deallocate(store, pool, first, count);
+	struct block *block;
+	int err;
 
+	if (!len)
+		return 0;
+	err = pool_take(pool, &block, 1);
+	if (err < 0)
+		return err;
+	memset(block_data(block), 0, BLOCK_BYTES);
+	err = write_bytes(store, pool, offset, len, &block);
+	if (err < 0)
+		block_unref(pool, block);
+	return err;
+}
+
+/* A range as whole blocks, and what is before and behind them. */
+struct cut {
+	uint64_t first, count, behind;
+	uint32_t before_len, behind_len;
+};
+
+static struct cut cut_of(uint64_t offset, uint64_t len)
+{
+	uint64_t end = offset + len, up = (offset + BLOCK_BYTES - 1) >> BLOCK_SHIFT;
+	uint64_t down = end >> BLOCK_SHIFT;
+	struct cut cut = { .first = up };
+
+	if (up > down) { /* all in one block */
+		cut.before_len = (uint32_t)len;
+		return cut;
+	}
+	cut.count = down - up;
+	cut.before_len = (uint32_t)((up << BLOCK_SHIFT) - offset);
+	cut.behind = down << BLOCK_SHIFT;
+	cut.behind_len = (uint32_t)(end - cut.behind);
+	return cut;
+}
+
+static int zero_edges(struct store *store, struct pool *pool, uint64_t offset,
+		      const struct cut *cut)
+{
+	int err = zero_part(store, pool, offset, cut->before_len);
+
+	return err ? err : zero_part(store, pool, cut->behind, cut->behind_len);
+}
+
+int store_zero_bytes(struct store *store, struct pool *pool, uint64_t offset, uint64_t len,
+		     bool deallocate)
+{
+	struct cut cut = cut_of(offset, len);
+	uint64_t held = stripes_lock(store->stripes, offset >> BLOCK_SHIFT,
+				     store_blocks_of(offset, len), STRIPES_WRITE);
+	int err = zero_edges(store, pool, offset, &cut);
+
+	if (err == 0 && cut.count)
+		err = store->ops->zero(store, pool, cut.first, cut.count, deallocate);
+	stripes_unlock(store->stripes, held);
+	return err;
+}
+
+int store_deallocate_bytes(struct store *store, struct pool *pool, uint64_t offset, uint64_t len)
+{
+	struct cut cut = cut_of(offset, len);
+	uint64_t held = stripes_lock(store->stripes, offset >> BLOCK_SHIFT,
+				     store_blocks_of(offset, len), STRIPES_WRITE);
+	int err = store->deallocated_is_zero ? zero_edges(store, pool, offset, &cut) : 0;
+
+	if (err == 0 && cut.count)
+		err = store->ops->deallocate(store, pool, cut.first, cut.count);
 	stripes_unlock(store->stripes, held);
 	return err;
 }

@@ -14,8 +14,9 @@
  * there for a program with one thread.
  *
  * Built as a table of functions per kind, the range already checked by the caller
- * (store_range_ok()). A logical block is one block of block.h, so a write never
- * has to read first.
+ * (store_range_ok()). Those know blocks of block.h only. A logical block may be smaller: then
+ * a write of part of a block is completed from what is current, under the same lock, and takes
+ * the block's place like any other.
  */
 #ifndef NVMET_STORE_H
 #define NVMET_STORE_H
@@ -58,6 +59,7 @@ struct store {
 	const struct store_ops *ops;
 	struct stripes *stripes; /* NULL: one thread */
 	uint64_t blocks;
+	uint8_t lba_shift; /* bytes of a logical block: BLOCK_SHIFT, or less */
 	bool has_write_cache; /* flush means something */
 	bool deallocated_is_zero; /* what was deallocated reads as zeroes, always */
 	uint8_t uuid[16];
@@ -77,9 +79,28 @@ int store_read(struct store *store, struct pool *pool, uint64_t first, uint32_t 
 	       struct block **blocks);
 int store_write(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
 		struct block **blocks);
-int store_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
-	       bool deallocate);
-int store_deallocate(struct store *store, struct pool *pool, uint64_t first, uint64_t count);
+/* These know bytes. The data of store_write_bytes() lies in the blocks as it will in the
+ * namespace, so what is before @offset and behind the end in the first and the last of them is
+ * filled in here. */
+int store_write_bytes(struct store *store, struct pool *pool, uint64_t offset, uint32_t len,
+		      struct block **blocks);
+int store_zero_bytes(struct store *store, struct pool *pool, uint64_t offset, uint64_t len,
+		     bool deallocate);
+/* Of blocks that are not whole the part is zeroed, where hosts were told that it reads so. */
+int store_deallocate_bytes(struct store *store, struct pool *pool, uint64_t offset, uint64_t len);
+
+/* The same of whole blocks. */
+static inline int store_zero(struct store *store, struct pool *pool, uint64_t first, uint64_t count,
+			     bool deallocate)
+{
+	return store_zero_bytes(store, pool, first << BLOCK_SHIFT, count << BLOCK_SHIFT, deallocate);
+}
+
+static inline int store_deallocate(struct store *store, struct pool *pool, uint64_t first,
+				   uint64_t count)
+{
+	return store_deallocate_bytes(store, pool, first << BLOCK_SHIFT, count << BLOCK_SHIFT);
+}
 
 /* Commands that are here together are announced before the first is run, one step after
  * the other, so that what they look at comes into the cache at the same time. Changes
@@ -90,9 +111,21 @@ void store_expect(const struct store *store, uint64_t first, uint32_t count,
 int store_memory_new(uint64_t blocks, struct store **store);
 int store_file_new(const char *path, uint64_t size, struct store **store);
 
+static inline uint64_t store_lbas(const struct store *store)
+{
+	return store->blocks << (BLOCK_SHIFT - store->lba_shift);
+}
+
+/* In logical blocks. */
 static inline bool store_range_ok(const struct store *store, uint64_t first, uint64_t count)
 {
-	return first <= store->blocks && count <= store->blocks - first;
+	return first <= store_lbas(store) && count <= store_lbas(store) - first;
+}
+
+/* The blocks that hold @len bytes from @offset on. */
+static inline uint64_t store_blocks_of(uint64_t offset, uint64_t len)
+{
+	return (offset % BLOCK_BYTES + len + BLOCK_BYTES - 1) >> BLOCK_SHIFT;
 }
 
 /* "4096", "64K", "1G": bytes, or -EINVAL. */

@@ -101,8 +101,8 @@ void subsystem_health(const struct subsystem *subsystem, struct health *sum)
 		health = &subsystem->threads[i]->health;
 		sum->reads += __atomic_load_n(&health->reads, __ATOMIC_RELAXED);
 		sum->writes += __atomic_load_n(&health->writes, __ATOMIC_RELAXED);
-		sum->read_blocks += __atomic_load_n(&health->read_blocks, __ATOMIC_RELAXED);
-		sum->written_blocks += __atomic_load_n(&health->written_blocks, __ATOMIC_RELAXED);
+		sum->read_sectors += __atomic_load_n(&health->read_sectors, __ATOMIC_RELAXED);
+		sum->written_sectors += __atomic_load_n(&health->written_sectors, __ATOMIC_RELAXED);
 		sum->media_errors += __atomic_load_n(&health->media_errors, __ATOMIC_RELAXED);
 		sum->critical_warning |= __atomic_load_n(&health->critical_warning,
 							 __ATOMIC_RELAXED);

@@ -218,6 +218,7 @@ static int open_namespace(struct target *target, unsigned i)
 	}
 	if (option->named)
 		memcpy(store->uuid, option->uuid, sizeof(store->uuid));
+	store->lba_shift = target->options.lba_shift;
 	memcpy(store->nguid, option->nguid, sizeof(store->nguid));
 	target->stores[target->store_count++] = store;
 	return target->options.threads > 1 ? store_share(store) : 0;

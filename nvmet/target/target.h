@@ -36,7 +36,7 @@
 #define CAPSULE_DATA_MAX 8192
 #define ANA_GROUP 1 /* that all namespaces are in */
 #define DSM_RANGES_MAX 64                      /* DMRL */
-#define DSM_RANGE_BLOCKS_MAX ((uint32_t)1 << 20) /* DMRSL */
+#define DSM_RANGE_BLOCKS_MAX ((uint32_t)1 << 20) /* DMRSL, in logical blocks */
 #define DSM_BLOCKS_MAX ((uint64_t)DSM_RANGES_MAX * DSM_RANGE_BLOCKS_MAX) /* DMSL */
 #define RECEIVE_BYTES (256 * 1024)
 #define NQN_MAX 223
@@ -64,6 +64,7 @@ struct options {
 	struct namespace_option namespaces[NAMESPACES_MAX];
 	unsigned namespace_count;
 	char *namespaces_text; /* of --namespaces: specs point into it */
+	uint8_t lba_shift; /* of every namespace */
 	const char *nqn;
 	const char *allowed[ALLOWED_MAX]; /* hosts, by their NQN; none: any */
 	unsigned allowed_count;
@@ -101,7 +102,7 @@ struct listener {
 /* What SMART / Health reports, since the start; the sum over all threads is told. */
 struct health {
 	uint64_t reads, writes;
-	uint64_t read_blocks, written_blocks;
+	uint64_t read_sectors, written_sectors; /* of 512 bytes */
 	uint64_t media_errors;
 	uint8_t critical_warning;
 	uint64_t started_ns;

@@ -40,9 +40,9 @@
 #include "ctrl.h"
 #include "pdu.h"
 
-/* For each PDU a header and a digest, for each block a piece, and the completion;
- * the smallest C2HData is one block. */
-#define IOV_MAX_ANSWER (3 * (TRANSFER_MAX / BLOCK_BYTES) + 1)
+/* For each PDU a header and a digest, for each block a piece, and the completion; the smallest
+ * C2HData is one block, and one more has the rest where the first began in the midst of one. */
+#define IOV_MAX_ANSWER (3 * (TRANSFER_MAX / BLOCK_BYTES + 1) + 1)
 _Static_assert(IOV_MAX_ANSWER <= ZCREQ_IOV_MAX, "an answer is one send");
 
 #define SPARE_TASKS 256 /* kept by a thread: the steady state allocates nothing */
@@ -171,7 +171,7 @@ int task_block_array(struct task *task, uint32_t count)
 
 int task_buffer(struct task *task, uint32_t len)
 {
-	uint32_t count = (len + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	uint32_t count = (task->lead + len + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	int err = task_block_array(task, count);
 
 	if (err == 0)
@@ -179,6 +179,14 @@ int task_buffer(struct task *task, uint32_t len)
 	if (err == 0)
 		task->block_count = count;
 	return err;
+}
+
+void task_trim(struct task *task, uint32_t count)
+{
+	if (task->block_count <= count)
+		return;
+	blocks_unref(&task->conn->target->pool, task->blocks + count, task->block_count - count);
+	task->block_count = count;
 }
 
 int task_reply_buffer(struct task *task, uint32_t len)
@@ -198,7 +206,10 @@ int task_reply_buffer(struct task *task, uint32_t len)
 /* Where in the buffer @offset is, and how much there is in one piece. */
 static uint8_t *piece_at(const struct task *task, uint32_t offset, size_t *len)
 {
-	size_t left = BLOCK_BYTES - offset % BLOCK_BYTES;
+	size_t left;
+
+	offset += task->lead;
+	left = BLOCK_BYTES - offset % BLOCK_BYTES;
 
 	if (*len > left)
 		*len = left;
@@ -347,13 +358,22 @@ static int heads_ready(struct task *task, uint32_t pdus)
 	return -ENOMEM;
 }
 
+/* PDUs end where blocks do: the first is shorter where its data begins in the midst of one. */
+static uint32_t pdu_room(const struct task *task, uint32_t offset)
+{
+	uint32_t max = task->conn->target->options.c2h_data_max;
+	uint32_t room = offset ? max : max - task->lead, left = task->data_len - offset;
+
+	return left < room ? left : room;
+}
+
 /* Lays the answer out. Repeatable: a blocked answer is laid out again, since the
  * queue head in it may have moved. */
 static int lay_out(struct task *task, struct iovec *iov)
 {
 	const struct conn *conn = task->conn;
 	uint32_t max = conn->target->options.c2h_data_max, offset, len, crc;
-	uint32_t pdus = (task->data_len + max - 1) / max;
+	uint32_t pdus = (task->lead + task->data_len + max - 1) / max;
 	uint8_t flags, *head;
 	struct wire_cqe cqe;
 	unsigned count = 0;
@@ -362,7 +382,7 @@ static int lay_out(struct task *task, struct iovec *iov)
 		return -ENOMEM;
 	head = task->heads;
 	for (offset = 0; offset < task->data_len; offset += len) {
-		len = task->data_len - offset < max ? task->data_len - offset : max;
+		len = pdu_room(task, offset);
 		flags = offset + len < task->data_len ? 0 : PDU_F_LAST;
 		if (flags && success_is_enough(task))
 			flags |= PDU_F_SUCCESS;

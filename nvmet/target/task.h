@@ -64,6 +64,7 @@ struct task {
 	bool digest_bad;
 	bool reply_data;       /* the blocks go to the host */
 	uint32_t capsule_skip; /* where in the capsule's data its own starts */
+	uint32_t lead;         /* bytes of the first block before its data */
 	uint32_t reply_most;   /* bytes of data in its answer, at most */
 	uint32_t data_len;
 	uint32_t data_done;
@@ -84,10 +85,12 @@ void tasks_free_spare(struct target *target);
 /* Not for a task that has begun: that one is freed when it is released. */
 void task_free(struct task *task);
 
-/* Blocks for @len bytes in all, of undefined content. 0 or -ENOMEM. */
+/* Blocks for @len bytes behind the lead, of undefined content. 0 or -ENOMEM. */
 int task_buffer(struct task *task, uint32_t len);
 /* Only the array, for blocks that come from elsewhere. */
 int task_block_array(struct task *task, uint32_t count);
+/* Gives blocks behind the first @count back: the host sent more than the command takes. */
+void task_trim(struct task *task, uint32_t count);
 /* Copies into the buffer, as much as fits in it. */
 void task_put(struct task *task, uint32_t offset, const void *bytes, size_t len);
 /* Copies out of the buffer, which is at least that long. */

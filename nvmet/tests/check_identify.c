@@ -33,10 +33,11 @@ static const struct variant {
 	  { 64u << 20, 16u << 20 },
 	  { .queue_size = 256, .vwc = 6, .cmic = 2, .dlfeat = 9, .quiesce_ms = 100 } },
 	{ { "--listen", "127.0.0.1:0", "--queue-size", "64", "--io-queues", "3", "--quiesce-ms", "250",
-	    "--ana", "non-optimized", "--namespace", "FILE", "--namespace", "mem:16M" }, true,
+	    "--ana", "non-optimized", "--block", "512", "--namespace", "FILE", "--namespace", "mem:16M" }, true,
 	  { 8u << 20, 16u << 20 },
 	  { .queue_size = 64, .vwc = 7, .cmic = 0xa, .dlfeat = 9, .quiesce_ms = 250,
-	    .oaes = 0x800, .anacap = 0x42, .ana_groups = 1 } },
+	    .oaes = 0x800, .anacap = 0x42, .ana_groups = 1, .lba_shift = 9, .nsfeat = 0x10,
+	    .granularity = 7 } },
 };
 
 #define VARIANTS ((int)(sizeof(variants) / sizeof(variants[0])))
@@ -149,8 +150,6 @@ static bool holds(const struct field *field, const uint8_t *bytes, const struct 
 	case CLAIM:
 		return number_at(bytes, field->bytes) ==
 		       *(const uint64_t *)((const char *)claims + field->value);
-	case CLAIMED_BYTES:
-		return !memcmp(bytes, (const char *)claims + field->value, field->bytes);
 	case PADDED:
 		return is_text(bytes, field->bytes, field->text, ' ');
 	case SOME_TEXT:

@@ -16,7 +16,7 @@
 struct claims {
 	uint64_t queue_size, vwc, cmic;
 	uint64_t cntlid, namespaces;
-	uint64_t lbas, lba_shift;
+	uint64_t lbas, lba_shift, nsfeat, granularity;
 	uint64_t dlfeat, quiesce_ms;
 	uint64_t oaes, anacap, ana_groups;
 };
@@ -25,7 +25,6 @@ enum kind {
 	ZERO,
 	NUMBER,
 	CLAIM,         /**< a number; @value: its place in struct claims */
-	CLAIMED_BYTES, /**< the same, of bytes as they are */
 	PADDED,        /**< @text and blanks */
 	SOME_TEXT,     /**< anything that can be printed, and blanks */
 	ENDED,         /**< @text and zeroes; NULL is the subsystem's name */
@@ -212,7 +211,7 @@ static const struct field fields_namespace[] = {
 	{ 0, 8, "NSZE", CLAIM, OF(lbas), NULL },
 	{ 8, 8, "NCAP", CLAIM, OF(lbas), NULL },
 	{ 16, 8, "NUSE", CLAIM, OF(lbas), NULL },
-	{ 24, 1, "NSFEAT", ZERO, 0, NULL },
+	{ 24, 1, "NSFEAT", CLAIM, OF(nsfeat), NULL }, /* 0x10: what NPWG to NOWS say */
 	{ 25, 1, "NLBAF", ZERO, 0, NULL },
 	{ 26, 1, "FLBAS", ZERO, 0, NULL },
 	{ 27, 1, "MC", ZERO, 0, NULL },
@@ -230,11 +229,11 @@ static const struct field fields_namespace[] = {
 	{ 44, 2, "NABSPF", ZERO, 0, NULL },
 	{ 46, 2, "NOIOB", ZERO, 0, NULL },
 	{ 48, 16, "NVMCAP", ZERO, 0, NULL },
-	{ 64, 2, "NPWG", ZERO, 0, NULL },
-	{ 66, 2, "NPWA", ZERO, 0, NULL },
-	{ 68, 2, "NPDG", ZERO, 0, NULL },
-	{ 70, 2, "NPDA", ZERO, 0, NULL },
-	{ 72, 2, "NOWS", ZERO, 0, NULL },
+	{ 64, 2, "NPWG", CLAIM, OF(granularity), NULL },
+	{ 66, 2, "NPWA", CLAIM, OF(granularity), NULL },
+	{ 68, 2, "NPDG", CLAIM, OF(granularity), NULL },
+	{ 70, 2, "NPDA", CLAIM, OF(granularity), NULL },
+	{ 72, 2, "NOWS", CLAIM, OF(granularity), NULL },
 	{ 74, 2, "MSSRL", ZERO, 0, NULL },
 	{ 76, 4, "MCL", ZERO, 0, NULL },
 	{ 80, 1, "MSRC", ZERO, 0, NULL },

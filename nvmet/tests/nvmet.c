@@ -67,8 +67,9 @@ static int open_log(void)
 static void run_child(const struct target *target, int netns, pid_t parent,
 		      const char *const *arguments)
 {
-	const char *argv[MAX_ARGUMENTS + 8] = { getenv("ZCREQ_NVMET"), "--nqn", TARGET_NQN };
+	const char *argv[MAX_ARGUMENTS + 10] = { getenv("ZCREQ_NVMET"), "--nqn", TARGET_NQN };
 	const char *sender = getenv("ZCREQ_TEST_SENDER"), *threads = getenv("ZCREQ_TEST_THREADS");
+	const char *block = getenv("ZCREQ_TEST_BLOCK");
 	int count = 3;
 
 	if (sender) {
@@ -78,6 +79,10 @@ static void run_child(const struct target *target, int netns, pid_t parent,
 	if (threads) {
 		argv[count++] = "--threads";
 		argv[count++] = threads;
+	}
+	if (block) {
+		argv[count++] = "--block";
+		argv[count++] = block;
 	}
 	for (int i = 0; arguments[i] && i < MAX_ARGUMENTS; i++)
 		argv[count++] = arguments[i];
