@@ -186,8 +186,10 @@ void ctrl_detach(struct ctrl *ctrl, struct conn *conn)
 		TAILQ_REMOVE(&conn->target->ctrls, ctrl, in_target);
 	}
 	lock(ctrl);
-	if (ctrl->queues[conn->qid].conn == conn)
+	if (ctrl->queues[conn->qid].conn == conn) {
 		ctrl->queues[conn->qid].conn = NULL;
+		aborts_queue_gone(ctrl, conn->qid);
+	}
 	ctrl->commands += conn->commands;
 	ctrl->released += conn->released;
 	ctrl->bytes += conn->read_bytes + conn->written_bytes;
@@ -270,15 +272,20 @@ bool ctrl_is_over(const struct conn *conn)
 		conn->epoch != __atomic_load_n(&conn->ctrl->epoch, __ATOMIC_RELAXED));
 }
 
-/* Queues whose controller ends, or was disabled since they were connected. */
+/* Queues whose controller ends, or was disabled since they were connected, or wishes something
+ * of them. */
 static void look_at_conns(struct target *target)
 {
 	struct conn *conn;
 
 	TAILQ_FOREACH(conn, &target->conns, in_target) {
-		if (!conn->ctrl || conn->phase == CONN_ENDING || !ctrl_is_over(conn))
+		if (!conn->ctrl || conn->phase == CONN_ENDING)
 			continue;
-		conn_abort(conn, has_ended(conn->ctrl) ? queue_status(conn->ctrl) : -ECONNABORTED);
+		if (ctrl_is_over(conn))
+			conn_abort(conn, has_ended(conn->ctrl) ? queue_status(conn->ctrl)
+							       : -ECONNABORTED);
+		else
+			aborts_look_at_queue(conn);
 	}
 }
 
@@ -299,9 +306,11 @@ void ctrls_look(struct target *target)
 	struct ctrl *ctrl;
 
 	/* an abort only makes hooks due: no controller goes in here */
-	TAILQ_FOREACH(ctrl, &target->ctrls, in_target)
+	TAILQ_FOREACH(ctrl, &target->ctrls, in_target) {
 		if (end_is_asked(ctrl))
 			ctrl_end(ctrl, target, 0);
+		aborts_look(ctrl);
+	}
 	look_at_conns(target);
 	look_for_events(target);
 }

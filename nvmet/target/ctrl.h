@@ -22,8 +22,22 @@
 
 #define ERROR_LOG_ENTRIES 16
 #define AER_LIMIT 4    /* AERL is one less */
-#define ABORT_LIMIT 4  /* ACL is one less; each is over before the next is read */
+#define ABORT_LIMIT 4  /* ACL is one less */
 #define NVME_VERSION 0x00010400
+
+enum wish_state {
+	WISH_NONE,
+	WISH_ASKED,    /* the queue's thread is to look */
+	WISH_ANSWERED, /* the controller's is */
+};
+
+/* An Abort of a command on a queue of another thread (abort.c). */
+struct abort_wish {
+	enum wish_state state;
+	struct task *task; /* the Abort; NULL: its own queue has gone */
+	uint16_t qid, cid;
+	bool aborted;
+};
 
 struct ctrl {
 	TAILQ_ENTRY(ctrl) in_target;
@@ -50,6 +64,7 @@ struct ctrl {
 	} queues[IO_QUEUES_MAX + 1]; /* by queue id */
 	unsigned conns;     /* not yet closed, also when off that list */
 	uint16_t io_queues; /* what Number of Queues granted */
+	struct abort_wish wishes[ABORT_LIMIT];
 
 	uint32_t kato_ms;
 	bool keep_alive_late;
@@ -104,6 +119,15 @@ bool ctrl_command_sets(const struct ctrl *ctrl);
 
 void ctrl_set_keep_alive(struct ctrl *ctrl, uint32_t kato_ms);
 void ctrl_heard(struct ctrl *ctrl);
+
+/* Takes back what was wished for, on the queue's thread. */
+void aborts_look_at_queue(struct conn *conn);
+/* Answers the Aborts that wait for it, on the controller's. */
+void aborts_look(struct ctrl *ctrl);
+/* Under the lock: nobody will look at these wishes any more. */
+void aborts_queue_gone(struct ctrl *ctrl, uint16_t qid);
+/* The Abort itself goes. */
+void abort_forget(struct task *task);
 
 /* A medium has failed: hosts may have asked to hear of it. */
 void ctrls_degraded(struct target *target);

@@ -127,6 +127,9 @@ static void leave_state(struct task *task)
 	case TASK_PARKED:
 		ctrl_unpark(conn->ctrl, task);
 		break;
+	case TASK_ASKING:
+		abort_forget(task);
+		break;
 	case TASK_BLOCKED:
 		TAILQ_REMOVE(&conn->blocked, task, in_queue);
 		break;

@@ -10,8 +10,8 @@
  *
  * Built around one state. A task is in exactly one place: being received, ready, held (its
  * answer would find no room, so it has not run), waiting to be asked for its data, receiving
- * data, working (in slices), parked (an asynchronous event request), blocked (its answer
- * found no room), or in zcreq's hands.
+ * data, working (in slices), parked (an asynchronous event request), asking another thread (an
+ * Abort), blocked (its answer found no room), or in zcreq's hands.
  */
 #ifndef NVMET_TASK_H
 #define NVMET_TASK_H
@@ -37,6 +37,7 @@ enum task_state {
 	TASK_TRANSFER,     /* data was asked for */
 	TASK_WORKING,      /* a slice in each turn */
 	TASK_PARKED,       /* waits for an event */
+	TASK_ASKING,       /* an Abort that another thread is to answer */
 	TASK_BLOCKED,      /* answered, but the connection holds what it may */
 	TASK_SENDING,      /* zcreq's, until released */
 	TASK_WITHDRAWN,    /* the same, but nothing of it is sent: it gets another answer */
