@@ -228,8 +228,10 @@ static int allow_host(struct options *options, const char *value)
 			       value);
 }
 
-enum word { WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_BLOCK, WORD_NQN, WORD_ALLOW_HOST, WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS,
-	    WORD_POLL, WORD_HELP, WORD_VERSION };
+enum word {
+	WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_BLOCK, WORD_NQN, WORD_ALLOW_HOST,
+	WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS, WORD_POLL, WORD_HELP, WORD_VERSION,
+};
 
 /* 1 if the program has said what it was asked to and may end. */
 static int set(struct options *options, int word, const char *value)
