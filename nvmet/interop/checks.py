@@ -183,6 +183,37 @@ def fio_measures(bench):
     return f"{read['total_ios']} reads"
 
 
+def restart(bench):
+    """The target ends and is started again in the midst of reads: the host finds the same namespaces
+    by itself, and its reads go on. The reader ignores SIGPIPE, which Linux 6.1 sends to whoever submits
+    a command at the moment at which its socket has closed."""
+    if not bench.target.logs:
+        raise Skip("the kernel's target is a guest of its own")
+    bench.connect("-c 1 -l 60 -i 2")
+    uuids = bench.shell("cat /sys/block/nvme0n*/uuid")
+    job = bench.guest.start_job(f"trap '' PIPE; nvio {DEVICE} read bs=16k size=64M thr=32 rand=1 secs=6")
+    time.sleep(2)
+    if not job.running():
+        raise Failure("the reader ended early: " + job.output)
+    bench.target.stop()
+    bench.target.start()
+    back = time.monotonic()
+    status, output = job.wait(60)
+    if status:
+        raise Failure(f"status {status}: {output}")
+    if bench.shell("cat /sys/class/nvme/nvme0/state") != "live":
+        raise Failure("the controller is not live")
+    if bench.shell("cat /sys/block/nvme0n*/uuid") != uuids:
+        raise Failure("the namespaces have other names")
+    for qid in range(3):
+        if not bench.target.find("connect", after=back - 1, qid=qid):
+            raise Failure(f"queue {qid} was not connected again")
+    bench.shell(f"nvio {DEVICE} write bs=16k size=4M seed=11 thr=8 && "
+                f"nvio {DEVICE} verify bs=16k size=4M seed=11 thr=8 rand=1")
+    bench.disconnect()
+    return last_line(output)
+
+
 def capture(bench):
     """One session with both digests, every PDU of it dissected by tshark."""
     for tool in ("dumpcap", "tshark"):

@@ -18,6 +18,12 @@ from report import Failure
 
 NQN = "nqn.2014-08.org.example:zcreq-interop"
 PORT = 4420
+# What the target is started with, none of it the default: nvme-cli has to decode as much.
+QUEUE_SIZE, IO_QUEUES, QUIESCE_MS, ANA = 200, 5, 77, "optimized"
+NAMESPACES = [
+    {"size": 256 << 20, "uuid": "7d444840-9dc0-11d1-b245-5ffdce74fad2", "nguid": "4711cafe00000000" "0000000000000001"},
+    {"size": 64 << 20, "uuid": "7d444840-9dc0-11d1-b245-5ffdce74fad3", "nguid": "4711cafe00000000" "0000000000000002"},
+]
 
 
 class Event:
@@ -35,7 +41,7 @@ class Event:
 
 
 class Zcreq:
-    """zcreq-nvmet with two namespaces in memory."""
+    """zcreq-nvmet with namespaces in memory, which a restart leaves empty."""
 
     logs = True
 
@@ -43,25 +49,32 @@ class Zcreq:
         self.network, self.program, self.stall_ms, self.log_path = network, program, stall_ms, log_path
         self.sender = sender
         self.address = network.address
+        open(log_path, "w").close()
+        self.list_path = os.path.join(os.path.dirname(log_path), "namespaces")
         self.process = None
         self.events = []
         self.news = threading.Condition()
 
     def start(self):
+        with open(self.list_path, "w") as lines:
+            for ns in NAMESPACES:
+                lines.write(f"uuid={ns['uuid']} nguid={ns['nguid']} mem:{ns['size'] >> 10}K\n")
         argv = self.network.argv(
-            self.program, "--listen", f"{self.address}:{PORT}", "--nqn", NQN, "--namespace", "mem:256M",
-            "--namespace", "mem:64M", "--sender", self.sender, "--stall-ms", str(self.stall_ms))
+            self.program, "--listen", f"{self.address}:{PORT}", "--nqn", NQN, "--namespaces", self.list_path,
+            "--queue-size", str(QUEUE_SIZE), "--io-queues", str(IO_QUEUES), "--quiesce-ms", str(QUIESCE_MS),
+            "--ana", ANA, "--sender", self.sender, "--stall-ms", str(self.stall_ms))
+        started = time.monotonic()
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace")
-        threading.Thread(target=self._read, daemon=True).start()
-        ready = self.wait_for("ready", 10)
+        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        ready = self.wait_for("ready", 10, after=started)
         if not ready:
             raise Failure("zcreq-nvmet is not ready: " + " / ".join(e.text for e in self.events[-3:]))
         return ready.text
 
-    def _read(self):
-        with open(self.log_path, "w") as log:
-            for line in self.process.stdout:
+    def _read(self, lines):
+        with open(self.log_path, "a") as log:
+            for line in lines:
                 event = Event(line.strip())
                 log.write(f"{event.time:.6f} {event.text}\n")
                 log.flush()
