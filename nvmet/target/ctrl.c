@@ -541,6 +541,7 @@ void ctrl_log_error(struct ctrl *ctrl, const struct task *task)
 	entry->nsid = task->sqe.nsid;
 	entry->lba = io ? htole64(le32toh(task->sqe.cdw10) |
 				  (uint64_t)le32toh(task->sqe.cdw11) << 32) : 0;
-	entry->trtype = NVMF_TRTYPE_TCP;
+	if (task->status == NVME_SC_TRAN_TPORT_ERROR) /* others are not the transport's */
+		entry->trtype = NVMF_TRTYPE_TCP;
 	unlock(ctrl);
 }

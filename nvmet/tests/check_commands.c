@@ -109,6 +109,42 @@ START_TEST(wrong_data_digest_fails_the_write_only)
 }
 END_TEST
 
+/* By the offsets of the specification: the newest entry of 64 bytes comes first. */
+START_TEST(error_log_tells_what_failed_and_whose_error_it_is)
+{
+	struct ini_host host = target_host(&fixture_target, 1, 1, 16);
+	struct wire_sqe log = { .opcode = 0x02, .nsid = 0xffffffff, .cdw10 = 0x01 | 31u << 16 };
+	struct ini_controller *controller;
+	struct ini_queue *queue;
+	uint8_t entries[128], *data;
+	uint32_t size;
+
+	host.options.ddgst = true;
+	controller = fixture_connect_host(&host);
+	queue = controller->queues[1];
+	size = fixture_block_size(controller);
+	data = calloc(1, size);
+	ck_assert_int_eq(ini_transfer(controller, 1, 0x02, 2, 0x1122334455, 1, data, size), 0x80);
+	queue->fault = (struct ini_fault){ INI_FAULT_XOR, queue->sent_total + 72 + 9, 0x10 };
+	ck_assert_int_eq(ini_transfer(controller, 1, 0x01, 1, 3, 1, data, size), 0x22);
+	ck_assert_int_eq(wait_command(controller->queues[0], log, entries, sizeof(entries), NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		const uint8_t *entry = entries + 64 * i;
+		const uint8_t lba[8] = { i ? 0x55 : 3, i ? 0x44 : 0, i ? 0x33 : 0, i ? 0x22 : 0, i ? 0x11 : 0 };
+
+		ck_assert_uint_eq(entry[0], 2u - (unsigned)i); /* which error it was */
+		ck_assert_uint_eq(entry[8] | entry[9] << 8, 1); /* SQID */
+		ck_assert_uint_eq((entry[12] | entry[13] << 8) >> 1 & 0x7ff, i ? 0x80 : 0x22);
+		ck_assert_uint_eq(entry[14] | entry[15] << 8, 0xffff); /* no parameter is told */
+		ck_assert_int_eq(memcmp(entry + 16, lba, 8), 0);
+		ck_assert_uint_eq(entry[24], i ? 2 : 1); /* NSID */
+		ck_assert_uint_eq(entry[29], i ? 0 : 3); /* TRTYPE: TCP, if it is the transport's */
+	}
+	free(data);
+	ini_controller_close(controller, false);
+}
+END_TEST
+
 START_TEST(other_block_commands)
 {
 	struct ini_controller *controller = fixture_connect(1, 1, 16);
@@ -373,6 +409,7 @@ int main(void)
 	tcase_add_loop_test(tcase, every_size_reads_back_as_written, 0, 4);
 	tcase_add_loop_test(tcase, mixed_load_over_four_queues_is_right, 0, 4);
 	tcase_add_test(tcase, wrong_data_digest_fails_the_write_only);
+	tcase_add_test(tcase, error_log_tells_what_failed_and_whose_error_it_is);
 	tcase_add_test(tcase, other_block_commands);
 	tcase_add_loop_test(tcase, what_cannot_be_done_gets_the_right_status, 0, REFUSED);
 	tcase_add_test(tcase, connect_is_refused_when_it_should);
