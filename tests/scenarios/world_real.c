@@ -28,10 +28,13 @@
 
 #define SLOW_BYTES_A_SECOND 49152
 #define LOOK_NS 900000000u /* the kernel looks after carriers every second */
+#define LATE_NS 100000000u /* so much later than was asked for nothing is observed */
+#define EXIT_AGAIN 75      /* check_scenarios.sh plays it again */
 
 static struct net net = {-1, -1, -1, -1, 0, 0};
 static int near = -1, far = -1;
 static uint64_t looked_ns; /* when the kernel last looked after carriers; 0: not asked */
+static uint64_t waited_ns; /* when the last wait was over, or the connection was made */
 static int tap = -1; /* sees what far is sent, for the router that answers it */
 
 static void must(int ret, const char *what)
@@ -121,6 +124,7 @@ static struct world_socket real_open(const struct world_options *options)
 
 	need_net();
 	must(net_connect(&net, &pair, &near, &far), "connect");
+	waited_ns = raw_now_ns();
 	return (struct world_socket){&zcreq_kernel_socket, NULL, near};
 }
 
@@ -231,19 +235,21 @@ static enum world_end real_read(uint8_t *to, size_t most, size_t *len)
 	*len = 0;
 	while (poll(&p, 1, 500) > 0) {
 		ret = recv(far, to + *len, most - *len, MSG_DONTWAIT);
+		waited_ns = raw_now_ns();
 		if (ret <= 0)
 			return ret ? WORLD_RESET : WORLD_ENDED;
 		*len += (size_t)ret;
 	}
+	waited_ns = raw_now_ns();
 	return WORLD_MORE;
 }
 
 /* What was to be seen is over: the machine kept this process from looking in time. */
-static void excuse(void)
+static void excuse(uint64_t since_ns, const char *since)
 {
-	fprintf(stderr, "the machine lost too much time: %llu ms since the last look after carriers\n",
-		(unsigned long long)(raw_now_ns() - looked_ns) / 1000000);
-	exit(77);
+	fprintf(stderr, "the machine lost too much time: %llu ms since %s\n",
+		(unsigned long long)(raw_now_ns() - since_ns) / 1000000, since);
+	exit(EXIT_AGAIN);
 }
 
 static void real_wait(unsigned ms)
@@ -252,7 +258,10 @@ static void real_wait(unsigned ms)
 		answer_unreachable();
 	raw_sleep_ms((int)ms);
 	if (looked_ns && raw_now_ns() - looked_ns > LOOK_NS)
-		excuse();
+		excuse(looked_ns, "the last look after carriers");
+	if (raw_now_ns() - waited_ns > ms * 1000000ull + LATE_NS)
+		excuse(waited_ns, "what was observed last");
+	waited_ns = raw_now_ns();
 }
 
 const struct world world_real = {
