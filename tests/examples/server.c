@@ -210,6 +210,7 @@ void client_vanishes(int fd, void (*serve)(int fd), int other)
 	const char *line;
 
 	witness_start();
+	witness_watch(server.pid);
 	ck_ok(net_misdirect(&server.net, true));
 	begin_ms = start_ms = now_ms();
 	witness_lost_ms();

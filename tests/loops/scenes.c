@@ -210,10 +210,9 @@ uint64_t scene_clock(void)
 void scene_expect_closed(uint64_t start_ns, int limit_ms, const char *what)
 {
 	int took_ms = (int)((closed_ns - start_ns) / SCENE_MS), lost_ms = witness_lost_ms();
-	int away_ms = (int)(loop.away_ns / SCENE_MS);
 
-	if (away_ms > lost_ms)
-		lost_ms = away_ms;
+	if (driver->never_sleeps)
+		lost_ms = (int)(loop.away_ns / SCENE_MS);
 	say("%s, %s: over after %d ms, the machine was away for %d\n", driver->name, what,
 	    took_ms, lost_ms);
 	if (lost_ms >= DOUBTED_MS)

@@ -51,10 +51,10 @@ void scene_expect(unsigned most, unsigned most_empty, const char *what);
 uint64_t scene_clock(void);
 
 /*
- * The connection was closed within @limit_ms, and a margin, and what this machine has lost:
- * by the word of the witness, or of a loop that never sleeps, which a scheduler lets wait
- * for longer than who sleeps all the time. A look of the watchdog that comes much too late
- * is repeated (lib/stream/watchdog.c).
+ * The connection was closed within @limit_ms, and a margin, and what this machine has lost
+ * by the word of the witness. Of a loop that never sleeps it is the longest round, since it
+ * waits for a processor all the time where there are others. A look of the watchdog that
+ * comes much too late is repeated (lib/stream/watchdog.c).
  */
 void scene_expect_closed(uint64_t start_ns, int limit_ms, const char *what);
 
