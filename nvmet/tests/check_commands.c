@@ -12,7 +12,7 @@
 #include "crc32c.h"
 #include "fixture.h"
 
-#define ANSWER_MS 3000
+#define ANSWER_MS INI_WAIT_MS
 
 static int wait_command(struct ini_queue *queue, struct wire_sqe sqe, void *data, uint32_t len,
 			struct wire_cqe *cqe)
@@ -297,7 +297,7 @@ START_TEST(abort_ends_a_waiting_event_request)
 	abort_it.cdw10 = (uint32_t)(command - admin->commands) << 16;
 	ck_assert_int_eq(wait_command(admin, abort_it, NULL, 0, &cqe), 0);
 	ck_assert_int_eq(cqe.result & 1, 0);
-	for (int i = 0; i < 100 && !counted[0]; i++)
+	for (int i = 0; i < INI_WAIT_MS / 10 && !counted[0]; i++)
 		ini_poll(&admin, 1, 10);
 	ck_assert_int_eq(counted[0], 1);
 	ck_assert_int_eq(counted[1], NVME_SC_ABORT_REQ);
@@ -341,7 +341,7 @@ START_TEST(identifier_that_is_in_use_harms_nobody)
 	pdu.sqe.cdw10 = NVME_FEAT_FID_NUM_QUEUES;
 	for (int i = 0; i < 3; i++)
 		ini_raw(admin, &pdu, sizeof(pdu));
-	for (int i = 0; i < 100 && !counted[0] && !admin->ended; i++)
+	for (int i = 0; i < INI_WAIT_MS / 10 && !counted[0] && !admin->ended; i++)
 		ini_poll(&admin, 1, 10);
 	ck_assert(admin->ended || counted[0]);
 	ini_controller_close(controller, false);
@@ -377,7 +377,7 @@ START_TEST(keep_alive_expiry_ends_the_silent_controller_only)
 	ck_assert_int_ge((int)took, 900);
 	ck_assert_int_le((int)took, 3500);
 	fixture_serves(alive);
-	ck_assert(target_settles(&fixture_target, 1, 1000, &stats));
+	ck_assert(target_settles(&fixture_target, 1, INI_WAIT_MS, &stats));
 	ini_controller_close(silent, false);
 	ck_assert(ini_controller_shutdown(alive));
 }

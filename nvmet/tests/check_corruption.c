@@ -194,7 +194,7 @@ static void report(const char *what, unsigned sessions, unsigned whole)
 {
 	struct target_stats stats;
 
-	ck_assert_msg(target_settles(&fixture_target, 1, 5000, &stats),
+	ck_assert_msg(target_settles(&fixture_target, 1, INI_WAIT_MS, &stats),
 		      "%ld controllers are left, %ld requests in flight", stats.controllers,
 		      stats.inflight);
 	ck_assert_int_eq(stats.begun, stats.released);

@@ -13,8 +13,8 @@
 #include "crc32c.h"
 #include "fixture.h"
 
-#define END_MS 3000
-#define CLOSE_MS 30000
+#define END_MS INI_WAIT_MS
+#define CLOSE_MS (2 * INI_WAIT_MS)
 
 /** Where the wrong PDU comes. */
 enum stage {

@@ -14,7 +14,7 @@
 #include "fixture.h"
 
 #define BLOCK 4096u
-#define END_MS 3000
+#define END_MS INI_WAIT_MS
 
 static struct ini_controller *bystander;
 
@@ -296,7 +296,7 @@ START_TEST(field_spdk_3603_error_inside_a_pdu_ends_the_queue)
 		controller->queues[1] = NULL;
 		controller->count = 1;
 	}
-	ck_assert(target_log_find(&fixture_target, 0, _i ? "disconnect" : "abort", "qid=1", 10000, NULL));
+	ck_assert(target_log_find(&fixture_target, 0, _i ? "disconnect" : "abort", "qid=1", INI_WAIT_MS, NULL));
 	ck_assert(!controller->queues[0]->ended);
 	ini_controller_close(controller, false);
 	part();
@@ -317,7 +317,7 @@ START_TEST(field_spdk_3593_no_write_of_a_lost_connection_acts_later)
 	lost = fixture_connect_host(&host);
 	fixture_post_write(lost->queues[1], 65536, BLOCK, &r2t);
 	put_h2c(lost->queues[1], r2t.cid, r2t.ttag, 65536, 30000);
-	ck_assert(target_log_find(&fixture_target, 0, "controller-gone", NULL, 5000, line));
+	ck_assert(target_log_find(&fixture_target, 0, "controller-gone", NULL, INI_WAIT_MS, line));
 	write_block(bystander, 0, 7);
 	ini_raw(lost->queues[1], (uint8_t[35536]){ 0 }, 35536);
 	ini_flush(lost->queues[1]);

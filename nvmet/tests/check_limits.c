@@ -221,27 +221,31 @@ START_TEST(long_deallocations_starve_nobody)
 	uint32_t count = limits.dmrl ? limits.dmrl : DSM_MOST;
 	struct nvme_dsm_range ranges[DSM_MOST];
 	unsigned posted = 0, done = 0;
-	int slowest_ms = 0, reads = 0, lost_ms;
+	int slowest_ms = 0, reads = 0, stopped_ms;
 
 	number_blocks(other, 256 * MIB);
 	fill_ranges(ranges, blocks);
 	witness_start();
-	witness_lost_ms();
+	witness_watch(fixture_target.pid);
 	while (done < 20) {
-		uint64_t start_ns = ini_now_ns();
+		uint64_t waited_ns = witness_waited_ns(), start_ns = ini_now_ns(), took_ns;
 
 		while (posted < 20)
 			posted++, post_dsm(greedy, ranges, count, count_done, &done);
 		ini_poll(greedy->queues + 1, 1, 0);
 		fixture_serves(other);
 		reads++;
-		if ((int)((ini_now_ns() - start_ns) / 1000000u) > slowest_ms)
-			slowest_ms = (int)((ini_now_ns() - start_ns) / 1000000u);
+		took_ns = ini_now_ns() - start_ns;
+		waited_ns = witness_waited_ns() - waited_ns;
+		took_ns -= waited_ns < took_ns ? waited_ns : took_ns;
+		if ((int)(took_ns / 1000000u) > slowest_ms)
+			slowest_ms = (int)(took_ns / 1000000u);
 	}
-	lost_ms = witness_lost_ms();
+	stopped_ms = (int)(witness_stopped_ns() / 1000000u);
 	printf("20 deallocations of %u ranges of %u blocks: %d reads of the other host meanwhile, slowest "
-	       "%d ms (the machine was away for %d)\n", count, blocks, reads, slowest_ms, lost_ms);
-	ck_assert_int_lt(slowest_ms, DSM_SLOWEST_MS + lost_ms);
+	       "%d ms without waiting for a processor (the machine was away for %d)\n", count, blocks,
+	       reads, slowest_ms, stopped_ms);
+	ck_assert_int_lt(slowest_ms, DSM_SLOWEST_MS + stopped_ms);
 	ini_controller_close(greedy, false);
 	ck_assert(ini_controller_shutdown(other));
 }
@@ -284,7 +288,7 @@ START_TEST(one_host_gets_so_many_controllers_and_no_more)
 	for (int i = 0; i < 4; i++)
 		fixture_serves(controllers[i]);
 	ini_controller_close(controllers[0], false);
-	ck_assert(target_settles(&fixture_target, 4, 3000, &stats));
+	ck_assert(target_settles(&fixture_target, 4, INI_WAIT_MS, &stats));
 	controllers[0] = fixture_connect(1, 1, 16);
 	for (int i = 0; i < 4; i++)
 		ini_controller_close(controllers[i], false);

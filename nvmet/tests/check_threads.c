@@ -12,7 +12,8 @@
 #include "fixture.h"
 
 #define QUEUES 6
-#define NEVER_MS 30000
+#define NEVER_MS 120000
+#define END_MS 30000 /* before that of the keep-alive */
 
 static const char *const modes[][8] = {
 	{ "--listen", "127.0.0.1:0", "--threads", "3" },
@@ -35,7 +36,7 @@ static struct ini_controller *connect_silent(void)
 static void assert_queues_end(struct ini_controller *controller, int first)
 {
 	for (int qid = first; qid <= QUEUES; qid++)
-		ck_assert_msg(fixture_wait_end(controller->queues[qid], 1000),
+		ck_assert_msg(fixture_wait_end(controller->queues[qid], END_MS),
 			      "queue %d is still there", qid);
 }
 
@@ -43,7 +44,7 @@ static void assert_all_is_gone(void)
 {
 	struct target_stats stats;
 
-	ck_assert(target_settles(&fixture_target, 0, 3000, &stats));
+	ck_assert(target_settles(&fixture_target, 0, INI_WAIT_MS, &stats));
 	ck_assert_int_eq(stats.queues, 0);
 	ck_assert_int_eq(stats.begun, stats.released);
 	ck_assert_int_eq(stats.stale, 0);

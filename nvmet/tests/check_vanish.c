@@ -26,12 +26,19 @@
 #define READS 1000
 #define BYTES 131072u
 #define MARGIN_MS 50
+#define DOUBTED_MS 100 /* so late is a look that is repeated, after as long */
 #define GROWTH_KB 1024
 
 /* A controller of host @number, over that host's link. */
 static struct ini_controller *connect_from(int number, int io_queues, uint16_t depth)
 {
 	return fixture_connect_from(number, target_host(&fixture_target, (unsigned)number, io_queues, depth));
+}
+
+static void watch_machine(void)
+{
+	witness_start();
+	witness_watch(fixture_target.pid);
 }
 
 /* What the target's log says of the end of @controller and its @io_queues since @from. */
@@ -41,15 +48,18 @@ static int judge_end(off_t from, uint16_t controller, int io_queues, uint64_t cu
 	int took_ms, lost_ms;
 
 	snprintf(key, sizeof(key), "ctrl=%u", controller);
-	if (!target_log_find(&fixture_target, from, "controller-gone", key, STALL_MS + 3000, line)) {
+	if (!target_log_find(&fixture_target, from, "controller-gone", key, STALL_MS + INI_WAIT_MS, line)) {
 		target_log_show(&fixture_target);
 		ck_abort_msg("the controller was not freed");
 	}
 	took_ms = (int)((ini_now_ns() - cut_ns) / 1000000u);
 	ck_assert_int_eq(target_log_count(&fixture_target, from, "abort", key), io_queues + 1);
 	lost_ms = witness_lost_ms();
+	/* a look that comes so late is repeated (lib/stream/watchdog.c) */
+	if (lost_ms >= DOUBTED_MS)
+		lost_ms += DOUBTED_MS;
 	ck_assert_msg(took_ms <= STALL_MS + MARGIN_MS + lost_ms,
-		      "freed %d ms after the cut, of which this machine lost %d", took_ms, lost_ms);
+		      "freed %d ms after the cut; this machine excuses %d", took_ms, lost_ms);
 	return took_ms;
 }
 
@@ -59,22 +69,29 @@ static int vanish_once(struct load *others, struct stamps *stamps, long *in_flig
 	struct ini_controller *controller = connect_from(0, QUEUES, 128);
 	struct target_stats stats;
 	struct load reader;
-	uint64_t cut;
+	char key[32];
+	uint64_t cutting, cut; /* the program that cuts may end long after it has cut */
+	uint64_t waited_ns = witness_waited_ns();
 	off_t from;
 	int took;
 
 	from = target_log_end(&fixture_target);
 	load_start(&reader, controller, stamps, LOAD_READ, BYTES / stamps->block_size, READS / QUEUES);
-	for (int i = 0; i < 200 && reader.done < READS; i++)
+	for (int i = 0; i < INI_WAIT_MS / 20 && reader.done < READS; i++)
 		load_run(others, &reader, 20);
 	ck_assert_int_eq(ini_in_flight(controller), READS);
 	ck_assert(reader.done >= READS && !reader.errors && !reader.wrong);
+	cutting = ini_now_ns();
 	hosts_link(&fixture_hosts, 0, false);
 	cut = ini_now_ns();
 	witness_lost_ms();
 	load_run(others, NULL, STALL_MS / 2);
 	ck_assert(target_stats(&fixture_target, &stats));
-	if (ini_now_ns() - cut < (uint64_t)(STALL_MS - 100) * 1000000u)
+	/* a host that had to wait for a processor was silent before it was cut off */
+	if (ini_now_ns() - cutting + (witness_waited_ns() - waited_ns) < (STALL_MS - 100) * 1000000ull)
+		ck_assert_int_eq(stats.controllers, 2);
+	snprintf(key, sizeof(key), "ctrl=%u", controller->id);
+	if (!target_log_count(&fixture_target, from, "abort", key))
 		ck_assert_msg(stats.inflight > 0 && stats.quarantined == 0,
 			      "%ld in flight, %ld in quarantine", stats.inflight, stats.quarantined);
 	*in_flight = stats.inflight;
@@ -96,7 +113,7 @@ START_TEST(host_vanishes_with_a_thousand_reads_in_flight)
 	struct load load;
 	long before = 0, after, in_flight = 0;
 
-	witness_start();
+	watch_machine();
 	fixture_stamps(&large, bystander, 1, 32 << 20);
 	fixture_stamps(&small, bystander, 2, 4 << 20);
 	load_start(&load, bystander, &small, LOAD_MIXED, 1, 8);
@@ -108,7 +125,7 @@ START_TEST(host_vanishes_with_a_thousand_reads_in_flight)
 			before = target_resident_kb(&fixture_target);
 	}
 	ck_assert(load_stop(&load, "the other host"));
-	ck_assert(target_settles(&fixture_target, 1, 3000, &stats));
+	ck_assert(target_settles(&fixture_target, 1, INI_WAIT_MS, &stats));
 	after = target_resident_kb(&fixture_target);
 	printf("vanished %d times with %d reads in flight, %ld of them taken up by the target: all released "
 	       "at most %d ms after the cut (stall limit %d), %ld begun, %ld released, resident %ld KiB then "
@@ -171,7 +188,7 @@ static void go_quiet(struct load *reader, enum alone alone)
 {
 	struct ini_controller *controller = reader->controller;
 	struct ini_queue *queue = controller->queues[alone != ALONE_KEEP_ALIVE];
-	uint64_t end_ns = ini_now_ns() + 1000000000u;
+	uint64_t end_ns = ini_now_ns() + INI_WAIT_MS * 1000000ull;
 
 	deafen(queue);
 	if (alone != ALONE_READING)
@@ -194,7 +211,7 @@ START_TEST(i12_host_alone_with_one_queue_is_found_in_time)
 	uint64_t start_ns;
 	off_t from;
 
-	witness_start();
+	watch_machine();
 	fixture_stamps(&stamps, controller, 1, 8 << 20);
 	load_start(&reader, controller, &stamps, LOAD_READ, BYTES / stamps.block_size, 32);
 	load_run(&reader, NULL, 300);
@@ -209,7 +226,7 @@ START_TEST(i12_host_alone_with_one_queue_is_found_in_time)
 	go_quiet(&reader, (enum alone)_i);
 	printf("alone, %s: free %d ms after that\n", names[_i],
 	       judge_end(from, controller->id, 1, start_ns));
-	ck_assert(target_settles(&fixture_target, 0, 3000, &stats));
+	ck_assert(target_settles(&fixture_target, 0, INI_WAIT_MS, &stats));
 	ck_assert_int_eq(stats.begun, stats.released);
 	ck_assert_int_eq(stats.quarantined, 0);
 	ini_controller_close(controller, false);
@@ -356,7 +373,7 @@ START_TEST(host_vanishes_at_every_stage)
 	vanish(&host_side, how);
 	fixture_serves(bystander);
 	/* the stall limit, or when nothing is in flight the keep-alive of 2 s */
-	ck_assert_msg(target_settles(&fixture_target, 1, 6000, &stats), "%s: %ld controllers, %ld in flight",
+	ck_assert_msg(target_settles(&fixture_target, 1, INI_WAIT_MS, &stats), "%s: %ld controllers, %ld in flight",
 		      stage_names[stage], stats.controllers, stats.inflight);
 	ck_assert_int_eq(stats.begun, stats.released);
 	ck_assert_int_eq(stats.quarantined, 0);

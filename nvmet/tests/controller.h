@@ -15,7 +15,7 @@
 
 #define INI_MAX_QUEUES 32
 #define INI_ADMIN_DEPTH 32
-#define INI_WAIT_MS 5000
+#define INI_WAIT_MS 30000 /* for what has to come: nothing is claimed of the time */
 
 /** What ini_wait() and the calls on top of it return beside an NVMe status. */
 enum { INI_NO_ANSWER = -1 };

@@ -30,6 +30,8 @@ struct load {
 	uint64_t beat_ns;     /**< when the next keep-alive is due */
 	bool stopping;
 	uint64_t done, errors, wrong, foreign, slowest_ns;
+	uint64_t slowest_own_ns;  /**< without what its threads, by the witness, had to wait */
+	uint64_t waited_ns, waited_at_ns; /**< what the witness said last, and when */
 };
 
 /** Writes every block of @stamps once, on I/O queue 1. False on any error. */

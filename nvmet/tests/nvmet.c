@@ -24,8 +24,8 @@
 #include "nvmet.h"
 
 #define MAX_ARGUMENTS 40
-#define READY_MS 10000
-#define STOP_MS 10000
+#define READY_MS INI_WAIT_MS
+#define STOP_MS INI_WAIT_MS
 
 static void sleep_ms(long ms)
 {
@@ -244,7 +244,7 @@ bool target_stats(const struct target *target, struct target_stats *stats)
 
 	*stats = (struct target_stats){ .controllers = -1 };
 	kill(target->pid, SIGUSR1);
-	if (!target_log_find(target, from, "stats", NULL, 3000, line))
+	if (!target_log_find(target, from, "stats", NULL, INI_WAIT_MS, line))
 		return false;
 	*stats = (struct target_stats){
 		.controllers = target_line_number(line, "controllers"),

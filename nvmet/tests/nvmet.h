@@ -38,7 +38,7 @@ void target_need(void);
  */
 bool target_start(struct target *target, int netns, const char *const *arguments);
 
-/** SIGTERM, at most ten seconds; its exit status, or -1 with a signal's end. */
+/** SIGTERM, and SIGKILL if it does not end; its exit status, or -1 with a signal's end. */
 int target_stop(struct target *target);
 
 bool target_alive(const struct target *target);

@@ -9,7 +9,7 @@ set -u
 failed=0
 "$ZCREQ_NVMET" --sender uring --listen 127.0.0.1:0 --namespace mem:1M >uring-probe.log 2>&1 &
 probe=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+for _ in $(seq 150); do
 	grep -q '^ready' uring-probe.log && break
 	kill -0 $probe 2>/dev/null || break
 	sleep 0.2
