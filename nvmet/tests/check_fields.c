@@ -296,7 +296,8 @@ START_TEST(field_spdk_3603_error_inside_a_pdu_ends_the_queue)
 		controller->queues[1] = NULL;
 		controller->count = 1;
 	}
-	ck_assert(target_log_find(&fixture_target, 0, _i ? "disconnect" : "abort", "qid=1", INI_WAIT_MS, NULL));
+	ck_assert(target_log_find(&fixture_target, 0, _i ? "disconnect" : "abort", "qid=1", INI_WAIT_MS,
+				  NULL));
 	ck_assert(!controller->queues[0]->ended);
 	ini_controller_close(controller, false);
 	part();

@@ -243,8 +243,8 @@ START_TEST(long_deallocations_starve_nobody)
 	}
 	stopped_ms = (int)(witness_stopped_ns() / 1000000u);
 	printf("20 deallocations of %u ranges of %u blocks: %d reads of the other host meanwhile, slowest "
-	       "%d ms without waiting for a processor (the machine was away for %d)\n", count, blocks,
-	       reads, slowest_ms, stopped_ms);
+	       "%d ms without waiting for a processor (the machine was away for %d)\n",
+	       count, blocks, reads, slowest_ms, stopped_ms);
 	ck_assert_int_lt(slowest_ms, DSM_SLOWEST_MS + stopped_ms);
 	ini_controller_close(greedy, false);
 	ck_assert(ini_controller_shutdown(other));

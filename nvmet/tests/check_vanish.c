@@ -48,7 +48,7 @@ static int judge_end(off_t from, uint16_t controller, int io_queues, uint64_t cu
 	int took_ms, lost_ms;
 
 	snprintf(key, sizeof(key), "ctrl=%u", controller);
-	if (!target_log_find(&fixture_target, from, "controller-gone", key, STALL_MS + INI_WAIT_MS, line)) {
+	if (!target_log_find(&fixture_target, from, "controller-gone", key, INI_WAIT_MS, line)) {
 		target_log_show(&fixture_target);
 		ck_abort_msg("the controller was not freed");
 	}
@@ -88,7 +88,8 @@ static int vanish_once(struct load *others, struct stamps *stamps, long *in_flig
 	load_run(others, NULL, STALL_MS / 2);
 	ck_assert(target_stats(&fixture_target, &stats));
 	/* a host that had to wait for a processor was silent before it was cut off */
-	if (ini_now_ns() - cutting + (witness_waited_ns() - waited_ns) < (STALL_MS - 100) * 1000000ull)
+	if (ini_now_ns() - cutting + (witness_waited_ns() - waited_ns) <
+	    (STALL_MS - 100) * 1000000ull)
 		ck_assert_int_eq(stats.controllers, 2);
 	snprintf(key, sizeof(key), "ctrl=%u", controller->id);
 	if (!target_log_count(&fixture_target, from, "abort", key))
@@ -373,7 +374,8 @@ START_TEST(host_vanishes_at_every_stage)
 	vanish(&host_side, how);
 	fixture_serves(bystander);
 	/* the stall limit, or when nothing is in flight the keep-alive of 2 s */
-	ck_assert_msg(target_settles(&fixture_target, 1, INI_WAIT_MS, &stats), "%s: %ld controllers, %ld in flight",
+	ck_assert_msg(target_settles(&fixture_target, 1, INI_WAIT_MS, &stats),
+		      "%s: %ld controllers, %ld in flight",
 		      stage_names[stage], stats.controllers, stats.inflight);
 	ck_assert_int_eq(stats.begun, stats.released);
 	ck_assert_int_eq(stats.quarantined, 0);

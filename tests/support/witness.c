@@ -105,6 +105,9 @@ uint64_t witness_waited_ns(void)
 
 void witness_watch(pid_t pid)
 {
+	for (unsigned i = 0; i < pid_count; i++)
+		if (pids[i] == pid)
+			return;
 	if (pid_count == MOST_PIDS)
 		abort();
 	pids[pid_count++] = pid;

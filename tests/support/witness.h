@@ -8,7 +8,8 @@
  *
  *  - the kernel, for how long the threads under test wanted a processor and had to wait for
  *    one (/proc/PID/task/TID/schedstat). It is the time that a program loses that computes:
- *    a scheduler lets it wait for tens of milliseconds where it wakes a sleeper at once.
+ *    a scheduler lets it wait for tens of milliseconds where it wakes a sleeper at once. It is
+ *    a sum: where two waited at the same time it says more than was lost, never less.
  *  - a process that does nothing but sleep for a moment, again and again. What it wakes up
  *    late without having waited for a processor, the machine was not there at all: a virtual
  *    one is stopped now and then.
