@@ -55,22 +55,23 @@ listed() {
 	if [ "$(id -u)" = 0 ]; then apt-get -qq update >&2; else sudo apt-get -qq update >&2; fi
 }
 
-# configured DIR OPTION...: a build folder of its own, configured with OPTION...;
-# stays as it is when it has been configured with the same before
+# configured DIR OPTION...: a build folder of its own, configured with OPTION...; stays as it
+# is when it has been configured with the same before, to the end
 configured() {
 	dir=$top/$1
 	shift
-	[ -x "$top/configure" ] || (cd "$top" && ./autogen.sh >&2)
+	# the last that autogen.sh makes, and what is written when configure has ended
+	[ -f "$top/Makefile.in" ] && [ -x "$top/configure" ] || (cd "$top" && ./autogen.sh >&2)
 	mkdir -p "$dir"
-	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.options" 2>/dev/null)" != "$*" ]; then
-		(cd "$dir" && "$top/configure" --quiet "$@" >&2)
-		printf '%s' "$*" >"$dir/.options"
-	fi
+	[ -f "$dir/.options" ] && [ "$(cat "$dir/.options")" = "$*" ] && return
+	rm -f "$dir/.options"
+	(cd "$dir" && "$top/configure" --quiet "$@" >&2)
+	printf '%s' "$*" >"$dir/.options"
 }
 
 # built DIR [TARGET...]: makes TARGETs in a configured folder
 built() {
 	dir=$top/$1
 	shift
-	make -C "$dir" -j"$jobs" --no-print-directory "$@" >&2
+	make -s -C "$dir" -j"$jobs" --no-print-directory "$@" >&2
 }

@@ -49,7 +49,7 @@ example rpc-threads zcreq serve.c pool.c -pthread
 example fanout zcreq serve.c
 example own-sockets zcreq serve.c framework.c
 if $PKG_CONFIG --exists zcreq-ev; then
-	example http-ev zcreq-ev http.c http-parse.c -lev
+	example http-ev zcreq-ev http.c http-parse.c
 fi
 if $PKG_CONFIG --exists zcreq-uring; then
 	example http-uring "zcreq-uring liburing" http.c http-parse.c

@@ -168,7 +168,7 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
  * Thread:    the context's.
  * Errors:    -EINVAL   conn is NULL, or status is not negative;
  *            -EALREADY it was aborted before, or is closed.
- * Source:    tcp_disconnect() in net/ipv4/tcp.c; doc/lifecycle.7
+ * Source:    tcp_disconnect() in net/ipv4/tcp.c; doc/zcreq-lifecycle.7
  * Since:     0.1
  */
 int zcreq_conn_abort(struct zcreq_conn *conn, int status);
