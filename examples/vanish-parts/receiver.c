@@ -41,7 +41,7 @@ static void inspect(struct receiver *receiver, const unsigned char *data, size_t
 
 	while (len) {
 		uint64_t number = receiver->received_bytes / setup->size_bytes;
-		size_t part = setup->size_bytes - receiver->received_bytes % setup->size_bytes;
+		size_t part = setup->size_bytes - (size_t)(receiver->received_bytes % setup->size_bytes);
 		uint64_t foreign;
 
 		if (part > len)
