@@ -80,7 +80,7 @@ static void released(zcreq_id id, int status, void *arg)
 
 static const struct zcreq_request_hooks ops = {.released = released};
 
-static void top_up(struct zcreq_context *context, struct zcreq_conn *conn, size_t size)
+static void top_up(struct zcreq_conn *conn, size_t size)
 {
 	static unsigned n;
 
@@ -116,7 +116,7 @@ uint64_t run_uring(int fd, size_t size, uint64_t end_ns)
 	check(zcreq_uring_new(context, NULL, &uring));
 	check(zcreq_uring_stream_open(uring, context, &o, &conn));
 	while (zcreq_now_ns() < end_ns) {
-		top_up(context, conn, size);
+		top_up(conn, size);
 		turn(context);
 	}
 	check(zcreq_conn_drain(conn, 0));
