@@ -72,7 +72,7 @@ static int send_batch(struct raw *raw, unsigned first, unsigned count)
 		}
 		iov[0].iov_base = (char *)iov[0].iov_base + skip;
 		iov[0].iov_len -= skip;
-		message.msg_iovlen = n;
+		message.msg_iovlen = (__typeof__(message.msg_iovlen))n; /* an int with musl */
 		sent = sendmsg(raw->fd, &message, MSG_ZEROCOPY | MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (sent < 0)
 			return -errno; /* there was room for all: any error is one */
@@ -118,6 +118,8 @@ static void id_done(struct raw *raw, uint32_t id)
 }
 
 /* One message of the error queue. Returns how many ids it completed. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* musl's CMSG_NXTHDR */
 static unsigned take(struct raw *raw, struct msghdr *message)
 {
 	struct cmsghdr *cmsg;
@@ -142,6 +144,7 @@ static unsigned take(struct raw *raw, struct msghdr *message)
 	}
 	return taken;
 }
+#pragma GCC diagnostic pop
 
 /* Read the error queue until it is empty. Returns how many ids were completed. */
 int raw_reap(struct raw *raw)
