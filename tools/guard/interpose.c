@@ -29,6 +29,11 @@ typedef int mmsg_flags;
 typedef unsigned mmsg_flags;
 #endif
 
+/* since Linux 5.9, in glibc 2.31's header not yet: the same on every processor but alpha */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
 #define CALLER __builtin_return_address(0)
 
 /* ---- what is behind ---- */
