@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The private network of the interop test, and the Linux guests on it.
+"""A private network, and Linux guests on it.
 
 A Network is a network namespace with a bridge: 10.9.0.1 is the namespace itself,
-where the target listens. A Guest is a virtual machine with a tap on that bridge.
+where what the guests talk to listens. A Guest is a virtual machine with a tap on that
+bridge.
 It is driven through a virtio-serial port, so that commands still get through, with
 real exit codes, while its network link is cut.
 
@@ -76,7 +77,7 @@ class Network:
         """Removes what a run that was killed has left behind."""
         listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
         for name in (line.split()[0] for line in listed.stdout.splitlines() if line):
-            if name.startswith(PREFIX) and not alive(name.removeprefix(PREFIX)):
+            if name.startswith(PREFIX) and not alive(name.removeprefix(PREFIX).split("-")[0]):
                 subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
@@ -146,6 +147,9 @@ class Guest:
     """One virtual machine; `accelerators` are tried in order until one starts."""
 
     accelerators = ["kvm", "tcg,thread=multi,tb-size=256"]
+    card = "virtio-net-pci"
+    tap_options = ""   # as qemu spells them: ",sndbuf=131072"
+    kernel_line = ""   # more for the kernel's command line
 
     def __init__(self, network, image, directory, name, address, memory_mb=384, cpus=1):
         self.network, self.image, self.name, self.address = network, image, name, address
@@ -161,7 +165,7 @@ class Guest:
         mac = "52:54:00:09:00:%02x" % int(self.address.split(".")[3])
         kernel_line = ("console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check "
                        "random.trust_cpu=on nvme_core.multipath=N "
-                       f"g.ip={self.address}/24 g.hostname={self.name}")
+                       f"g.ip={self.address}/24 g.hostname={self.name} {self.kernel_line}")
         # The "microvm" machine hangs at boot on a busy host; q35 without its gadgets is as fast.
         return self.network.argv(
             "qemu-system-x86_64", "-name", self.name, "-nodefaults", "-no-user-config", "-no-reboot",
@@ -172,8 +176,8 @@ class Guest:
             "-append", kernel_line,
             "-chardev", f"file,id=console,path={self.path('console.log')}", "-serial", "chardev:console",
             "-qmp", f"unix:{self.path('qmp')},server=on,wait=off",
-            "-netdev", f"tap,id=nd0,ifname=t{self.name},script=no,downscript=no,vhost=off",
-            "-device", f"virtio-net-pci,netdev=nd0,id=net0,mac={mac},romfile=",
+            "-netdev", f"tap,id=nd0,ifname=t{self.name},script=no,downscript=no,vhost=off{self.tap_options}",
+            "-device", f"{self.card},netdev=nd0,id=net0,mac={mac},romfile=",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=control,path={self.path('control')},server=on,wait=off",
             "-device", "virtserialport,chardev=control,name=control")
