@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "real/net.h"
@@ -53,6 +54,16 @@ int real_run(Suite *suite, const char *missing)
 	if (left_out)
 		srunner_free(srunner_create(left_out));
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+bool real_linux_before(unsigned major, unsigned minor)
+{
+	unsigned here_major, here_minor;
+	struct utsname name;
+
+	ck_ok(uname(&name));
+	ck_assert_int_eq(sscanf(name.release, "%u.%u", &here_major, &here_minor), 2);
+	return here_major < major || (here_major == major && here_minor < minor);
 }
 
 void real_drop_lock_capability(void)

@@ -13,6 +13,7 @@
 #define ZCREQ_TESTS_REAL_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* Tests print what they have measured; nothing is asserted on a clock's word. */
@@ -35,6 +36,10 @@ TCase *real_group(Suite *suite, const char *name, SFun setup, SFun teardown,
 
 /* Gives CAP_IPC_LOCK up, which exempts root from the limit on locked memory. */
 void real_drop_lock_capability(void);
+
+/* Is this Linux older than @major.@minor? For what doc/kernel.md says of versions: the test
+ * then claims what the older one does, or says why it is left out. */
+bool real_linux_before(unsigned major, unsigned minor);
 
 /* Runs them: what main() returns. @missing: NULL, or why nothing of it can run here. */
 int real_run(Suite *suite, const char *missing);
