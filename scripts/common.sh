@@ -21,6 +21,7 @@ packages_fuzz="clang libclang-rt-14-dev"
 packages_coverage="python3"
 packages_systems="debootstrap debian-archive-keyring util-linux"
 packages_interop="qemu-system-x86 cpio busybox-static kmod xz-utils libjson-c5 libdbus-1-3 python3 iproute2 util-linux tshark fio"
+packages_kernels="qemu-system-x86 cpio busybox-static kmod xz-utils zstd diffutils python3 iproute2 util-linux"
 
 say() { printf '%s\n' "== $*" >&2; }
 
