@@ -49,7 +49,8 @@ install_fio() {
 	vm_libraries "$root" usr/lib/x86_64-linux-gnu "$root/usr/bin/fio"
 }
 
-vm_tools fio "${CC:-gcc}"
+CC=${CC:-gcc} # may be two words
+vm_tools fio "${CC%% *}"
 rm -rf "$work"
 mkdir -p "$debs" "$work/user" "$root"
 
@@ -63,7 +64,8 @@ vm_busybox "$root"
 vm_modules "$work/kernel" "$version" "$root" $modules
 install_programs
 install_fio
-"${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -static -pthread -o "$root/bin/nvio" "$sources/nvio.c" ||
+# shellcheck disable=SC2086  # words
+$CC -std=gnu11 -O2 -Wall -Wextra -static -pthread -o "$root/bin/nvio" "$sources/nvio.c" ||
 	lacking "cannot build a static program (package libc6-dev)"
 install -m 755 "$sources/nvmet" "$root/bin/nvmet"
 install -m 644 "$sources/host.sh" "$root/etc/guest.sh"
