@@ -99,7 +99,9 @@ lifecycle_table() {
 }
 
 compiler() {
-	echo "${CC:-gcc}-$("${CC:-gcc}" -dumpfullversion)-$(uname -m)"
+	compiler=${CC:-gcc} # with what may stand before it: ccache
+	compiler=${compiler##* }
+	echo "$compiler-$("$compiler" -dumpfullversion)-$(uname -m)"
 }
 
 # row PROGRAM REQUESTS ARGUMENT...: the instructions of one row of the table
