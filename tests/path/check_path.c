@@ -24,6 +24,8 @@
 #define STALL_MS 500 /* a timeout, and the time of an answer, on a busy machine too */
 #define MS 1000000ull
 
+_Static_assert(ACKER_RECYCLED == LOAD_RECYCLED, "what the program in the kernel looks for");
+
 static struct load load;
 static struct path path;
 

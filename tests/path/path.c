@@ -167,7 +167,6 @@ struct acker_flow path_seen(const struct path *path, unsigned flow)
 	return seen;
 }
 
-/* In a child, which leaves nothing behind. */
 static int try(void)
 {
 	struct net net;
@@ -185,15 +184,5 @@ static int try(void)
 
 const char *path_missing(void)
 {
-	int status;
-	pid_t child;
-
-	if (net_missing())
-		return net_missing();
-	child = fork();
-	if (child == 0)
-		_exit(try() ? 1 : 0);
-	if (child < 0 || waitpid(child, &status, 0) != child || status)
-		return "no path that does not copy: it takes root, BPF programs and clsact";
-	return NULL;
+	return net_try(try, "no path that does not copy (root, BPF programs, clsact)");
 }

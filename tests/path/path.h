@@ -10,7 +10,7 @@
  * badly as the knobs say; and each byte that left can be compared with what it should be,
  * while its pages are still the sender's.
  *
- * It needs root, a kernel since 5.17 (bpf_loop) with BTF for nothing, clsact and cls_bpf.
+ * It needs root, a kernel since 5.17 (bpf_loop), clsact and cls_bpf.
  */
 #ifndef ZCREQ_TESTS_PATH_H
 #define ZCREQ_TESTS_PATH_H

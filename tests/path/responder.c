@@ -44,7 +44,7 @@ struct answers {
 	struct pending queue[PENDING];
 	unsigned head, count;
 	uint32_t window; /* as it was offered last */
-	bool greeted, parted;
+	bool parted;
 };
 
 static int packets = -1;
@@ -145,7 +145,7 @@ static void greet(volatile struct acker *acker, unsigned i)
 {
 	volatile struct acker_flow *flow = &acker->flows[i];
 
-	answers[i] = (struct answers){.greeted = true, .window = acker->knobs.window,
+	answers[i] = (struct answers){.window = acker->knobs.window,
 				      .answered = flow->answered, .ack = flow->ack};
 	flow->edge = flow->first + (acker->knobs.window < 65535 ? acker->knobs.window : 65535);
 	flow->begun = 2;

@@ -555,7 +555,7 @@ static int try_optmem(void)
 	return ret ? ret : net_sysctl(&net, NET_NEAR, "core/optmem_max", "4096");
 }
 
-static const char *try_in_child(int (*try)(void), const char *what)
+const char *net_try(int (*try)(void), const char *what)
 {
 	static char why[128];
 	int status = 0;
@@ -574,20 +574,20 @@ static const char *try_in_child(int (*try)(void), const char *what)
 
 const char *net_missing(void)
 {
-	return try_in_child(try_connection, "no private network namespaces");
+	return net_try(try_connection, "no private network namespaces");
 }
 
 const char *net_missing_slow(void)
 {
-	return try_in_child(try_slow, "no token-bucket filter (sch_tbf)");
+	return net_try(try_slow, "no token-bucket filter (sch_tbf)");
 }
 
 const char *net_missing_optmem(void)
 {
-	return try_in_child(try_optmem, "no optmem_max of a namespace's own");
+	return net_try(try_optmem, "no optmem_max of a namespace's own");
 }
 
 const char *net_missing_lock(void)
 {
-	return try_in_child(try_lock, "locked memory is limited (no CAP_IPC_LOCK)");
+	return net_try(try_lock, "locked memory is limited (no CAP_IPC_LOCK)");
 }

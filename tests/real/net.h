@@ -98,6 +98,10 @@ int net_drop_queue(struct net *net);
 /* Writes /proc/sys/net/@name of one side's namespace. */
 int net_sysctl(struct net *net, enum net_side side, const char *name, const char *value);
 
+/* Does @try return 0, in a child that leaves nothing behind? NULL, or @what and the reason of
+ * its -errno, in words that are good until the next call. */
+const char *net_try(int (*try)(void), const char *what);
+
 /* Can this machine do it at all? NULL, or the reason why not, in words. */
 const char *net_missing(void);
 
