@@ -6,12 +6,7 @@
 #
 # Run by make check from the build tree; ZCREQ_NVMET names the program.
 set -u
-failed=0
+# shellcheck source=nvmet/tests/each.sh
+. "${srcdir:-.}/nvmet/tests/each.sh"
 export ZCREQ_TEST_BLOCK=512
-for name in check_commands check_corruption; do
-	echo "== $name"
-	"nvmet/tests/$name"
-	status=$?
-	[ $status = 0 ] || [ $status = 77 ] || failed=1
-done
-exit $failed
+each check_commands check_corruption

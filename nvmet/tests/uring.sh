@@ -6,7 +6,8 @@
 #
 # Run by make check from the build tree; ZCREQ_NVMET names the program.
 set -u
-failed=0
+# shellcheck source=nvmet/tests/each.sh
+. "${srcdir:-.}/nvmet/tests/each.sh"
 "$ZCREQ_NVMET" --sender uring --listen 127.0.0.1:0 --namespace mem:1M >uring-probe.log 2>&1 &
 probe=$!
 for _ in $(seq 150); do
@@ -23,10 +24,4 @@ kill $probe
 wait $probe
 rm -f uring-probe.log
 export ZCREQ_TEST_SENDER=uring
-for name in check_commands check_end check_fields check_frozen check_limits check_mandatory check_vanish; do
-	echo "== $name"
-	"nvmet/tests/$name"
-	status=$?
-	[ $status = 0 ] || [ $status = 77 ] || failed=1
-done
-exit $failed
+each check_commands check_end check_fields check_frozen check_limits check_mandatory check_vanish
