@@ -15,7 +15,7 @@ export LC_ALL=C
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 failed=0
-rooms="base core stream explain"
+rooms="base core memory stream explain"
 
 fail()
 {
@@ -61,8 +61,10 @@ look()
 		stream/socket.c
 	# lib/stream/poller.c: its counters are never read
 	only "an eventfd is in poller.c" 'eventfd|write' stream/poller.c
-	only "no descriptor is read" 'read|readv|writev|pread|pwrite'
-	only "descriptors are closed in socket.c and poller.c" 'close' stream/socket.c stream/poller.c
+	# lib/memory/maps.h: what is read is /proc/self/smaps, when something is detached
+	only "no descriptor is read but in maps.c" 'read|readv|writev|pread|pwrite' memory/maps.c
+	only "descriptors are closed in socket.c, poller.c and maps.c" 'close' \
+		stream/socket.c stream/poller.c memory/maps.c
 	only "an epoll is in poller.c" 'epoll_create1|epoll_ctl|epoll_wait' stream/poller.c
 	# include/zcreq/context.h
 	only "the clock is read for the seed, and for who asks for the time" \
@@ -71,7 +73,10 @@ look()
 	only "there is no thread and no lock" '(pthread|mtx|cnd|thrd|sem)_.*'
 	only "there is no signal handler, and the environment is not read" \
 		'sigaction|signal|sigprocmask|atexit|(secure_)?getenv'
-	only "there is no file" 'open(at)?|f?open(64)?|mmap(64)?|mprotect'
+	only "no file is opened but in maps.c" 'open(at)?|f?open(64)?' memory/maps.c
+	# include/zcreq/memory.h
+	only "pages are asked for in the memory room" 'mmap(64)?|mremap|munmap|mprotect|madvise|msync' \
+		memory/exchange.c memory/pool.c
 	# include/zcreq/context.h: memory comes from the context's allocator
 	only "memory is asked for in memory.c" '[cm]alloc|realloc|free|strdup|aligned_alloc' base/memory.c
 }

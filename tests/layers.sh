@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# layers.sh - an arrow points down: explain -> stream -> core -> base, and guard -> core
+# layers.sh - an arrow points down: explain -> stream -> memory -> core -> base, and guard -> core
 #
 # By includes: a file of a room includes its own room's headers and those of the rooms
 # below it. By symbols: an object of a room uses no zcreq_ symbol that is defined in a
@@ -29,8 +29,9 @@ below() {
 	case $1 in
 	base) echo "base" ;;
 	core) echo "base core" ;;
-	stream) echo "base core stream" ;;
-	explain) echo "base core stream explain" ;;
+	memory) echo "base core memory" ;;
+	stream) echo "base core memory stream" ;;
+	explain) echo "base core memory stream explain" ;;
 	# through core's guarded.h; its tables are compiled in
 	guard) echo "base core guard" ;;
 	# through public headers, and base
@@ -53,7 +54,7 @@ used() { nm -u "$(archive "$1")" 2>/dev/null | awk '/ U / { print $2 }' | sort -
 
 # symbols ROOM: what it uses of zcreq_ is defined in a room that it may know
 symbols() {
-	for other in base core stream explain guard; do
+	for other in base core memory stream explain guard; do
 		case " $(below "$1") " in *" $other "*) continue ;; esac
 		[ -f "$(archive "$other")" ] || continue
 		defined "$other" >"$tmp/above"
@@ -85,14 +86,14 @@ no_system_calls() {
 }
 
 look() {
-	for room in base core stream explain guard uring ev; do
+	for room in base core memory stream explain guard uring ev; do
 		includes "$1" "$room"
 	done
 }
 
 look "$top/lib"
 if [ -f "$(archive core)" ]; then
-	for room in base core stream explain guard; do
+	for room in base core memory stream explain guard; do
 		symbols "$room"
 	done
 	# instruments have data and calls of their own
@@ -122,7 +123,7 @@ planted "an upward include" "core includes"
 if [ -f "$(archive core)" ]; then
 	failed=0
 	mkdir "$tmp/objects"
-	for room in base core stream explain guard; do
+	for room in base core memory stream explain guard; do
 		mkdir -p "$tmp/objects/$room/.libs"
 		[ -f "$(archive $room)" ] && cp "$(archive $room)" "$tmp/objects/$room/.libs"
 	done

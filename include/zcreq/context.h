@@ -78,6 +78,8 @@ struct zcreq_allocator {
  *                 here zcreq_begin() and zcreq_send() do not answer -ENOMEM for it. At
  *                 most max_requests. See zcreq_stream_options for what a stream needs
  * @reserve_holds: the same of holds, at most ZCREQ_MAX_REQUESTS
+ * @detached_bytes: of what was detached the kernel may keep so many bytes at a time: see
+ *                 zcreq_detach() in memory.h; 0 is no limit
  */
 struct zcreq_context_options {
 	size_t size;
@@ -86,6 +88,7 @@ struct zcreq_context_options {
 	const struct zcreq_allocator *allocator;
 	uint32_t reserve_requests;
 	uint32_t reserve_holds;
+	uint64_t detached_bytes;
 };
 
 /** Requests that one context can track at a time; holds have the same limit. */
@@ -141,6 +144,9 @@ struct zcreq_context_options {
  *                       that found its hold gone is in @stale_handles
  * @zerocopy_unsupported: connections whose transport answered -EOPNOTSUPP to a batch
  *                       by reference, and are copied to from then on
+ * @proved_detached:     sends given back because their pages were exchanged: see memory.h
+ * @detached_bytes_now:  bytes of these of which the kernel still has the old pages
+ * @detach_refused:      exchanges that could not be made
  */
 struct zcreq_stats {
 	uint64_t begun;
@@ -180,6 +186,9 @@ struct zcreq_stats {
 	uint64_t oldest_age_ns;
 	uint64_t posted_drops;
 	uint64_t zerocopy_unsupported;
+	uint64_t proved_detached;
+	uint64_t detached_bytes_now;
+	uint64_t detach_refused;
 };
 
 /**
@@ -214,7 +223,7 @@ int zcreq_context_new(const struct zcreq_context_options *options,
  * Ownership: on 0 the context is gone; on an error nothing has changed.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    -EBUSY  a connection or a source (a ring) is left, or this is inside a
+ * Errors:    -EBUSY  a connection, a pool or a source (a ring) is left, or this is inside a
  *                    callback, or another thread is still inside zcreq_post_drop(): see
  *                    there.
  * Source:    none.

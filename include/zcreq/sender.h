@@ -62,6 +62,8 @@ struct zcreq_submission {
  * @cancel:  the connection is aborted: the submission under way should end soon, with
  *           whatever result. NULL: the end of the socket does that.
  * @reap:    look for results and proof now, without waiting. NULL: they come unasked.
+ * @pinned:  does it keep any of this memory for itself, whatever is under way, as a ring
+ *           does that buffers are registered with? Then it is not detached. NULL: no.
  * @closed:  the last call: nothing is under way, and the descriptor closes next.
  * @reserved: must be NULL
  *
@@ -75,7 +77,8 @@ struct zcreq_sender_ops {
 	void (*cancel)(struct zcreq_conn *conn, uint32_t id, void *arg);
 	void (*reap)(struct zcreq_conn *conn, void *arg);
 	void (*closed)(struct zcreq_conn *conn, void *arg);
-	void (*reserved[4])(void);
+	bool (*pinned)(struct zcreq_conn *conn, const struct iovec *memory, int count, void *arg);
+	void (*reserved[3])(void);
 };
 
 /** The word that a submission's memory is no longer read. */

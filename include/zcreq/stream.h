@@ -30,6 +30,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+struct zcreq_memory_ops;
+
 /**
  * struct zcreq_socket_ops - every system call that a stream makes on its descriptor
  *
@@ -111,11 +113,15 @@ enum zcreq_mode {
  */
 #define ZCREQ_STREAM_OWN_SENDS 2u
 
+/** For struct zcreq_stream_options: zcreq_detach() will be possible. The stream keeps note of
+ *  the memory that its sends have lent, which takes 24 bytes for each member of a send. */
+#define ZCREQ_STREAM_DETACH 8u
+
 /**
  * struct zcreq_stream_options - how a stream is set up
  * @size:            sizeof(struct zcreq_stream_options)
- * @flags:           of ZCREQ_STREAM_FIRST_ID, ZCREQ_STREAM_OWN_SENDS and
- *                   ZCREQ_STREAM_KEEP_MEMORY, or 0
+ * @flags:           of ZCREQ_STREAM_FIRST_ID, ZCREQ_STREAM_OWN_SENDS,
+ *                   ZCREQ_STREAM_KEEP_MEMORY and ZCREQ_STREAM_DETACH, or 0
  * @fd:              a connected TCP socket, IPv4 or IPv6, on which nobody else
  *                   sends; made non-blocking or not, the stream never waits
  * @hooks:           borrowed until zcreq_conn_free(); may be NULL
@@ -171,6 +177,15 @@ enum zcreq_mode {
  *                   ZCREQ_RESERVE_MAX at most, messages 64; 0 is none. Up to these counts,
  *                   and reserve_requests and reserve_holds of the context, nothing is
  *                   allocated from the first request on, and nothing answers -ENOMEM.
+ *                   (With ZCREQ_STREAM_DETACH reserve_iovs counts members without proof.)
+ * @detach_ms:       so long after an abort what the kernel has not let go is detached, once,
+ *                   as by zcreq_conn_detach() with no flags; if that is refused, quarantine
+ *                   comes as ever. Less than linger_ms; 0 is never. Includes
+ *                   ZCREQ_STREAM_DETACH. Not together with ZCREQ_STREAM_OWN_SENDS, whose
+ *                   memory the library does not know
+ * @memory_ops:      who exchanges pages: see memory.h; borrowed until closed; NULL is the
+ *                   library
+ * @memory_arg:      handed to it
  */
 struct zcreq_stream_options {
 	size_t size;
@@ -197,6 +212,9 @@ struct zcreq_stream_options {
 	uint32_t reserve_messages;
 	const struct zcreq_sender_ops *sender;
 	void *sender_arg;
+	uint32_t detach_ms;
+	const struct zcreq_memory_ops *memory_ops;
+	void *memory_arg;
 };
 
 /**
@@ -211,7 +229,8 @@ struct zcreq_stream_options {
  * Thread:    the context's.
  * Errors:    -EINVAL           a NULL, an unknown mode or flag, first_id without its
  *                              flag, not_reading_ms or idle_ms without stall_ms, a
- *                              sender with ZCREQ_STREAM_OWN_SENDS, a batch_bytes or
+ *                              sender or detaching with ZCREQ_STREAM_OWN_SENDS, a
+ *                              detach_ms of linger_ms or more, a batch_bytes or
  *                              reserve above its most, something reserved in a table of
  *                              functions, or an options size that no version had;
  *            -E2BIG            options of a newer library;

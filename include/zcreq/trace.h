@@ -61,6 +61,8 @@ enum zcreq_trace_kind {
 	ZCREQ_TRACE_CLOSED,      /**< of the connection [status, first: enum zcreq_cause] */
 	ZCREQ_TRACE_STALE,       /**< a handle was refused [subject: the handle] */
 	ZCREQ_TRACE_MARK,        /**< zcreq_trace_mark() [subject, first, last: 16 bytes] */
+	ZCREQ_TRACE_DETACH,      /**< pages were exchanged, or not [subject: request, or 0 for
+	                              all, status, first: sends that were proven by it] */
 	ZCREQ_TRACE_KINDS,
 };
 

@@ -9,7 +9,8 @@
  * Read from the bottom up: context.h (one thread's tables and its clock),
  * request.h (a unit of work and what holds its buffers), threads.h (what
  * other threads may do), conn.h (the requests of one connection), stream.h (a TCP socket
- * and everything queued on it), sender.h (what to put in place of sendmsg); and, to
+ * and everything queued on it), sender.h (what to put in place of sendmsg), memory.h
+ * (buffers, and how to have them back whatever the kernel does); and, to
  * look inside, explain.h (why is this stuck?) and trace.h (what happened?). Not in
  * here, because each has a library of its own: ev.h, guard.h, uring.h.
  */
@@ -19,6 +20,7 @@
 #include <zcreq/conn.h>
 #include <zcreq/context.h>
 #include <zcreq/explain.h>
+#include <zcreq/memory.h>
 #include <zcreq/threads.h>
 #include <zcreq/request.h>
 #include <zcreq/sender.h>

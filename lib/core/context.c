@@ -77,6 +77,7 @@ int zcreq_context_new(const struct zcreq_context_options *options, struct zcreq_
 	TAILQ_INIT(&context->alarms);
 	TAILQ_INIT(&context->changed);
 	context->next_alarm_ns = ZCREQ_NEVER;
+	context->detached_most = o.detached_bytes;
 	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
 	ret = reserve(context, &o);
 	if (ret) {
@@ -91,7 +92,7 @@ int zcreq_context_free(struct zcreq_context *context)
 {
 	if (!context)
 		return 0;
-	if (context->dispatch_depth || context->sources || !TAILQ_EMPTY(&context->conns) ||
+	if (context->dispatch_depth || context->sources || context->pools || !TAILQ_EMPTY(&context->conns) ||
 	    zcreq_threads_free(context))
 		return -EBUSY;
 	if (context->poller)

@@ -31,6 +31,7 @@
 
 struct zcreq_message;
 struct zcreq_poller;
+struct zcreq_pool;
 struct zcreq_source;
 struct zcreq_threads;
 struct zcreq_trace_event;
@@ -210,6 +211,8 @@ struct zcreq_context {
 	struct zcreq_threads *threads;  /* NULL: no other thread has a part in it */
 	struct zcreq_poller *poller;    /* NULL: nobody has asked for a descriptor; poller.h */
 	struct zcreq_source *sources;   /* what else takes part in a turn */
+	struct zcreq_pool *pools;       /* of buffers: see memory/pool.h */
+	uint64_t detached_most;         /* bytes that the kernel may keep of what was detached */
 	struct zcreq_allocator allocator;
 	struct zcreq_stats stats;       /* of connections that are gone, and of none */
 	const struct zcreq_guard_hooks *guard_hooks; /* NULL: no guard; see guarded.h */

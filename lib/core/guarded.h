@@ -18,6 +18,7 @@
 #define ZCREQ_LIB_GUARDED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -70,6 +71,12 @@ struct zcreq_guard_hooks {
 	/* And so has the library's. True: its memory stays as it is, and the guard gives it
 	 * back to the allocator, some time later. */
 	bool (*keep)(void *guard, struct zcreq_conn *conn);
+
+	/* A page that has something else on it than what was lent was copied, to be exchanged. */
+	void (*page_copied)(void *guard, const void *page, const void *copy, size_t page_bytes);
+
+	/* All that were told of since are exchanged, or not. */
+	void (*pages_exchanged)(void *guard, bool done);
 };
 
 #pragma GCC visibility push(default)

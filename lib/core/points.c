@@ -44,6 +44,7 @@ SAME_SEMAPHORE(disconnect)
 SAME_SEMAPHORE(closed)
 SAME_SEMAPHORE(stale)
 SAME_SEMAPHORE(mark)
+SAME_SEMAPHORE(detach)
 
 bool zcreq_trace_probed(void)
 {
@@ -194,6 +195,12 @@ void zcreq_trace_no_buffers(const struct zcreq_conn *conn, uint32_t pending)
 void zcreq_trace_open(const struct zcreq_conn *conn)
 {
 	CONN_POINT(OPEN, open, conn, 0, 0, 0, 0);
+}
+
+void zcreq_trace_detach(const struct zcreq_conn *conn, const struct zcreq_request *request,
+			uint32_t sends, int result)
+{
+	CONN_POINT(DETACH, detach, conn, request ? request->slot.bits : 0, result, sends, 0);
 }
 
 void zcreq_trace_drain(const struct zcreq_conn *conn)

@@ -107,5 +107,7 @@ void zcreq_trace_stall(const struct zcreq_conn *conn, uint64_t quiet_ms);
 void zcreq_trace_abort(const struct zcreq_conn *conn);
 void zcreq_trace_disconnect(const struct zcreq_conn *conn, int result);
 void zcreq_trace_closed(const struct zcreq_conn *conn);
+void zcreq_trace_detach(const struct zcreq_conn *conn, const struct zcreq_request *request,
+			uint32_t sends, int result);
 
 #endif

@@ -84,6 +84,7 @@ struct zcreq_stream_facts {
 	uint32_t oldest_id;
 	uint64_t unsent_bytes;
 	uint64_t kernel_bytes;
+	uint64_t detached_bytes; /* of these, that no request waits for */
 	struct zcreq_peer_facts peer;
 };
 

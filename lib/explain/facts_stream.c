@@ -74,6 +74,7 @@ struct zcreq_stream_facts zcreq_stream_look(const struct zcreq_stream *stream)
 		.oldest_id = stream->ids.oldest,
 		.unsent_bytes = stream->queue.unsent_bytes,
 		.kernel_bytes = stream->queue.held_bytes - stream->queue.unsent_bytes,
+		.detached_bytes = stream->queue.detached_bytes,
 	};
 
 	if (zcreq_stream_outstanding(stream))

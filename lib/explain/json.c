@@ -142,6 +142,11 @@ static bool is_there(const void *fact)
 	return *(const char *const *)fact != NULL;
 }
 
+static bool is_any(const void *fact)
+{
+	return *(const uint64_t *)fact != 0;
+}
+
 /* ---- the table ---- */
 
 /* Which object a field is in, and where its fields are interrupted by something else. */
@@ -181,6 +186,7 @@ static const struct field fields[] = {
 
 	FIELD(STREAM, stream_facts, unsent_bytes, "unsent_bytes", count64),
 	FIELD(STREAM, stream_facts, kernel_bytes, "kernel_bytes", count64),
+	FIELD_IF(is_any, STREAM, stream_facts, detached_bytes, "detached_bytes", count64),
 	FIELD(STREAM, stream_facts, batches, "batches", count32),
 	FIELD(STREAM, stream_facts, oldest_id, "oldest_id", count32),
 	FIELD(STREAM, stream_facts, ladder, "disconnected", let_go),

@@ -199,6 +199,9 @@ static void add_stream(struct zcreq_writer *w, unsigned depth,
 			 (number)stream->unsent_bytes, (number)stream->kernel_bytes,
 			 stream->batches, stream->batches == 1 ? "" : "es", stream->oldest_id,
 			 ladder[stream->ladder]);
+	if (stream->detached_bytes)
+		zcreq_writer_add(w, ", %llu bytes of these detached: their requests have their "
+				 "memory back", (number)stream->detached_bytes);
 	if (stream->short_of_memory) {
 		line(w, depth);
 		zcreq_writer_add(w, "no memory to send with: tried again in a few ms");

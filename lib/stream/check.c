@@ -103,7 +103,7 @@ static uint64_t iov_bytes(const struct zcreq_sendq *q)
 
 void zcreq_sendq_check(const struct zcreq_sendq *q)
 {
-	uint64_t held_bytes = 0, unsent_bytes = 0;
+	uint64_t held_bytes = 0, unsent_bytes = 0, detached_bytes = 0;
 	uint32_t writes = 0;
 
 	check_fifo(q->sends, q->send_mask, q->head, q->tail);
@@ -115,10 +115,12 @@ void zcreq_sendq_check(const struct zcreq_sendq *q)
 		check_send(q, number);
 		unsent_bytes += send->left_bytes;
 		held_bytes += send->owner ? send->total_bytes : 0;
+		detached_bytes += send->owner == ZCREQ_SEND_DETACHED ? send->total_bytes : 0;
 		writes += send->owner & ZCREQ_SEND_WRITE && send->owner != ZCREQ_SEND_WRITE;
 	}
 	zcreq_assert(unsent_bytes == q->unsent_bytes);
 	zcreq_assert(held_bytes == q->held_bytes);
+	zcreq_assert(detached_bytes == q->detached_bytes);
 	/* of a program's own sends there are none */
 	zcreq_assert(!q->iovs || iov_bytes(q) == q->unsent_bytes);
 	/* what is next has something left, or skip_sent() would have gone past it */

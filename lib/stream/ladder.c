@@ -11,6 +11,8 @@
  *	4  these are read; out of order is usual here
  *	5  packets in a queueing discipline or a driver still hold pages: look again,
  *	   at growing intervals
+ *	   (detach.c: the program, or after detach_ms the library, can leave the pages
+ *	   to the kernel and have others under the same addresses)
  *	6  no proof in linger_ms: quarantine. The descriptor and the records stay, a
  *	   look now and then; late proof still releases
  *
@@ -153,7 +155,7 @@ static uint64_t next_gap(struct zcreq_stream *stream)
 uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns)
 {
 	struct zcreq_conn *conn = &stream->conn;
-	uint64_t next_ns;
+	uint64_t next_ns, detach_ns;
 
 	if (!conn->deadline_ns)
 		conn->deadline_ns = now_ns + stream->linger_ms * ZCREQ_MS;
@@ -169,9 +171,12 @@ uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns)
 	zcreq_stream_follow_up(stream);
 	if (!stream->ids.pending)
 		return ZCREQ_NEVER;
+	detach_ns = zcreq_detach_timers(stream, now_ns);
 	if (now_ns >= conn->deadline_ns && conn->state == ZCREQ_CONN_ABORTING)
 		zcreq_conn_deadline(conn);
 	next_ns = now_ns + next_gap(stream);
+	if (next_ns > detach_ns)
+		next_ns = detach_ns;
 	if (conn->state == ZCREQ_CONN_ABORTING && next_ns > conn->deadline_ns)
 		next_ns = conn->deadline_ns;
 	return next_ns;

@@ -26,6 +26,17 @@ bool zcreq_reserve_possible(const struct zcreq_stream_options *o)
 	       o->reserve_messages <= ZCREQ_MESSAGES_MAX;
 }
 
+/* As many as of iovecs: what was sent and is not proven counts too. */
+static int make_loans(struct zcreq_stream *stream, const struct zcreq_allocator *allocator,
+		      uint32_t reserve)
+{
+	stream->loans = zcreq_calloc(allocator, 1, sizeof(*stream->loans));
+	if (!stream->loans)
+		return -ENOMEM;
+	zcreq_loans_init(stream->loans);
+	return zcreq_loans_make_room(stream->loans, &stream->queue, reserve);
+}
+
 int zcreq_reserve(struct zcreq_stream *stream, const struct zcreq_allocator *allocator,
 		  const struct zcreq_stream_options *o)
 {
@@ -37,6 +48,8 @@ int zcreq_reserve(struct zcreq_stream *stream, const struct zcreq_allocator *all
 		ret = zcreq_writebuf_reserve(&stream->queue.writes, allocator, o->reserve_writes);
 	if (!ret)
 		ret = zcreq_message_reserve(&stream->conn, allocator, o->reserve_messages);
+	if (!ret && (o->flags & ZCREQ_STREAM_DETACH || o->detach_ms))
+		ret = make_loans(stream, allocator, o->reserve_iovs);
 	stream->keeps = o->flags & ZCREQ_STREAM_KEEP_MEMORY || any(o);
 	return ret;
 }
@@ -46,4 +59,8 @@ void zcreq_reserve_give(struct zcreq_stream *stream, const struct zcreq_allocato
 	zcreq_sendq_deinit(&stream->queue);
 	zcreq_ids_trim(&stream->ids, allocator);
 	zcreq_message_forget(&stream->conn, allocator);
+	if (stream->loans)
+		zcreq_loans_trim(stream->loans, allocator);
+	zcreq_free(allocator, stream->loans);
+	stream->loans = NULL;
 }

@@ -146,6 +146,17 @@ static inline void retire_head(struct zcreq_sendq *q)
 		q->head++;
 }
 
+/* It was nobody's, or a write's, or its request has gone on without it. */
+static inline void gone_unheard(struct zcreq_sendq *q, const struct zcreq_send *send,
+				uintptr_t owner)
+{
+	if (owner == ZCREQ_SEND_DETACHED)
+		q->detached_bytes -= send->total_bytes;
+	else if (owner != ZCREQ_SEND_WRITE)
+		zcreq_writebuf_gone(&q->writes, &q->context->allocator,
+				    (struct zcreq_chunk *)(owner & ~ZCREQ_SEND_WRITE));
+}
+
 /* A send is gone: tells its owner. */
 static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcreq_gone why)
 {
@@ -154,10 +165,8 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcr
 
 	send->owner = 0;
 	q->held_bytes -= send->total_bytes;
-	if (owner & ZCREQ_SEND_WRITE) {
-		if (owner != ZCREQ_SEND_WRITE)
-			zcreq_writebuf_gone(&q->writes, &q->context->allocator,
-					    (struct zcreq_chunk *)(owner & ~ZCREQ_SEND_WRITE));
+	if (owner & ZCREQ_SEND_NO_REQUEST) {
+		gone_unheard(q, send, owner);
 		return;
 	}
 	request = (struct zcreq_request *)owner;
@@ -317,6 +326,48 @@ void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request
 			drop_send(q, number);
 	}
 	skip_sent(q);
+}
+
+/* Of a request, or of any; a send that is gone has none. */
+static bool belongs(const struct zcreq_send *send, const struct zcreq_request *request)
+{
+	const struct zcreq_request *owner = zcreq_send_request(send);
+
+	return owner && (!request || owner == request);
+}
+
+uint64_t zcreq_sendq_lent_bytes(const struct zcreq_sendq *q, const struct zcreq_request *request)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t number = q->head; number != q->tail; number++) {
+		const struct zcreq_send *send = zcreq_sendq_at(q, number);
+
+		bytes += belongs(send, request) ? send->total_bytes : 0;
+	}
+	return bytes;
+}
+
+uint32_t zcreq_sendq_detach(struct zcreq_sendq *q, const struct zcreq_request *request)
+{
+	uint32_t sends = 0;
+
+	for (uint32_t number = q->head; number != q->tail; number++) {
+		struct zcreq_send *send = zcreq_sendq_at(q, number);
+		struct zcreq_request *owner = zcreq_send_request(send);
+
+		if (!belongs(send, request))
+			continue;
+		zcreq_assert(!send->left_bytes);
+		send->owner = ZCREQ_SEND_DETACHED;
+		q->detached_bytes += send->total_bytes;
+		q->gone[ZCREQ_GONE_DETACHED]++;
+		if (send->guarded)
+			q->context->guard_hooks->send_gone(q->context->guard, send->guarded);
+		zcreq_request_send_gone(owner, send->total_bytes);
+		sends++;
+	}
+	return sends;
 }
 
 int zcreq_sendq_make_room(struct zcreq_sendq *q, uint32_t sends)

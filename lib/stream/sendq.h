@@ -29,7 +29,7 @@
  * its iovecs begin where those of the send before it end. */
 struct zcreq_send {
 	uintptr_t owner;     /* a request, or a write's chunk with bit 0 set, or nobody with
-				that bit alone; 0: gone */
+				that bit alone, or with bit 1; 0: gone */
 	uint64_t total_bytes;
 	uint64_t left_bytes; /* not accepted yet */
 	uint32_t batches;    /* pending ones that have bytes of it */
@@ -43,15 +43,21 @@ enum zcreq_gone {
 	ZCREQ_GONE_NOTIFIED = 0,
 	ZCREQ_GONE_COPIED,
 	ZCREQ_GONE_UNSENT,
+	ZCREQ_GONE_DETACHED,
 	ZCREQ_GONE_REASONS,
 };
 
 #define ZCREQ_SEND_WRITE ((uintptr_t)1)
 
+/* Its request has its memory back, and the kernel the pages that were there. */
+#define ZCREQ_SEND_DETACHED ((uintptr_t)2)
+
+#define ZCREQ_SEND_NO_REQUEST (ZCREQ_SEND_WRITE | ZCREQ_SEND_DETACHED)
+
 /* The request that it belongs to, or NULL. */
 static inline struct zcreq_request *zcreq_send_request(const struct zcreq_send *send)
 {
-	return send->owner & ZCREQ_SEND_WRITE ? NULL : (struct zcreq_request *)send->owner;
+	return send->owner & ZCREQ_SEND_NO_REQUEST ? NULL : (struct zcreq_request *)send->owner;
 }
 
 struct zcreq_sendq {
@@ -64,6 +70,7 @@ struct zcreq_sendq {
 	uint32_t stamped;             /* sends from here on were queued since the last turn */
 	uint64_t unsent_bytes;        /* queued, not accepted */
 	uint64_t held_bytes;          /* of all sends that are not gone */
+	uint64_t detached_bytes;      /* of these, that no request waits for */
 	uint64_t gone[ZCREQ_GONE_REASONS]; /* requests' sends, by enum zcreq_gone */
 	struct zcreq_writebuf writes;
 };
@@ -203,6 +210,11 @@ void zcreq_sendq_give_back(struct zcreq_sendq *q, uint64_t taken);
 /* A batch is no longer read, which is known by @why. */
 void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
 		       enum zcreq_gone why);
+
+/* The sends of one request or, with NULL, of all requests, of which nothing is unsent, have
+ * their memory back. Returns how many those are; @bytes of them, which may be asked before. */
+uint32_t zcreq_sendq_detach(struct zcreq_sendq *q, const struct zcreq_request *request);
+uint64_t zcreq_sendq_lent_bytes(const struct zcreq_sendq *q, const struct zcreq_request *request);
 
 /* Drops what is unsent, of one request or, with NULL, of all. */
 void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request);

@@ -27,7 +27,8 @@
 #define BATCH_BYTES (256 * 1024)
 
 #define ZCREQ_STREAM_FLAGS \
-	(ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_OWN_SENDS | ZCREQ_STREAM_KEEP_MEMORY)
+	(ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_OWN_SENDS | ZCREQ_STREAM_KEEP_MEMORY | \
+	 ZCREQ_STREAM_DETACH)
 
 static int get_int(const struct zcreq_stream *stream, int level, int name, int *value)
 {
@@ -120,6 +121,16 @@ static int set_up_socket(struct zcreq_stream *stream, const struct zcreq_stream_
 	return 0;
 }
 
+static uint32_t linger_ms(const struct zcreq_stream_options *o)
+{
+	return o->linger_ms ? o->linger_ms : LINGER_MS;
+}
+
+static bool wants_loans(const struct zcreq_stream_options *o)
+{
+	return o->flags & ZCREQ_STREAM_DETACH || o->detach_ms;
+}
+
 static int check_options(const struct zcreq_stream_options *o)
 {
 	if (o->mode != ZCREQ_MODE_AUTO && o->mode != ZCREQ_MODE_ALWAYS &&
@@ -133,7 +144,11 @@ static int check_options(const struct zcreq_stream_options *o)
 			  !ZCREQ_UNUSED(o->sender)))
 		return -EINVAL;
 	if ((o->hooks && !ZCREQ_UNUSED(o->hooks)) ||
-	    (o->socket_ops && !ZCREQ_UNUSED(o->socket_ops)))
+	    (o->socket_ops && !ZCREQ_UNUSED(o->socket_ops)) ||
+	    (o->memory_ops && (!o->memory_ops->exchange || !ZCREQ_UNUSED(o->memory_ops))))
+		return -EINVAL;
+	/* of a program's own sends the memory is not known; and before quarantine, not after */
+	if (wants_loans(o) && (o->flags & ZCREQ_STREAM_OWN_SENDS || o->detach_ms >= linger_ms(o)))
 		return -EINVAL;
 	return o->user_timeout_ms > INT_MAX || o->batch_bytes > ZCREQ_BATCH_MAX ||
 			       !zcreq_reserve_possible(o)
@@ -205,7 +220,10 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->not_reading_ms = o.not_reading_ms;
 	stream->idle_ms = o.idle_ms;
 	stream->window_seen = UINT32_MAX; /* the first look has nothing to compare with */
-	stream->linger_ms = o.linger_ms ? o.linger_ms : LINGER_MS;
+	stream->linger_ms = linger_ms(&o);
+	stream->detach_ms = o.detach_ms;
+	stream->memory_ops = o.memory_ops;
+	stream->memory_arg = o.memory_arg;
 	stream->limit_bytes = o.limit_bytes ? o.limit_bytes : UINT64_MAX;
 	stream->batch_bytes = o.batch_bytes ? o.batch_bytes : BATCH_BYTES;
 	stream->first_id = o.first_id;
@@ -244,6 +262,26 @@ static inline void queued(struct zcreq_stream *stream)
 	if (stream->stall_ms)
 		zcreq_conn_stir(&stream->conn);
 	zcreq_stream_events_changed(stream);
+}
+
+/* The next send of the queue lends this memory: 0 or -ENOMEM. */
+__attribute__((cold, noinline))
+static int note_loans(struct zcreq_stream *stream, const struct iovec *iov, uint32_t iovcnt)
+{
+	int ret = zcreq_loans_make_room(stream->loans, &stream->queue, iovcnt);
+
+	if (!ret)
+		zcreq_loans_note(stream->loans, &stream->queue, iov, iovcnt);
+	return ret;
+}
+
+/* For @error, which is returned; what may have been noted of it is not lent. */
+__attribute__((cold, noinline))
+static int not_queued(struct zcreq_stream *stream, int error)
+{
+	if (stream->loans)
+		zcreq_loans_forget(stream->loans, &stream->queue);
+	return error;
 }
 
 /* The sum of the lengths, or an error. */
@@ -330,10 +368,12 @@ int zcreq_add(struct zcreq_context *context, zcreq_id id, const struct iovec *io
 	ret = zcreq_request_may(request, ZCREQ_EVENT_HOLD);
 	if (!ret)
 		ret = may_queue(stream, total);
+	if (!ret && __builtin_expect(stream->loans != NULL, 0))
+		ret = note_loans(stream, iov, (uint32_t)iovcnt);
 	if (!ret)
 		ret = zcreq_sendq_push(&stream->queue, request, iov, (uint32_t)iovcnt, total);
 	if (ret)
-		return ret;
+		return not_queued(stream, ret);
 	queued_send(stream, request, iov, (uint32_t)iovcnt);
 	return 0;
 }
@@ -354,11 +394,13 @@ int zcreq_send(struct zcreq_conn *conn, const struct zcreq_request_hooks *hooks,
 		/* the place first: a request that has begun cannot be taken back */
 		if (!ret && !zcreq_sendq_fits(&stream->queue, (uint32_t)iovcnt))
 			ret = zcreq_sendq_grow(&stream->queue, (uint32_t)iovcnt);
+		if (!ret && __builtin_expect(stream->loans != NULL, 0))
+			ret = note_loans(stream, iov, (uint32_t)iovcnt);
 	}
 	if (!ret)
 		ret = zcreq_request_begin(conn, hooks, arg, &request);
 	if (ret)
-		return ret;
+		return not_queued(stream, ret);
 	zcreq_sendq_put(&stream->queue, request, iov, (uint32_t)iovcnt, total);
 	queued_send(stream, request, iov, (uint32_t)iovcnt);
 	zcreq_request_seal(request);
@@ -445,6 +487,8 @@ static void stream_stats(const struct zcreq_conn *conn, struct zcreq_stats *stat
 	stats->proved_notified = queue->gone[ZCREQ_GONE_NOTIFIED];
 	stats->proved_copied = queue->gone[ZCREQ_GONE_COPIED];
 	stats->proved_unsent = queue->gone[ZCREQ_GONE_UNSENT];
+	stats->proved_detached = queue->gone[ZCREQ_GONE_DETACHED];
+	stats->detached_bytes_now = queue->detached_bytes;
 }
 
 #ifdef ZCREQ_DEBUG

@@ -14,13 +14,15 @@
  *	poller.c    the context's descriptor, behind which all of them stand
  *	fin.c       the end of the stream, and whether the peer has all
  *	ladder.c    abort: how the kernel is made to let go, and what if it does not
+ *	detach.c    other pages under the addresses of what it does not let go
  *	watchdog.c  who has stopped, and why
  *	trim.c      what an idle one need not keep
  *	reserve.c   what one has from the start, and keeps
  *
  * What each is made of has a header of its own: sendq.h (the sends, and the bytes of
  * writebuf.h), ids.h (which batch a notification speaks of), policy.h (whether not to
- * copy), errqueue.h (one message), socket.h (the kernel's functions).
+ * copy), loans.h (which memory was lent), errqueue.h (one message), socket.h (the kernel's
+ * functions).
  */
 #ifndef ZCREQ_LIB_STREAM_H
 #define ZCREQ_LIB_STREAM_H
@@ -28,6 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <zcreq/memory.h>
 #include <zcreq/sender.h>
 #include <zcreq/stream.h>
 
@@ -35,6 +38,7 @@
 #include "stream/policy.h"
 #include "stream/sendq.h"
 #include "stream/ids.h"
+#include "stream/loans.h"
 
 #define ZCREQ_MS ((uint64_t)1000000)
 
@@ -168,6 +172,10 @@ struct zcreq_stream {
 	uint64_t room_below_bytes; /* held bytes at which the room hook is owed; 0: it is not */
 	struct zcreq_sendq queue;
 	struct zcreq_ids ids;
+	struct zcreq_loans *loans; /* NULL: its requests cannot be detached */
+	const struct zcreq_memory_ops *memory_ops; /* NULL: exchange.c */
+	void *memory_arg;
+	uint32_t detach_ms;        /* 0: not by itself, or not any more */
 	uint32_t first_id;
 	bool had_past;             /* ids before @first_id are somebody else's */
 	struct zcreq_policy policy;
@@ -378,6 +386,9 @@ uint64_t zcreq_retry_timers(struct zcreq_stream *stream, uint64_t now_ns);
 /* ladder.c: the transport's abort, and its timers afterwards. */
 void zcreq_ladder_abort(struct zcreq_conn *conn);
 uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+/* detach.c: by itself, if it is time. */
+uint64_t zcreq_detach_timers(struct zcreq_stream *stream, uint64_t now_ns);
 
 /* reserve.c: can so much be asked for? And then it is there, or -ENOMEM. */
 bool zcreq_reserve_possible(const struct zcreq_stream_options *o);

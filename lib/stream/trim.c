@@ -38,6 +38,8 @@ uint64_t zcreq_trim_timers(struct zcreq_stream *stream, uint64_t now_ns)
 		return stream->trim_ns;
 	zcreq_sendq_trim(&stream->queue);
 	zcreq_ids_trim(&stream->ids, &stream->conn.context->allocator);
+	if (stream->loans)
+		zcreq_loans_trim(stream->loans, &stream->conn.context->allocator);
 	stream->trim_ns = 0;
 	return ZCREQ_NEVER;
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define BUFFERS_MOST 16384
 
@@ -109,4 +110,20 @@ int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *io
 	    start >= uring->buffers[low - 1].end)
 		return -1;
 	return (int)uring->buffers[low - 1].index;
+}
+
+bool zcreq_ring_has_any(const struct zcreq_uring *uring, const struct iovec *memory, int count)
+{
+	const uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+
+	for (int i = 0; i < count; i++) {
+		const uintptr_t start = (uintptr_t)memory[i].iov_base & ~mask;
+		const uintptr_t end = ((uintptr_t)memory[i].iov_base + memory[i].iov_len + mask) & ~mask;
+
+		for (unsigned at = 0; at < uring->buffer_count; at++) {
+			if (uring->buffers[at].start < end && uring->buffers[at].end > start)
+				return true;
+		}
+	}
+	return false;
 }

@@ -134,4 +134,7 @@ void zcreq_uring_check(const struct zcreq_uring *uring);
 /* buffers.c: the number of the registered buffer that has all of it, or -1. */
 int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov);
 
+/* Does any registered buffer share a page with any of this memory? */
+bool zcreq_ring_has_any(const struct zcreq_uring *uring, const struct iovec *memory, int count);
+
 #endif

@@ -215,11 +215,22 @@ static void ring_closed(struct zcreq_conn *conn, void *arg)
 	free(stream);
 }
 
+/* Of registered buffers the ring has the pages for good: others at their addresses would
+ * never be sent. */
+static bool ring_pinned(struct zcreq_conn *conn, const struct iovec *memory, int count, void *arg)
+{
+	const struct ring_stream *stream = arg;
+
+	(void)conn;
+	return zcreq_ring_has_any(stream->uring, memory, count);
+}
+
 const struct zcreq_sender_ops zcreq_ring_sender = {
 	.submit = ring_submit,
 	.cancel = ring_cancel,
 	.reap = ring_reap,
 	.closed = ring_closed,
+	.pinned = ring_pinned,
 };
 
 /* The last word on so many submissions has been said. */

@@ -19,9 +19,10 @@
 	_Static_assert(offsetof(struct type, member) + sizeof(((struct type *)0)->member) == \
 			       sizeof(struct type), "padding at the end")
 
-ENDS_WITH(zcreq_context_options, reserve_holds);
+ENDS_WITH(zcreq_context_options, detached_bytes);
 ENDS_WITH(zcreq_conn_options, arg);
-ENDS_WITH(zcreq_stream_options, sender_arg);
+ENDS_WITH(zcreq_stream_options, memory_arg);
+ENDS_WITH(zcreq_pool_options, buffer_bytes);
 ENDS_WITH(zcreq_trace_options, clock_ns);
 ENDS_WITH(zcreq_guard_options, arg);
 
@@ -75,7 +76,7 @@ START_TEST(a_stream_knows_its_flags)
 	options.flags = (uint32_t)1 << _i;
 	expect_known(try_stream(), options.flags,
 		     ZCREQ_STREAM_FIRST_ID | ZCREQ_STREAM_OWN_SENDS |
-			     ZCREQ_STREAM_KEEP_MEMORY);
+			     ZCREQ_STREAM_KEEP_MEMORY | ZCREQ_STREAM_DETACH);
 }
 END_TEST
 

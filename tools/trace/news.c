@@ -19,6 +19,7 @@ bool trace_is_news(const struct zcreq_trace_event *event)
 	case ZCREQ_TRACE_CLOSED:
 	case ZCREQ_TRACE_STALE:
 	case ZCREQ_TRACE_MARK:
+	case ZCREQ_TRACE_DETACH:
 		return true;
 	default:
 		return false;
@@ -91,6 +92,12 @@ void trace_news(const struct zcreq_trace_event *event, char *text, size_t size)
 	case ZCREQ_TRACE_DISCONNECT:
 		snprintf(text, size, event->status ? "disconnect: %s" : "disconnected",
 			 strerror(-event->status));
+		break;
+	case ZCREQ_TRACE_DETACH:
+		if (event->status)
+			snprintf(text, size, "detach refused: %s", strerror(-event->status));
+		else
+			snprintf(text, size, "detached %u sends", event->first);
 		break;
 	case ZCREQ_TRACE_STALE:
 		snprintf(text, size, "stale handle refused");

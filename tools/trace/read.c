@@ -32,6 +32,7 @@ static const char *const kind_names[ZCREQ_TRACE_KINDS] = {
 	[ZCREQ_TRACE_CLOSED] = "closed",
 	[ZCREQ_TRACE_STALE] = "stale",
 	[ZCREQ_TRACE_MARK] = "mark",
+	[ZCREQ_TRACE_DETACH] = "detach",
 };
 
 const char *trace_kind_name(unsigned kind)

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "memory/maps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Of a line this much is read: what stands behind is the name of a file. */
+#define LINE_BYTES 160
+
+/* Flags of a mapping that can be exchanged: permissions, advice that does not outlive the
+ * pages, and how it is accounted for. All others have a kind of their own, or are special. */
+static const char harmless[][3] = {"rd", "wr", "ex", "mr", "mw", "me", "sr", "rr", "ac", "nr", "sd"};
+
+static const struct {
+	char name[3];
+	enum zcreq_memory kind;
+} kinds[] = {
+	{"sh", ZCREQ_MEMORY_SHARED},
+	{"ht", ZCREQ_MEMORY_HUGE},
+	{"lo", ZCREQ_MEMORY_LOCKED},
+};
+
+static const struct {
+	char name[3];
+	enum zcreq_advice advice;
+} advices[] = {
+	{"hg", ZCREQ_ADVICE_HUGE},
+	{"nh", ZCREQ_ADVICE_NOT_HUGE},
+	{"dd", ZCREQ_ADVICE_NO_DUMP},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+/* "start-end perms offset device inode name": a new mapping begins. */
+static bool parse_head(const char *line, struct zcreq_mapping *mapping)
+{
+	char *at;
+	unsigned long inode;
+
+	*mapping = (struct zcreq_mapping){.kind = ZCREQ_MEMORY_PRIVATE};
+	mapping->start = strtoul(line, &at, 16);
+	if (*at != '-')
+		return false;
+	mapping->end = strtoul(at + 1, &at, 16);
+	if (*at != ' ' || strnlen(at, 6) < 6)
+		return false;
+	at++;
+	mapping->access = (at[0] == 'r' ? PROT_READ : 0) | (at[1] == 'w' ? PROT_WRITE : 0) |
+			  (at[2] == 'x' ? PROT_EXEC : 0);
+	if (at[3] != 'p')
+		mapping->kind = ZCREQ_MEMORY_SHARED;
+	strtoul(at + 5, &at, 16);
+	at = strchr(at + (*at == ' '), ' ');
+	inode = at ? strtoul(at, NULL, 10) : 1;
+	if (inode && mapping->kind == ZCREQ_MEMORY_PRIVATE)
+		mapping->kind = ZCREQ_MEMORY_FILE;
+	return true;
+}
+
+/* What one flag says, unless something worse is known. */
+static void parse_flag(const char *flag, struct zcreq_mapping *mapping)
+{
+	for (size_t i = 0; i < COUNT(harmless); i++) {
+		if (!memcmp(flag, harmless[i], 2))
+			return;
+	}
+	for (size_t i = 0; i < COUNT(advices); i++) {
+		if (!memcmp(flag, advices[i].name, 2)) {
+			mapping->advice |= advices[i].advice;
+			return;
+		}
+	}
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		if (!memcmp(flag, kinds[i].name, 2)) {
+			mapping->kind = kinds[i].kind;
+			return;
+		}
+	}
+	if (mapping->kind == ZCREQ_MEMORY_PRIVATE)
+		mapping->kind = ZCREQ_MEMORY_SPECIAL;
+}
+
+static void parse_flags(const char *flags, struct zcreq_mapping *mapping)
+{
+	while (*flags == ' ')
+		flags++;
+	while (flags[0] && flags[1]) {
+		parse_flag(flags, mapping);
+		flags += 2;
+		while (*flags == ' ')
+			flags++;
+	}
+	/* nothing can be copied from it */
+	if (!(mapping->access & PROT_READ) && mapping->kind == ZCREQ_MEMORY_PRIVATE)
+		mapping->kind = ZCREQ_MEMORY_SPECIAL;
+}
+
+struct walk {
+	int (*each)(const struct zcreq_mapping *mapping, void *arg);
+	void *arg;
+	struct zcreq_mapping mapping; /* that is being read */
+	size_t len;                   /* of the line so far, the rest of it included */
+	char line[LINE_BYTES];
+};
+
+/* A whole line was read; the flags are the last one of a mapping. */
+static int line_ends(struct walk *walk)
+{
+	const char *line = walk->line;
+
+	walk->line[walk->len < LINE_BYTES ? walk->len : LINE_BYTES - 1] = '\0';
+	walk->len = 0;
+	if (*line < 'A' || *line > 'Z')
+		return parse_head(line, &walk->mapping) ? 0 : -EPROTO;
+	if (!strncmp(line, "ProtectionKey:", 14) && strtoul(line + 14, NULL, 10) &&
+	    walk->mapping.kind == ZCREQ_MEMORY_PRIVATE)
+		walk->mapping.kind = ZCREQ_MEMORY_SPECIAL;
+	if (strncmp(line, "VmFlags:", 8))
+		return 0;
+	parse_flags(line + 8, &walk->mapping);
+	return walk->each(&walk->mapping, walk->arg);
+}
+
+static int take(struct walk *walk, const char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (bytes[i] == '\n') {
+			int ret = line_ends(walk);
+
+			if (ret)
+				return ret;
+			continue;
+		}
+		if (walk->len < LINE_BYTES - 1)
+			walk->line[walk->len] = bytes[i];
+		walk->len++;
+	}
+	return 0;
+}
+
+static int walk_file(int fd, struct walk *walk)
+{
+	char bytes[4096];
+
+	for (;;) {
+		ssize_t got = read(fd, bytes, sizeof(bytes));
+		int ret;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got ? -errno : 0;
+		ret = take(walk, bytes, (size_t)got);
+		if (ret)
+			return ret;
+	}
+}
+
+int zcreq_maps_walk(int (*each)(const struct zcreq_mapping *mapping, void *arg), void *arg)
+{
+	struct walk walk = {.each = each, .arg = arg};
+	int saved = errno, fd, ret;
+
+	fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		ret = -errno;
+	} else {
+		ret = walk_file(fd, &walk);
+		close(fd);
+	}
+	errno = saved;
+	return ret;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stream/loans.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define LOANS_LEAST 16
+
+/* Loans of sends that have left the queue. */
+static void drop_past(struct zcreq_loans *loans, const struct zcreq_sendq *q)
+{
+	while (loans->head != loans->tail &&
+	       (int32_t)(zcreq_loans_at(loans, loans->head)->send - q->head) < 0)
+		loans->head++;
+}
+
+int zcreq_loans_make_room(struct zcreq_loans *loans, const struct zcreq_sendq *q, uint32_t more)
+{
+	const struct zcreq_allocator *allocator = &q->context->allocator;
+	uint32_t least;
+	void *grown;
+
+	drop_past(loans, q);
+	least = loans->tail - loans->head + more;
+	if (least <= loans->mask + 1)
+		return 0;
+	grown = zcreq_fifo_grow(allocator, loans->fifo, &loans->mask, sizeof(*loans->fifo),
+				loans->head, loans->tail, least > LOANS_LEAST ? least : LOANS_LEAST);
+	if (!grown)
+		return -ENOMEM;
+	loans->fifo = grown;
+	return 0;
+}
+
+void zcreq_loans_note(struct zcreq_loans *loans, const struct zcreq_sendq *q,
+		      const struct iovec *iov, uint32_t iovcnt)
+{
+	for (uint32_t i = 0; i < iovcnt; i++) {
+		if (iov[i].iov_len)
+			*zcreq_loans_at(loans, loans->tail++) = (struct zcreq_loan){q->tail, iov[i]};
+	}
+}
+
+void zcreq_loans_forget(struct zcreq_loans *loans, const struct zcreq_sendq *q)
+{
+	while (loans->tail != loans->head &&
+	       zcreq_loans_at(loans, loans->tail - 1)->send == q->tail)
+		loans->tail--;
+}
+
+void zcreq_loans_trim(struct zcreq_loans *loans, const struct zcreq_allocator *allocator)
+{
+	zcreq_free(allocator, loans->fifo);
+	zcreq_loans_init(loans);
+}
+
+struct zcreq_send *zcreq_loan_send(const struct zcreq_loan *loan, const struct zcreq_sendq *q)
+{
+	struct zcreq_send *send;
+
+	if (!loan->memory.iov_len || (int32_t)(loan->send - q->head) < 0)
+		return NULL;
+	send = zcreq_sendq_at(q, loan->send);
+	return zcreq_send_request(send) ? send : NULL;
+}
+
+/* Without the pages that begin before @from and end behind @to. */
+static void cut(struct iovec *memory, uintptr_t from, uintptr_t to)
+{
+	const uintptr_t start = (uintptr_t)memory->iov_base, end = start + memory->iov_len;
+
+	if (end <= from || start >= to)
+		return;
+	if (start >= from && end <= to) {
+		memory->iov_len = 0;
+	} else if (start >= from) {
+		memory->iov_base = (char *)memory->iov_base + (to - start);
+		memory->iov_len = end - to;
+	} else if (end <= to) {
+		memory->iov_len = from - start;
+	}
+	/* one that reaches beyond both sides stays: its pages are exchanged once more */
+}
+
+void zcreq_loans_exchanged(struct zcreq_loans *loans, const struct iovec *lent, int count)
+{
+	const uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+
+	for (int i = 0; i < count; i++) {
+		const uintptr_t start = (uintptr_t)lent[i].iov_base;
+
+		for (uint32_t at = loans->head; at != loans->tail; at++)
+			cut(&zcreq_loans_at(loans, at)->memory, start & ~mask,
+			    (start + lent[i].iov_len + mask) & ~mask);
+	}
+}
