@@ -62,6 +62,9 @@ enum zcreq_guard_crime {
 				      each child */
 	ZCREQ_GUARD_FREED,       /**< a connection is used after zcreq_conn_free(); once for
 				      each connection */
+	ZCREQ_GUARD_LOST,        /**< something was written to a page while zcreq_detach()
+				      exchanged it, and is lost; the page has more on it than
+				      the send. Of 16 such pages in a call */
 	ZCREQ_GUARD_BLIND,       /**< no crime: no memory to watch this send; never ends
 				      the program */
 };
@@ -75,9 +78,9 @@ enum zcreq_guard_crime {
  * @crime:         enum zcreq_guard_crime
  * @conn:          on which; NULL for a call on no connection's account. For
  *                 ZCREQ_GUARD_FREED it is only good for comparing
- * @fd:            its descriptor; -1 for ZCREQ_GUARD_THREAD, _PROCESS and _FREED
+ * @fd:            its descriptor; -1 for ZCREQ_GUARD_THREAD, _PROCESS, _FREED and _LOST
  * @id:            the request; all zero for those and ZCREQ_GUARD_DESCRIPTOR, and so is
- *                 the rest but @text
+ *                 the rest but @text, and @address for ZCREQ_GUARD_LOST
  * @send:          which of the connection's sends and writes, counted from 0 in the
  *                 order of the calls and around at 2^32
  * @send_bytes:    the length of that send

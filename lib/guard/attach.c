@@ -109,6 +109,8 @@ static const struct zcreq_guard_hooks hooks = {
 	.call = zcreq_guard_call,
 	.freed = zcreq_guard_freed,
 	.keep = zcreq_guard_keep,
+	.page_copied = zcreq_guard_page_copied,
+	.pages_exchanged = zcreq_guard_pages_exchanged,
 };
 
 int zcreq_guard_attach(struct zcreq_context *context, const struct zcreq_guard_options *options)

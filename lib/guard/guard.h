@@ -6,6 +6,7 @@
  *	sends.c        memory in flight
  *	descriptors.c  sockets of the kernel's
  *	calls.c        calls from elsewhere, and on connections that were freed
+ *	exchange.c     writes that are lost while pages are exchanged
  *	report.c       what was found, in words
  *	checksum.c     what memory looked like
  *	pages.c        pages that are write-protected
@@ -36,6 +37,7 @@ struct zcreq_guard {
 	atomic_int process, thread;           /* that have the context; 0: nobody has yet */
 	atomic_int told_process, told_thread; /* that were reported last */
 	TAILQ_HEAD(zcreq_freed_list, zcreq_freed) freed;
+	struct zcreq_guard_exchange *exchange; /* of pages, under way; or NULL */
 	unsigned kept;                        /* of those, how many have their memory here */
 };
 
@@ -57,7 +59,7 @@ void zcreq_guard_prepare_backtrace(void);
 void zcreq_guard_own(struct zcreq_guard *guard);
 void zcreq_guard_forget(struct zcreq_guard *guard);
 
-/* sends.c, descriptors.c and calls.c: the hooks of core/guarded.h. */
+/* sends.c, descriptors.c, calls.c and exchange.c: the hooks of core/guarded.h. */
 uint32_t zcreq_guard_send(void *of, struct zcreq_conn *conn, zcreq_id id, int fd,
 			  const struct iovec *iov, uint32_t iovcnt, uint32_t number);
 void zcreq_guard_send_gone(void *of, uint32_t entry);
@@ -67,5 +69,7 @@ void zcreq_guard_close(void *watched);
 bool zcreq_guard_call(void *of, const struct zcreq_conn *conn, enum zcreq_call_kind kind);
 void zcreq_guard_freed(void *of, const struct zcreq_conn *conn);
 bool zcreq_guard_keep(void *of, struct zcreq_conn *conn);
+void zcreq_guard_page_copied(void *of, const void *page, const void *copy, size_t page_bytes);
+void zcreq_guard_pages_exchanged(void *of, bool done);
 
 #endif

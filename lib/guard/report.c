@@ -27,6 +27,7 @@ static const char *const crime_names[] = {
 	[ZCREQ_GUARD_THREAD] = "a call from a thread that does not have the context",
 	[ZCREQ_GUARD_PROCESS] = "a call in a child of the process that has the context",
 	[ZCREQ_GUARD_FREED] = "a connection is used after it was freed",
+	[ZCREQ_GUARD_LOST] = "a write to a page was lost, which was being exchanged for another",
 	[ZCREQ_GUARD_BLIND] = "no memory to watch this send",
 };
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * exchange.c - who writes to a page while it is exchanged for another, and loses that
+ *
+ * A page that a detached send has only in part may have anything else on it. It is copied, and
+ * some microseconds later the copy takes its place. What another thread, or a device, writes in
+ * between is on the old page, which from then on only the kernel has. So the guard keeps the
+ * old page, by splicing it into a pipe, and what was copied; when the exchange is over it reads
+ * the one and compares it with the other.
+ *
+ * A pipe holds PAGES_MOST pages, and so many of one exchange are looked at.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "guard/guard.h"
+
+#define PAGES_MOST 16 /* the pipe's, as it is made */
+
+struct zcreq_guard_exchange {
+	int pipe[2];
+	unsigned count;
+	size_t page_bytes;
+	const char *pages[PAGES_MOST];
+	char copies[]; /* of the pages; and room to read one */
+};
+
+static struct zcreq_guard_exchange *begin(struct zcreq_guard *guard, size_t page_bytes)
+{
+	struct zcreq_guard_exchange *exchange = zcreq_calloc(
+		guard->allocator, 1, sizeof(*exchange) + (PAGES_MOST + 1) * page_bytes);
+
+	if (!exchange)
+		return NULL;
+	if (pipe2(exchange->pipe, O_CLOEXEC | O_NONBLOCK)) {
+		zcreq_free(guard->allocator, exchange);
+		return NULL;
+	}
+	exchange->page_bytes = page_bytes;
+	return exchange;
+}
+
+void zcreq_guard_page_copied(void *of, const void *page, const void *copy, size_t page_bytes)
+{
+	struct zcreq_guard *guard = of;
+	const struct iovec iov = {(void *)page, page_bytes};
+	struct zcreq_guard_exchange *exchange = guard->exchange;
+
+	if (!exchange)
+		exchange = guard->exchange = begin(guard, page_bytes);
+	if (!exchange || exchange->count == PAGES_MOST)
+		return;
+	if (vmsplice(exchange->pipe[1], &iov, 1, SPLICE_F_NONBLOCK) != (ssize_t)page_bytes)
+		return;
+	memcpy(exchange->copies + exchange->count * page_bytes, copy, page_bytes);
+	exchange->pages[exchange->count++] = page;
+}
+
+/* The first byte that is on the old page and not on the copy; or all of it. */
+static size_t first_lost(const char *old, const char *copy, size_t page_bytes)
+{
+	size_t at = 0;
+
+	while (at < page_bytes && old[at] == copy[at])
+		at++;
+	return at;
+}
+
+static void tell_lost(struct zcreq_guard *guard, const char *address)
+{
+	struct zcreq_guard_report report = {
+		.crime = ZCREQ_GUARD_LOST,
+		.fd = -1,
+		.address = address,
+	};
+
+	if (zcreq_guard_tell(guard, &report, "at %p", (const void *)address))
+		abort();
+}
+
+void zcreq_guard_pages_exchanged(void *of, bool done)
+{
+	struct zcreq_guard *guard = of;
+	struct zcreq_guard_exchange *exchange = guard->exchange;
+	size_t page_bytes, at;
+	char *old;
+
+	if (!exchange)
+		return;
+	guard->exchange = NULL;
+	page_bytes = exchange->page_bytes;
+	old = exchange->copies + PAGES_MOST * page_bytes;
+	for (unsigned i = 0; i < exchange->count && done; i++) {
+		if (read(exchange->pipe[0], old, page_bytes) != (ssize_t)page_bytes)
+			break;
+		at = first_lost(old, exchange->copies + i * page_bytes, page_bytes);
+		if (at < page_bytes)
+			tell_lost(guard, exchange->pages[i] + at);
+	}
+	close(exchange->pipe[0]);
+	close(exchange->pipe[1]);
+	zcreq_free(guard->allocator, exchange);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_exchange.c - a write to a page that is just being exchanged is reported
+ *
+ * The other thread that writes in the wrong moment is the guard's own hook here, which is called
+ * in just that moment: between the copy and the exchange.
+ */
+#include "support/suite.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <zcreq/guard.h>
+#include <zcreq/memory.h>
+
+#include "memory/exchange.h"
+#include "support/counting.h"
+
+#define PAGES 40
+
+static struct counting memory;
+static struct zcreq_context *context;
+static struct zcreq_guard_hooks hooks;
+static void (*copied)(void *guard, const void *page, const void *copy, size_t page_bytes);
+static size_t page_bytes;
+static char *area;
+static unsigned reports, looks;
+static const char *reported, *victim;
+
+static void report(const struct zcreq_guard_report *what, void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(what->crime, ZCREQ_GUARD_LOST);
+	ck_assert_ptr_nonnull(strstr(what->text, "exchanged"));
+	reported = what->address;
+	reports++;
+}
+
+static void copied_and_written(void *guard, const void *page, const void *copy, size_t bytes)
+{
+	copied(guard, page, copy, bytes);
+	looks++;
+	if (victim)
+		(*(char *)victim)++;
+}
+
+static void setup(void)
+{
+	const struct zcreq_guard_options options = {
+		.size = sizeof(options), .flags = ZCREQ_GUARD_CONTINUE, .report = report,
+	};
+	struct zcreq_context_options with = {.size = sizeof(with)};
+
+	page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	counting_init(&memory);
+	with.allocator = &memory.allocator;
+	ck_assert_int_eq(zcreq_context_new(&with, &context), 0);
+	ck_assert_int_eq(zcreq_guard_attach(context, &options), 0);
+	hooks = *context->guard_hooks;
+	copied = hooks.page_copied;
+	hooks.page_copied = copied_and_written;
+	context->guard_hooks = &hooks;
+	area = mmap(NULL, PAGES * page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	memset(area, 'a', PAGES * page_bytes);
+}
+
+static void teardown(void)
+{
+	ck_assert_int_eq(zcreq_context_free(context), 0);
+	ck_assert_uint_eq(memory.live, 0);
+}
+
+static int exchange(size_t from, size_t to, unsigned flags)
+{
+	const struct iovec lent = {area + from, to - from};
+
+	return zcreq_exchange(context, &lent, 1, flags);
+}
+
+START_TEST(a_lost_write_is_reported_with_its_place)
+{
+	victim = area + 100;
+	ck_assert_int_eq(exchange(200, page_bytes, _i ? ZCREQ_DETACH_DISCARD : 0), 0);
+	ck_assert_uint_eq(reports, 1);
+	ck_assert_ptr_eq(reported, victim);
+	ck_assert_int_eq(*victim, 'a');
+}
+END_TEST
+
+START_TEST(a_write_to_another_page_is_nobodys_loss)
+{
+	victim = area + 2 * page_bytes;
+	ck_assert_int_eq(exchange(200, page_bytes, 0), 0);
+	ck_assert_uint_eq(looks, 1);
+	ck_assert_uint_eq(reports, 0);
+	ck_assert_int_eq(*victim, 'b');
+}
+END_TEST
+
+START_TEST(pages_that_are_lent_whole_have_no_neighbours)
+{
+	victim = area + 100;
+	ck_assert_int_eq(exchange(0, 3 * page_bytes, 0), 0);
+	ck_assert_uint_eq(looks, 0);
+	ck_assert_uint_eq(reports, 0);
+}
+END_TEST
+
+START_TEST(both_ends_of_a_range_are_looked_at)
+{
+	victim = area + 2 * page_bytes + 100;
+	ck_assert_int_eq(exchange(200, 2 * page_bytes + 50, 0), 0);
+	ck_assert_uint_eq(looks, 2);
+	ck_assert_ptr_eq(reported, victim);
+}
+END_TEST
+
+START_TEST(more_pages_than_it_looks_at_are_exchanged_all_the_same)
+{
+	struct iovec lent[PAGES / 2];
+
+	for (int i = 0; i < PAGES / 2; i++)
+		lent[i] = (struct iovec){area + (size_t)i * 2 * page_bytes + 10, 10};
+	victim = area + 5;
+	ck_assert_int_eq(zcreq_exchange(context, lent, PAGES / 2, 0), 0);
+	ck_assert_uint_eq(looks, PAGES / 2);
+	ck_assert_uint_eq(reports, 1);
+}
+END_TEST
+
+START_TEST(without_memory_it_does_not_look)
+{
+	bool done = false;
+
+	victim = area + 100;
+	for (unsigned at = 1; !done; at++) {
+		memory.fail_at = memory.calls + at;
+		done = !exchange(200, page_bytes, 0);
+	}
+	memory.fail_at = 0;
+	ck_assert_uint_eq(reports, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("guard, pages exchanged");
+	TCase *test = tcase_create("lost writes");
+
+	tcase_add_checked_fixture(test, setup, teardown);
+	tcase_add_loop_test(test, a_lost_write_is_reported_with_its_place, 0, 2);
+	tcase_add_test(test, a_write_to_another_page_is_nobodys_loss);
+	tcase_add_test(test, pages_that_are_lent_whole_have_no_neighbours);
+	tcase_add_test(test, both_ends_of_a_range_are_looked_at);
+	tcase_add_test(test, more_pages_than_it_looks_at_are_exchanged_all_the_same);
+	tcase_add_test(test, without_memory_it_does_not_look);
+	suite_add_tcase(suite, test);
+	return suite_run(suite);
+}
