@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vanish - a host vanishes in the middle of a zero-copy transfer: seven ways to end
+ * vanish - a host vanishes in the middle of a zero-copy transfer: eight ways to end
  *
  * The demo of this library. Run it, as root or not; it needs nothing but Linux,
  * changes nothing outside its own namespaces, and leaves nothing behind. It
@@ -221,7 +221,7 @@ static void print_opening(const struct setup *setup)
 	       "peer is gone. The sender takes back its buffers, each time in another way, and\n"
 	       "gives those it got to the next tenant. After %d seconds the link comes back.\n\n",
 	       c.bold, c.off, setup->requests, each, all, OUTAGE_MS / 1000);
-	printf("%sSeven ways, each with processes, network and memory of its own: about %d s.%s\n\n",
+	printf("%sEight ways, each with processes, network and memory of its own: about %d s.%s\n\n",
 	       c.dim, setup->together ? 6 : 25, c.off);
 	printf("%s%-29s %12s %14s %15s %6s%s\n", c.bold, "", "buffers", "last one", "next tenant's",
 	       "freed", c.off);
@@ -316,7 +316,7 @@ static int verdict(const struct setup *setup, const struct result *results)
 	if (failures)
 		return EXIT_FAILURE;
 	printf("%sIn flight at the cut, by the kernel's own count (SIOCOUTQ): at least %s\n"
-	       "bytes in each row. Limits: ways 5 and 7 within %d ms, way 6 within %d ms.%s\n",
+	       "bytes in each row. Limits: ways 5, 7 and 8 within %d ms, way 6 within %d ms.%s\n",
 	       c.dim, commas(queued_bytes, text, sizeof(text)), ABORT_LIMIT_MS,
 	       WATCHDOG_LIMIT_MS, c.off);
 	return EXIT_SUCCESS;
@@ -367,9 +367,9 @@ static void usage(FILE *file)
 {
 	fprintf(file,
 		"usage: vanish [--svg PATH] [--trace PATH] [--requests N] [--size BYTES]\n\n"
-		"Cuts the link under a zero-copy transfer and takes the buffers back in seven ways.\n\n"
+		"Cuts the link under a zero-copy transfer and takes the buffers back in eight ways.\n\n"
 		"  --svg PATH      where the picture goes (vanish.svg)\n"
-		"  --trace PATH    the zcreq rows leave traces in PATH.5, PATH.6 and PATH.7\n"
+		"  --trace PATH    the zcreq rows leave traces in PATH.5 to PATH.8\n"
 		"  --requests N    in flight at the cut, 16 to %d (256)\n"
 		"  --size BYTES    of each request, whole pages, 64 MiB in all (131072)\n"
 		"  --help          this text\n\n"

@@ -62,7 +62,7 @@ static const char style[] =
 	"patternTransform=\"rotate(45)\"><path class=\"hatch\" stroke-width=\"2.4\" "
 	"d=\"M0 0V7\"/></pattern></defs>\n";
 
-static const char heading[] = "A host vanishes: seven ways to get zero-copy buffers back";
+static const char heading[] = "A host vanishes: eight ways to get zero-copy buffers back";
 
 /* ---- time to place ---- */
 

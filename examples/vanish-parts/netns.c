@@ -17,6 +17,8 @@
  * the sender's TCP of every packet it drops, which retries each 500 ms and keeps
  * all of it as unsent, with nothing unacknowledged at all.
  *
+ * The jam of way 8 is a token-bucket filter on the near end.
+ *
  * All entries are permanent, else packets would sit in the ARP queue for seconds.
  */
 #define _GNU_SOURCE
@@ -25,6 +27,7 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -43,6 +46,13 @@
 #define FAR_ADDRESS "192.0.2.2"
 #define PORT 4420
 #define LINK_RATE 625000000 /* bytes per second */
+
+/* Of the filter: bytes that it holds, and bytes per second and at once. */
+#define FILTER_BYTES (64 << 20)
+#define JAMMED_RATE 16
+#define JAMMED_BURST_BYTES 4096
+#define CLEAR_RATE 1250000000
+#define CLEAR_BURST_BYTES (1 << 20)
 
 static const unsigned char near_mac[6] = {0x02, 0, 0, 0, 0, 1};
 static const unsigned char far_mac[6] = {0x02, 0, 0, 0, 0, 2};
@@ -375,4 +385,53 @@ int link_cut(const struct link *link)
 int link_restore(const struct link *link)
 {
 	return introduce(link, near_mac, far_mac);
+}
+
+/*
+ * A token-bucket filter on the near end. Jammed, its next packet is due in an hour or so;
+ * packets that are in it stay in it, and have references to their pages.
+ */
+static int filter(const struct link *link, uint32_t bytes_per_s, uint32_t burst_bytes)
+{
+	struct tcmsg at = {.tcm_family = AF_UNSPEC, .tcm_parent = TC_H_ROOT, .tcm_handle = 0x10000};
+	const struct tc_tbf_qopt parameters = {
+		.rate = {.rate = bytes_per_s, .linklayer = 1 /* ethernet */},
+		.limit = FILTER_BYTES,
+	};
+	struct request request;
+	struct rtattr *options;
+	int r = index_of(link->near_netlink, NEAR_NAME, &at.tcm_ifindex);
+
+	if (r)
+		return r;
+	begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &at, sizeof(at));
+	attribute(&request, TCA_KIND, "tbf", 4);
+	options = attribute(&request, TCA_OPTIONS, NULL, 0);
+	attribute(&request, TCA_TBF_PARMS, &parameters, sizeof(parameters));
+	attribute(&request, TCA_TBF_BURST, &burst_bytes, sizeof(burst_bytes));
+	nest_end(&request, options);
+	return talk(link->near_netlink, &request);
+}
+
+int link_jam(const struct link *link)
+{
+	return filter(link, JAMMED_RATE, JAMMED_BURST_BYTES);
+}
+
+/* With the next packet, which is a datagram to nobody, the filter begins to send. */
+int link_clear(const struct link *link)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	int r = filter(link, CLEAR_RATE, CLEAR_BURST_BYTES), fd;
+
+	if (r)
+		return r;
+	inet_pton(AF_INET, FAR_ADDRESS, &to.sin_addr);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (sendto(fd, "", 1, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
 }

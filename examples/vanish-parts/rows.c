@@ -47,6 +47,7 @@ struct row {
 	int fd; /* the sender's; -1 when closed, or given away */
 	unsigned number;
 	uint64_t cut_at_ns;
+	int (*cut)(const struct link *link);
 };
 
 static int64_t ms_left(uint64_t until_ns)
@@ -58,7 +59,7 @@ static int64_t ms_left(uint64_t until_ns)
 
 static int row_cut(struct row *row)
 {
-	int r = link_cut(&row->link);
+	int r = row->cut(&row->link);
 
 	row->result->cut_ns = now_ns();
 	return r;
@@ -165,7 +166,7 @@ static void fail(struct result *result, enum result_state state, const char *wha
 				   : strerror(-error));
 }
 
-/* ---- ways 5 to 7: zcreq ---- */
+/* ---- ways 5 to 8: zcreq ---- */
 
 struct sender {
 	struct row *row;
@@ -260,6 +261,7 @@ static int sender_open(struct sender *sender, struct row *row, enum through thro
 		.arg = sender,
 		.mode = ZCREQ_MODE_ALWAYS, /* veth copies at the far end, and auto would adapt */
 		.stall_ms = stall_ms,
+		.flags = row->number == 8 ? ZCREQ_STREAM_DETACH : 0,
 	};
 	int r = zcreq_context_new(NULL, &sender->context);
 
@@ -389,6 +391,39 @@ static int way_uring(struct row *row)
 	return abort_with(row, THROUGH_RING);
 }
 
+/*
+ * 8. Between here and there is a queue that does not move, and the kernel lets go of nothing
+ * that is in it. It keeps the pages, and we the addresses. When it moves after all, the bytes
+ * that leave it are those that were sent.
+ */
+static int way_detach(struct row *row)
+{
+	struct sender sender;
+	struct zcreq_stats stats;
+	int r;
+
+	row->cut = link_jam;
+	r = sender_open(&sender, row, THROUGH_SOCKET, 0);
+	if (!r)
+		r = sender_transfer(&sender);
+	if (!r)
+		r = zcreq_conn_abort(sender.conn, -ECONNABORTED);
+	if (r)
+		return r;
+	zcreq_turn(sender.context, now_ns());
+	r = zcreq_conn_detach(sender.conn, ZCREQ_DETACH_DISCARD);
+	zcreq_turn(sender.context, now_ns());
+	if (!r)
+		r = zcreq_context_stats(sender.context, &stats, sizeof(stats));
+	if (r)
+		return r;
+	if (!stats.detached_bytes_now)
+		return -ENODATA; /* nothing was in the queue: not what it is to show */
+	poll(NULL, 0, OUTAGE_MS / 4);
+	r = link_clear(&row->link);
+	return r ? r : sender_close(&sender);
+}
+
 const struct way ways[WAYS] = {
 	{"1  wait for an \"in use\" flag", "“In use” flag", "wait until it is clear", way_boolean, 0},
 	{"2  shutdown(SHUT_RDWR)", "Shutdown", "shutdown(SHUT_RDWR)", way_shutdown, 0},
@@ -398,6 +433,8 @@ const struct way ways[WAYS] = {
 	{"6  zcreq watchdog, 500 ms", "zcreq watchdog", "stall_ms = 500", way_watchdog,
 	 WATCHDOG_LIMIT_MS},
 	{"7  the same as 5 on io_uring", "zcreq, io_uring", "zcreq_conn_abort()", way_uring,
+	 ABORT_LIMIT_MS},
+	{"8  a jam: zcreq_detach()", "zcreq detach", "of a queue that is jammed", way_detach,
 	 ABORT_LIMIT_MS},
 };
 
@@ -411,6 +448,7 @@ static int row_set_up(struct row *row, const struct setup *setup, struct result 
 
 	row->setup = setup;
 	row->result = result;
+	row->cut = link_cut;
 	r = link_open(&row->link, buffer_bytes);
 	if (!r)
 		r = ledger_init(&row->ledger, setup, result);

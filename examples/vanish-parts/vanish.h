@@ -2,8 +2,8 @@
 /*
  * vanish.h - what the parts of the demo share
  *
- * The demo plays one accident seven times. A sender keeps `requests` requests in
- * flight, zero-copy; the link is cut under it; then one of seven ways is used to
+ * The demo plays one accident eight times. A sender keeps `requests` requests in
+ * flight, zero-copy; the link is cut under it; then one of eight ways is used to
  * get the buffers back. Each way runs in a process, two network namespaces and a
  * set of buffers of its own, and leaves a struct result in shared memory.
  *
@@ -31,13 +31,13 @@
 #define FOREIGN_BYTE 'B'
 
 enum {
-	WAYS = 7,
+	WAYS = 8,
 	WARMUP_MS = 200,	 /* the transfer runs undisturbed */
 	OUTAGE_MS = 3000,	 /* the link is down, and a way may take its time */
 	RECOVERY_MS = 20000,	 /* then, at most, until the receiver's stream ends */
 	USER_TIMEOUT_MS = 1000,
 	STALL_MS = 500,
-	ABORT_LIMIT_MS = 10,	 /* what is asked of ways 5 and 7 */
+	ABORT_LIMIT_MS = 10,	 /* what is asked of ways 5, 7 and 8 */
 	WATCHDOG_LIMIT_MS = 600, /* and of way 6 */
 };
 
@@ -105,6 +105,10 @@ int link_open(struct link *link, size_t buffer_bytes);
 int link_connect(size_t buffer_bytes);
 int link_cut(const struct link *link);
 int link_restore(const struct link *link);
+
+/* The same accident with a queue in between: what is in it stays there. */
+int link_jam(const struct link *link);
+int link_clear(const struct link *link);
 
 /* ---- receiver.c ---- */
 
