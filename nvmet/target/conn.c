@@ -334,6 +334,7 @@ static int open_stream(struct conn *conn, int fd)
 		.stall_ms = options->stall_ms,
 		.not_reading_ms = options->not_reading_ms,
 		.linger_ms = options->linger_ms,
+		.detach_ms = options->detach_ms,
 	};
 	int err;
 

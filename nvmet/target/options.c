@@ -32,6 +32,9 @@ static const struct number {
 	  "abort a host that answers but does not read for this long; 0 never" },
 	{ "linger-ms", PLACE(linger_ms), 1, 3600000, 1, 5000,
 	  "after an abort, how long to wait for the kernel to let go" },
+	{ "detach-ms", PLACE(detach_ms), 0, 3600000, 1, 0,
+	  "after an abort, when to leave what the kernel has not let go of to it and put other\n"
+	  "                           pages there; 0 never. Less than --linger-ms" },
 	{ "drain-ms", PLACE(drain_ms), 1, 3600000, 1, 2000,
 	  "at a signal, how long to wait for answers to be taken" },
 	{ "quiesce-ms", PLACE(quiesce_ms), 1, 65535, 1, 100,
@@ -294,6 +297,10 @@ static const struct option words[] = {
 
 static int check(const struct options *options)
 {
+	if (options->detach_ms >= options->linger_ms) {
+		fprintf(stderr, "zcreq-nvmet: --detach-ms has to be less than --linger-ms\n");
+		return -EINVAL;
+	}
 	if (options->not_reading_ms && !options->stall_ms) {
 		fprintf(stderr, "zcreq-nvmet: --not-reading-ms needs --stall-ms\n");
 		return -EINVAL;

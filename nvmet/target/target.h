@@ -75,6 +75,7 @@ struct options {
 	uint32_t stall_ms;
 	uint32_t not_reading_ms;
 	uint32_t linger_ms;
+	uint32_t detach_ms;
 	uint32_t drain_ms;
 	uint32_t quiesce_ms;     /* CQT */
 	uint32_t queue_size;

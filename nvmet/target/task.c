@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "conn.h"
@@ -47,12 +48,26 @@ _Static_assert(IOV_MAX_ANSWER <= ZCREQ_IOV_MAX, "an answer is one send");
 
 #define SPARE_TASKS 256 /* kept by a thread: the steady state allocates nothing */
 
+/*
+ * Memory with headers that the kernel sends from. When it is detached its pages are exchanged,
+ * and what another thread writes to the same page in that moment is lost: so then it shares
+ * pages with nothing.
+ */
+static void *sent_memory(const struct target *target, size_t len)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (!target->options.detach_ms)
+		return malloc(len);
+	return aligned_alloc(page, (len + page - 1) / page * page);
+}
+
 static struct task *take_spare(struct target *target)
 {
 	struct task *task = SLIST_FIRST(&target->spare_tasks);
 
 	if (!task)
-		return malloc(sizeof(*task));
+		return sent_memory(target, sizeof(*task));
 	SLIST_REMOVE_HEAD(&target->spare_tasks, spare);
 	target->spare_task_count--;
 	return task;
@@ -354,7 +369,7 @@ static int heads_ready(struct task *task, uint32_t pdus)
 
 	if (len <= TASK_FEW_HEADS || task->heads != task->few_heads)
 		return 0;
-	task->heads = malloc(len);
+	task->heads = sent_memory(task->conn->target, len);
 	if (task->heads)
 		return 0;
 	task->heads = task->few_heads;
