@@ -10,7 +10,8 @@
  * sends nothing; each subscriber's send of the same buffer holds it. When the last hold is
  * dropped, the message is released, and its buffer is free: no counter of our own. A
  * subscriber that is slow is bounded by limit_bytes, and one that has vanished by stall_ms:
- * so are the messages that they keep.
+ * so are the messages that they keep. The buffers are a pool's, which shares no page with
+ * anything: after detach_ms those that the kernel still has can be left to it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,6 +44,9 @@ static struct subscriber *subscribers; /* all that are not closed */
 static unsigned published, freed;
 static uint32_t message_bytes = 65536;
 
+enum { MESSAGES = 256 }; /* at a time */
+static struct zcreq_pool *pool;
+
 /* ---- a message ---- */
 
 /* The last subscriber has it, or will never have it. */
@@ -51,7 +55,7 @@ static void message_released(zcreq_id id, int status, void *buffer)
 	(void)id;
 	(void)status; /* of the holds; subscribers tell their own end */
 	freed++;
-	free(buffer);
+	zcreq_pool_put(pool, buffer);
 }
 
 static void delivery_released(zcreq_id id, int status, void *arg)
@@ -89,13 +93,15 @@ static int deliver(struct subscriber *to, zcreq_id message, const struct iovec *
 
 static void publish(void)
 {
-	struct iovec iov = {malloc(8 + message_bytes), 8 + message_bytes};
+	struct iovec iov = {zcreq_pool_get(pool), 8 + message_bytes};
 	uint32_t head[2] = {htonl(published), htonl(message_bytes)};
 	zcreq_id message;
 
-	if (!iov.iov_base || zcreq_begin(bus, &message_hooks, iov.iov_base, 0, &message)) {
-		free(iov.iov_base);
-		return; /* no memory, or it is stopping: nobody gets this one */
+	if (!iov.iov_base)
+		return; /* all are on their way: nobody gets this one */
+	if (zcreq_begin(bus, &message_hooks, iov.iov_base, 0, &message)) {
+		zcreq_pool_put(pool, iov.iov_base);
+		return; /* it is stopping */
 	}
 	memset(iov.iov_base, (int)(published & 0xff), iov.iov_len);
 	memcpy(iov.iov_base, head, sizeof(head));
@@ -146,7 +152,7 @@ static void subscribe(int fd)
 {
 	struct zcreq_stream_options options = {
 		.size = sizeof(options), .fd = fd, .hooks = &conn_hooks,
-		.limit_bytes = 1 << 20, .stall_ms = 1000, .not_reading_ms = 20000,
+		.limit_bytes = 1 << 20, .stall_ms = 1000, .not_reading_ms = 20000, .detach_ms = 1000,
 	};
 	struct subscriber *new = calloc(1, sizeof(*new));
 
@@ -175,6 +181,7 @@ static bool over(void)
 
 int main(int argc, char **argv)
 {
+	struct zcreq_pool_options options = {.size = sizeof(options), .count = MESSAGES};
 	struct service service = {
 		.where = argv[1], .welcome = subscribe, .stop = stop, .over = over,
 		.tick = publish, .tick_ms = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1000,
@@ -187,11 +194,14 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	check("context", zcreq_context_new(NULL, &context));
+	options.buffer_bytes = 8 + message_bytes;
+	check("pool", zcreq_pool_new(context, &options, &pool));
 	check("bus", zcreq_conn_open(context, NULL, &bus));
 	service.context = context;
 	serve(&service);
 	printf("%u published, %u freed\n", published, freed);
 	zcreq_conn_free(bus);
+	check("pool", zcreq_pool_free(pool));
 	check("context", zcreq_context_free(context));
 	return 0;
 }
