@@ -3,7 +3,7 @@
  * check_sim.c - random lives of connections, each repeatable by its seed
  *
  *	check_sim                         what make check runs
- *	check_sim run [NAME=VALUE...]     REQUESTS= SECONDS= LIVES= FIRST= JOBS=
+ *	check_sim run [NAME=VALUE...]     REQUESTS= DETACHED= SECONDS= LIVES= FIRST= JOBS=
  *	check_sim seed N                  one life; told and shrunk if it fails
  *	check_sim replay FILE             a life that was told, "-" for stdin
  *
@@ -153,6 +153,9 @@ START_TEST(every_accident_happens)
 	ck_assert_uint_gt(seen.stats.stalled_vanished, 0);
 	ck_assert_uint_gt(seen.stats.stalled_not_reading, 0);
 	ck_assert_uint_gt(seen.stats.stalled_congested, 0);
+	ck_assert_uint_gt(seen.stats.detach_refused, 100);
+	ck_assert_uint_gt(seen.detached, 1000);
+	ck_assert_uint_eq(seen.stats.proved_detached, seen.detached_sends);
 }
 END_TEST
 
@@ -179,7 +182,8 @@ static int suite(void)
 
 static int usage(void)
 {
-	fprintf(stderr, "check_sim [run [REQUESTS=N] [SECONDS=N] [LIVES=N] [FIRST=SEED] [JOBS=N]\n"
+	fprintf(stderr, "check_sim [run [REQUESTS=N] [DETACHED=N] [SECONDS=N] [LIVES=N] [FIRST=SEED]\n"
+			"               [JOBS=N]\n"
 			"          | seed N | replay FILE]\n");
 	return 2;
 }
@@ -201,6 +205,8 @@ static bool set(struct sim_plan *plan, const char *word)
 		return true;
 	if (!strncmp(word, "REQUESTS", len))
 		plan->requests = value;
+	else if (!strncmp(word, "DETACHED", len))
+		plan->detached = value;
 	else if (!strncmp(word, "SECONDS", len))
 		plan->seconds = (unsigned)value;
 	else if (!strncmp(word, "LIVES", len))
@@ -221,7 +227,7 @@ static int run(char **words)
 	for (; *words; words++)
 		if (!set(&plan, *words))
 			return usage();
-	if (!plan.requests && !plan.seconds && !plan.lives)
+	if (!plan.requests && !plan.detached && !plan.seconds && !plan.lives)
 		plan.seconds = USUAL_SECONDS;
 	return sim_run(&plan) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

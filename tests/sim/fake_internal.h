@@ -6,6 +6,7 @@
  * fake_send.c      the send queue, records, the peer's acknowledgements
  * fake_death.c     death, late releases, retransmissions and probes
  * fake_errqueue.c  notifications and other messages, recvmsg
+ * fake_pages.c     other pages under the same addresses
  * fake_calls.c     the table of calls, faults, options, poll
  * fake_sender.c    sends that are told later, in place of error queue and sendmsg
  */
@@ -28,9 +29,11 @@
 
 /* A run of caller memory, and where its bytes are in the stream. */
 struct fake_range {
-	const uint8_t *base;
+	const uint8_t *base; /* the bytes themselves */
+	const uint8_t *lent; /* the address by which the program knows them: mostly the same */
 	size_t len;
 	uint64_t offset;
+	bool moved;          /* its pages were exchanged: the bytes are the kernel's */
 };
 
 /*
@@ -172,6 +175,7 @@ struct fake_socket {
 struct fake_kernel {
 	uint64_t now_ms;
 	struct fake_socket *sockets;
+	struct fake_old *old; /* pages that no program has any more */
 	char texts[FAKE_TEXTS][192];
 	unsigned violations;
 	uint64_t happened[FAKE_EVENTS];
@@ -209,6 +213,9 @@ void fake_record_free(struct fake_record *record);
 void fake_record_settle(struct fake_socket *sock, struct fake_record *record);
 void fake_push(struct fake_socket *sock);
 
+/* fake_pages.c */
+void fake_old_free(struct fake_kernel *kernel);
+
 /* fake_death.c */
 void fake_die(struct fake_socket *sock);
 void fake_late_releases(struct fake_socket *sock);
@@ -219,6 +226,8 @@ void fake_answer(struct fake_socket *sock);
 void fake_sender_free(struct fake_sender *sender);
 struct fake_batch *fake_sender_current(const struct fake_sender *sender);
 void fake_sender_notify(struct fake_socket *sock, struct fake_record *record, bool copied);
+void fake_sender_rename(struct fake_sender *sender, const uint8_t *memory, size_t len,
+			const uint8_t *name);
 uint64_t fake_sender_batches(const struct fake_sender *sender);
 uint64_t fake_sender_untold_bytes(const struct fake_sender *sender);
 uint64_t fake_sender_lent(const struct fake_sender *sender, const void *memory, size_t len,

@@ -79,6 +79,7 @@ void fake_kernel_free(struct fake_kernel *kernel)
 		next = sock->next;
 		socket_free(sock);
 	}
+	fake_old_free(kernel);
 	free(kernel);
 }
 
@@ -138,8 +139,9 @@ const char *fake_kernel_violation(const struct fake_kernel *kernel, unsigned n)
 	return kernel->texts[n];
 }
 
-/* The bytes that a record and some memory have in common. */
-static uint64_t overlap(const struct fake_record *record, const uint8_t *memory, size_t len)
+/* The bytes that a record and some memory have in common, or had when they were lent. */
+static uint64_t overlap(const struct fake_record *record, const uint8_t *memory, size_t len,
+			bool now)
 {
 	uintptr_t lo = (uintptr_t)memory;
 	uintptr_t hi = lo + len;
@@ -147,8 +149,9 @@ static uint64_t overlap(const struct fake_record *record, const uint8_t *memory,
 	size_t i;
 
 	for (i = 0; i < record->range_count; i++) {
-		uintptr_t from = (uintptr_t)record->ranges[i].base;
-		uintptr_t to = from + record->ranges[i].len;
+		const struct fake_range *range = &record->ranges[i];
+		uintptr_t from = (uintptr_t)(now ? range->base : range->lent);
+		uintptr_t to = from + range->len;
 
 		from = from < lo ? lo : from;
 		to = to > hi ? hi : to;
@@ -158,12 +161,13 @@ static uint64_t overlap(const struct fake_record *record, const uint8_t *memory,
 	return sum;
 }
 
-static uint64_t overlap_list(const struct fake_record *record, const void *memory, size_t len)
+static uint64_t overlap_list(const struct fake_record *record, const void *memory, size_t len,
+			     bool now)
 {
 	uint64_t sum = 0;
 
 	for (; record; record = record->next)
-		sum += overlap(record, memory, len);
+		sum += overlap(record, memory, len, now);
 	return sum;
 }
 
@@ -173,7 +177,7 @@ uint64_t fake_kernel_references(const struct fake_kernel *kernel, const void *me
 	uint64_t sum = 0;
 
 	for (sock = kernel->sockets; sock; sock = sock->next)
-		sum += overlap_list(sock->held, memory, len);
+		sum += overlap_list(sock->held, memory, len, true);
 	return sum;
 }
 
@@ -189,14 +193,14 @@ uint64_t fake_socket_under_way(const struct fake_socket *sock, const void *memor
 
 uint64_t fake_socket_unproven(const struct fake_socket *sock, const void *memory, size_t len)
 {
-	uint64_t sum = overlap_list(sock->held, memory, len);
+	uint64_t sum = overlap_list(sock->held, memory, len, false);
 	const struct fake_message *message;
 
 	/* all that its records are made of, and more */
 	if (sock->sender)
 		return fake_socket_lent(sock, memory, len);
 	for (message = sock->messages; message; message = message->next)
-		sum += overlap_list(message->records, memory, len);
+		sum += overlap_list(message->records, memory, len, false);
 	return sum;
 }
 
@@ -265,6 +269,8 @@ const char *fake_event_name(enum fake_event event)
 		[FAKE_HELD_ON] = "held by a queueing discipline",
 		[FAKE_BUSY] = "disconnect refused",
 		[FAKE_ORPHAN] = "acknowledged after close",
+		[FAKE_EXCHANGED] = "old pages kept",
+		[FAKE_SENT_OLD] = "sent from old pages",
 	};
 
 	return names[event];

@@ -218,6 +218,8 @@ enum fake_event {
 	FAKE_HELD_ON,       /**< by a queueing discipline, after the death */
 	FAKE_BUSY,          /**< a disconnect was refused */
 	FAKE_ORPHAN,        /**< acknowledged after close */
+	FAKE_EXCHANGED,     /**< it kept pages under whose addresses there are others */
+	FAKE_SENT_OLD,      /**< and they reached the peer */
 	FAKE_EVENTS,
 };
 
@@ -242,13 +244,19 @@ void fake_kernel_audit(struct fake_kernel *kernel);
 unsigned fake_kernel_violations(const struct fake_kernel *kernel);
 const char *fake_kernel_violation(const struct fake_kernel *kernel, unsigned n);
 
-/** Bytes of this memory that any socket of the kernel still references. */
+/** Bytes of this memory, as it is now, that any socket of the kernel still references. */
 uint64_t fake_kernel_references(const struct fake_kernel *kernel, const void *memory,
 				size_t len);
 
 /** The same, and those let go of where no notification has been read yet. */
 uint64_t fake_kernel_unproven(const struct fake_kernel *kernel, const void *memory,
 			      size_t len);
+
+/**
+ * The program has other pages here from now on, with what is there: whatever is referenced of
+ * the old ones, by any socket, stays what it is. @start and @bytes are those of whole pages.
+ */
+void fake_kernel_exchange(struct fake_kernel *kernel, const void *start, size_t bytes);
 
 /** Calls made so far, and what they achieved: messages read, sends accepted. */
 void fake_kernel_effort(const struct fake_kernel *kernel, uint64_t *calls, uint64_t *work);
@@ -288,6 +296,13 @@ uint64_t fake_socket_lost(const struct fake_socket *sock, uint64_t from, uint64_
 
 /** As fake_kernel_unproven(), for memory that only this socket was given. */
 uint64_t fake_socket_unproven(const struct fake_socket *sock, const void *memory, size_t len);
+
+/**
+ * What this socket was lent of the memory is known by another address, as much of it, which
+ * may be any that nothing else is lent at: the memory is the program's, to be lent again.
+ */
+void fake_socket_rename(struct fake_socket *sock, const void *memory, size_t len,
+			const void *name);
 
 /** Bytes of this memory in batches on which its sender has more to say; 0 without one. */
 uint64_t fake_socket_lent(const struct fake_socket *sock, const void *memory, size_t len);

@@ -232,9 +232,10 @@ static void take_bytes(struct fake_socket *sock, struct fake_record *record, con
 		record->ranges = fake_grow(record->ranges, &record->range_room,
 					   record->range_count + 1, sizeof(*range));
 		range = &record->ranges[record->range_count++];
-		range->base = base;
+		range->base = range->lent = base;
 		range->len = len;
 		range->offset = sock->total;
+		range->moved = false;
 		record->end = sock->total + len;
 		record->bytes += len;
 		sock->held_bytes += len;
@@ -398,6 +399,8 @@ static void receive(struct fake_socket *sock, uint64_t from, uint64_t to)
 
 			if (lo >= hi)
 				continue;
+			if (range->moved)
+				fake_happens(sock, FAKE_SENT_OLD);
 			memcpy(sock->received + lo, range->base + (lo - range->offset), hi - lo);
 			bad += foreign(sock->received + lo, sock->accepted + lo, hi - lo);
 		}

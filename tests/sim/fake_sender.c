@@ -287,10 +287,25 @@ static void check_submission(struct fake_sender *sender, struct zcreq_conn *conn
 		wrong(sender, "the bytes are not those of the members");
 }
 
+/* Around all members: most batches are passed over by it. */
+static void set_bounds(struct fake_batch *batch)
+{
+	int i;
+
+	batch->from = UINTPTR_MAX;
+	batch->to = 0;
+	for (i = 0; i < batch->iovcnt; i++) {
+		uintptr_t from = (uintptr_t)batch->iov[i].iov_base;
+		uintptr_t to = from + batch->iov[i].iov_len;
+
+		batch->from = from < batch->from ? from : batch->from;
+		batch->to = to > batch->to ? to : batch->to;
+	}
+}
+
 static struct fake_batch *batch_new(const struct zcreq_submission *submission)
 {
 	struct fake_batch *batch = calloc(1, sizeof(*batch));
-	int i;
 
 	if (!batch)
 		abort();
@@ -299,14 +314,7 @@ static struct fake_batch *batch_new(const struct zcreq_submission *submission)
 	batch->by_reference = submission->by_reference;
 	batch->iovcnt = submission->iovcnt;
 	memcpy(batch->iov, submission->iov, (size_t)submission->iovcnt * sizeof(*batch->iov));
-	batch->from = UINTPTR_MAX;
-	for (i = 0; i < batch->iovcnt; i++) {
-		uintptr_t from = (uintptr_t)batch->iov[i].iov_base;
-		uintptr_t to = from + batch->iov[i].iov_len;
-
-		batch->from = from < batch->from ? from : batch->from;
-		batch->to = to > batch->to ? to : batch->to;
-	}
+	set_bounds(batch);
 	return batch;
 }
 
@@ -366,6 +374,16 @@ static void on_reap(struct zcreq_conn *conn, void *arg)
 		wrong(sender, "another's connection");
 	sender->conn = conn;
 	fake_sender_process(sender);
+}
+
+static bool on_pinned(struct zcreq_conn *conn, const struct iovec *memory, int count, void *arg)
+{
+	struct fake_sender *sender = arg;
+
+	(void)memory;
+	if ((sender->conn && conn != sender->conn) || count < 1)
+		wrong(sender, "asked for another's memory, or none");
+	return sender->knobs.pins;
 }
 
 static void on_closed(struct zcreq_conn *conn, void *arg)
@@ -428,6 +446,7 @@ void fake_sender_options(struct fake_sender *sender, struct zcreq_stream_options
 		.submit = on_submit,
 		.cancel = sender->knobs.no_cancel ? NULL : on_cancel,
 		.reap = sender->knobs.no_reap ? NULL : on_reap,
+		.pinned = on_pinned,
 		.closed = on_closed,
 	};
 	options->sender = &sender->ops;
@@ -449,6 +468,36 @@ static uint64_t overlap(const struct fake_batch *batch, const void *memory, size
 		sum += from < to ? to - from : 0;
 	}
 	return sum;
+}
+
+static void rename_members(struct fake_batch *batch, const uint8_t *memory, size_t len,
+			   const uint8_t *name)
+{
+	int i;
+
+	for (i = 0; i < batch->iovcnt; i++) {
+		const uint8_t *at = batch->iov[i].iov_base;
+
+		if (at >= memory && at < memory + len)
+			batch->iov[i].iov_base = (void *)(uintptr_t)(name + (at - memory));
+	}
+	set_bounds(batch);
+}
+
+void fake_sender_rename(struct fake_sender *sender, const uint8_t *memory, size_t len,
+			const uint8_t *name)
+{
+	struct fake_batch *batch;
+
+	TAILQ_FOREACH(batch, &sender->held, in_list)
+		rename_members(batch, memory, len, name);
+	TAILQ_FOREACH(batch, &sender->proven, in_list)
+		rename_members(batch, memory, len, name);
+}
+
+bool fake_sender_busy(const struct fake_sender *sender)
+{
+	return sender->current != NULL;
 }
 
 uint64_t fake_sender_batches(const struct fake_sender *sender)

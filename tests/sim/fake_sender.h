@@ -31,6 +31,7 @@ struct fake_sender;
  * @mute:        nothing is told, whatever happens
  * @puts_off:    submit() only notes: the socket is called when the sender has its turn
  * @no_reap:     results and proof come unasked only
+ * @pins:        it has all memory registered, and keeps the pages for good
  * @no_cancel:   the end of the socket has to do
  * @seed:        of its choices; read when it is made
  */
@@ -45,6 +46,7 @@ struct fake_sender_knobs {
 	bool puts_off;
 	bool no_reap;
 	bool no_cancel;
+	bool pins;
 	uint64_t seed;
 };
 
@@ -54,6 +56,9 @@ struct fake_sender_knobs *fake_sender_knobs(struct fake_sender *sender);
 
 /** The sender and sender_arg of zcreq_stream_options. */
 void fake_sender_options(struct fake_sender *sender, struct zcreq_stream_options *options);
+
+/** Is a batch under way, the result of which is not told? */
+bool fake_sender_busy(const struct fake_sender *sender);
 
 /** Tells the results that are there; false if there was none. */
 bool fake_sender_results(struct fake_sender *sender);

@@ -202,5 +202,35 @@ plant lose-early lib/stream/own.c \
 	'if (early != ZCREQ_EARLY_NOTHING && stream->ids.pending > 3)' \
 	'^I2: cN waits for N ids|^(I1: rN of cN is lost|I5: rN of cN not released)'
 
+# what was detached stays the request's, and is given back once more with its proof
+plant detach-keeps lib/stream/sendq.c \
+	'send->owner = ZCREQ_SEND_DETACHED;' \
+	'' \
+	'^(N bytes detached, the kernel has N|Aborted)'
+
+# pages are exchanged although a sender has their addresses still to look up
+plant detach-lent lib/stream/detach.c \
+	'if (zcreq_stream_lent(stream))' \
+	'if (zcreq_stream_lent(stream) && !stream->loans)' \
+	'^cN exchanges (under a submission|pages, and should say -N)|^detach says -?N, should be -N'
+
+# of a send of several buffers the first is known
+plant loans-forgotten lib/stream/loans.c \
+	'for (uint32_t i = 0; i < iovcnt; i++) {' \
+	'for (uint32_t i = 0; i < iovcnt && i < 2; i++) {' \
+	'^I2: rN is detached, the kernel has N bytes of its pages'
+
+# what was exchanged with a neighbour's page is more than that page
+plant loans-cut lib/stream/loans.c \
+	'if (end <= from || start >= to)' \
+	'if (end <= from)' \
+	'^I2: rN is detached, the kernel has N bytes of its pages|^cN: exchanges N bytes of which N are lent'
+
+# a refusal is not looked at
+plant detach-unasked lib/stream/detach.c \
+	'ret = exchange(stream, lent, count, flags);' \
+	'ret = exchange(stream, lent, count, flags) == -EPERM ? -EPERM : 0;' \
+	'^detach says -?N, should be -N|^I2: cN says that N sends are detached'
+
 echo "100%: Checks: $planted, Failures: $failed, Errors: 0"
 [ "$failed" = 0 ]

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zcreq/explain.h>
-
+#include "sim/sim_detach.h"
 #include "sim/sim_inside.h"
 #include "sim/sim_nature.h"
 #include "sim/sim_world.h"
@@ -21,7 +20,7 @@
 static const int errors[] = { -EIO, -ECANCELED, -ETIMEDOUT, -EINVAL };
 
 /* The newest is the plainest choice. */
-static struct sim_conn *any_conn(struct sim_world *world)
+struct sim_conn *sim_any_conn(struct sim_world *world)
 {
 	uint64_t n = sim_choose(world, world->handles);
 	struct sim_conn *conn;
@@ -33,7 +32,7 @@ static struct sim_conn *any_conn(struct sim_world *world)
 }
 
 /* Mostly one that still lives, sometimes a dead one for the sake of its handle. */
-static struct sim_request *any_request(struct sim_world *world)
+struct sim_request *sim_any_request(struct sim_world *world)
 {
 	bool dead = sim_chance(world, 1, 16);
 	unsigned count = dead ? world->dead_count : world->live_count;
@@ -53,7 +52,7 @@ static void allocated_nothing(struct sim_world *world, uint64_t calls, const cha
 		sim_fail(world, "I7: %s allocates", call);
 }
 
-static void do_open(struct sim_world *world)
+void sim_open(struct sim_world *world)
 {
 	struct sim_conn *conn;
 	int ret;
@@ -118,7 +117,7 @@ static struct sim_request *begin_one(struct sim_conn *conn)
 
 static void do_begin(struct sim_world *world)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_conn *conn = sim_any_conn(world);
 
 	if (conn && conn->live < SIM_LIVE)
 		begin_one(conn);
@@ -181,9 +180,7 @@ static void send_one(struct sim_request *request)
 	struct iovec iov[8];
 	uint8_t *memory;
 
-	memory = malloc(len);
-	if (!memory)
-		abort();
+	memory = sim_detach_memory(conn, len);
 	memcpy(memory, bytes, len);
 	n = make_iovecs(world, iov, memory, len);
 	expected = expected_use(request);
@@ -198,21 +195,21 @@ static void send_one(struct sim_request *request)
 	memset(iov, 0xee, sizeof(iov));
 	send_answer(request, expected, ret);
 	if (ret) {
-		free(memory);
+		sim_memory_give(&world->memory, memory);
 		return;
 	}
 	if (sim_chance(world, 1, 400)) {
 		sim_trace(world, "  it cannot be read");
 		fake_socket_unreadable(conn->sock, memory + len / 2, 1);
 	}
-	*send = (struct sim_send){ sim_entry_add(conn, request, bytes, len), memory, len };
+	*send = (struct sim_send){ sim_entry_add(conn, request, bytes, len), memory, len, false };
 	sim_inside_queued(conn);
 	request->send_count++;
 }
 
 static void do_send(struct sim_world *world)
 {
-	struct sim_request *request = any_request(world);
+	struct sim_request *request = sim_any_request(world);
 
 	if (request && request->conn->conn && request->conn->sock &&
 	    request->send_count < SIM_SENDS)
@@ -253,7 +250,7 @@ static void write_one(struct sim_world *world, struct sim_conn *conn)
 
 static void do_write(struct sim_world *world)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_conn *conn = sim_any_conn(world);
 	uint64_t count = 1 + sim_choose(world, sim_chance(world, 1, 3) ? 12 : 1);
 
 	while (conn && conn->sock && count--)
@@ -262,7 +259,7 @@ static void do_write(struct sim_world *world)
 
 static void do_take(struct sim_world *world)
 {
-	struct sim_request *request = any_request(world);
+	struct sim_request *request = sim_any_request(world);
 	int expected, ret;
 	zcreq_hold hold;
 
@@ -311,7 +308,7 @@ void sim_drop_one(struct sim_request *request, unsigned n, int status)
 
 static void do_drop(struct sim_world *world)
 {
-	struct sim_request *request = any_request(world);
+	struct sim_request *request = sim_any_request(world);
 
 	if (request && request->hold_count)
 		sim_drop_one(request, (unsigned)sim_choose(world, request->hold_count),
@@ -342,7 +339,7 @@ void sim_finish_request(struct sim_request *request, int status)
 
 static void do_finish(struct sim_world *world)
 {
-	struct sim_request *request = any_request(world);
+	struct sim_request *request = sim_any_request(world);
 
 	if (request)
 		sim_finish_request(request,
@@ -350,13 +347,13 @@ static void do_finish(struct sim_world *world)
 }
 
 /* A turn of a busy loop: several answers, one after the other, and out with them. */
-static void do_burst(struct sim_world *world)
+void sim_burst(struct sim_conn *conn)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_world *world = conn->world;
 	uint64_t count = 1 + sim_choose(world, 12);
 	struct sim_request *request;
 
-	while (conn && conn->sock && conn->live < SIM_LIVE && count--) {
+	while (conn->sock && conn->live < SIM_LIVE && count--) {
 		request = begin_one(conn);
 		if (!request)
 			return;
@@ -368,9 +365,19 @@ static void do_burst(struct sim_world *world)
 	sim_turn(world);
 }
 
+static void do_burst(struct sim_world *world)
+{
+	struct sim_conn *conn = sim_any_conn(world);
+
+	if (conn)
+		sim_burst(conn);
+	else
+		sim_turn(world);
+}
+
 static void do_abort_request(struct sim_world *world)
 {
-	struct sim_request *request = any_request(world);
+	struct sim_request *request = sim_any_request(world);
 	int status = errors[sim_choose(world, 4)];
 	uint64_t accepted;
 	int state, ret;
@@ -411,7 +418,7 @@ static void do_abort_request(struct sim_world *world)
 
 static void do_conn_abort(struct sim_world *world)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_conn *conn = sim_any_conn(world);
 	int status = errors[sim_choose(world, 4)];
 	bool lives;
 	int ret;
@@ -431,7 +438,7 @@ static void do_conn_abort(struct sim_world *world)
 
 static void do_drain(struct sim_world *world)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_conn *conn = sim_any_conn(world);
 	uint64_t calls = world->fault.calls;
 	uint32_t timeout_ms = 0;
 	int state, ret;
@@ -453,7 +460,7 @@ static void do_drain(struct sim_world *world)
 
 static void do_end(struct sim_world *world)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_conn *conn = sim_any_conn(world);
 	uint64_t calls = world->fault.calls;
 	int state, ret, expected;
 
@@ -473,7 +480,7 @@ static void do_end(struct sim_world *world)
 
 static void do_free(struct sim_world *world)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_conn *conn = sim_any_conn(world);
 	struct zcreq_conn *handle;
 
 	if (!conn || !sim_chance(world, 1, 6))
@@ -488,34 +495,9 @@ static void do_free(struct sim_world *world)
 	zcreq_conn_free(handle);
 }
 
-/* Handles that were never given, and the text of those that were. */
-static void do_forge(struct sim_world *world)
-{
-	zcreq_id id = { sim_choose(world, UINT64_MAX) };
-	zcreq_hold hold = { sim_choose(world, UINT64_MAX) };
-	struct sim_request *request = any_request(world);
-	struct sim_conn *conn = any_conn(world);
-	char text[200];
-
-	world->stale += 2;
-	if (zcreq_finish(world->context, id, 0) != -ESTALE ||
-	    zcreq_drop(world->context, hold, 0) != -ESTALE)
-		sim_fail(world, "I3: a forged handle was taken");
-	/* A request's handle is no hold's, and the other way round. */
-	if (request) {
-		world->stale++;
-		if (zcreq_drop(world->context, (zcreq_hold){ request->id.bits }, 0) != -ESTALE)
-			sim_fail(world, "I3: a request was taken for a hold");
-		(void)zcreq_request_explain(world->context, request->id, ZCREQ_TEXT, text,
-					    sim_choose(world, 200));
-	}
-	if (conn && zcreq_conn_explain(conn->conn, ZCREQ_TEXT, text, sizeof(text)) <= 0)
-		sim_fail(world, "a connection without explanation");
-}
-
 static void do_process(struct sim_world *world)
 {
-	struct sim_conn *conn = any_conn(world);
+	struct sim_conn *conn = sim_any_conn(world);
 
 	if (!conn)
 		return;
@@ -551,16 +533,16 @@ static void do_starve(struct sim_world *world)
 }
 
 const struct sim_verb sim_verbs[] = {
-	{ "again", do_turn_again, 2 },    { "open", do_open, 3 },
+	{ "again", do_turn_again, 2 },    { "open", sim_open, 3 },
 	{ "begin", do_begin, 14 },        { "send", do_send, 22 },
 	{ "finish", do_finish, 12 },      { "process", do_process, 22 },
 	{ "turn", do_turn, 10 },          { "burst", do_burst, 8 },
 	{ "write", do_write, 4 },         { "take", do_take, 4 },
 	{ "drop", do_drop, 5 },           { "abort", do_abort_request, 3 },
 	{ "conn_abort", do_conn_abort, 1 }, { "drain", do_drain, 1 },
-	{ "end", do_end, 1 },
-	{ "free", do_free, 2 },           { "forge", do_forge, 1 },
-	{ "starve", do_starve, 1 },       { "nature", sim_nature_act, 28 },
+	{ "end", do_end, 1 },             { "free", do_free, 2 },
+	{ "forge", sim_forge, 1 },         { "starve", do_starve, 1 },
+	{ "nature", sim_nature_act, 28 }, { "detach", sim_detach_act, 10 },
 	{ "finale", sim_finale, 0 },      { NULL, NULL, 0 },
 };
 

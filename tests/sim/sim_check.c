@@ -2,6 +2,7 @@
 /**
  * sim_check.c - what must hold after every step, and when nothing is due
  */
+#include "sim/sim_detach.h"
 #include "sim/sim_inside.h"
 #include "sim/sim_world.h"
 
@@ -81,6 +82,7 @@ void sim_check(struct sim_world *world)
 		if (conn->conn)
 			sim_inside_check(conn);
 	}
+	sim_detach_check(world);
 	check_stats(world);
 	check_work(world);
 	sim_inside_claims(world);
@@ -124,6 +126,8 @@ static bool is_proven(const struct sim_request *request)
 	for (i = 0; i < request->send_count; i++) {
 		const struct sim_entry *entry = request->sends[i].entry;
 
+		if (request->sends[i].detached)
+			continue;
 		if (request->conn->sock && fake_socket_lent(request->conn->sock,
 							    request->sends[i].memory,
 							    request->sends[i].len))
@@ -190,6 +194,8 @@ static uint64_t quarantined_bytes(const struct sim_request *request)
 	for (i = 0; i < request->send_count; i++) {
 		const struct sim_entry *entry = request->sends[i].entry;
 
+		if (request->sends[i].detached)
+			continue;
 		if ((entry && entry->done &&
 		     fake_socket_unproven_part(request->conn->sock, entry->offset,
 					       entry->offset + entry->done)) ||

@@ -228,6 +228,8 @@ static void add_stats(struct sim_outcome *outcome, const struct zcreq_stats *sta
 	outcome->stats.stalled_vanished += stats->stalled_vanished;
 	outcome->stats.stalled_not_reading += stats->stalled_not_reading;
 	outcome->stats.stalled_congested += stats->stalled_congested;
+	outcome->stats.proved_detached += stats->proved_detached;
+	outcome->stats.detach_refused += stats->detach_refused;
 }
 
 static void check_all_gone(struct sim_world *world)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/sim_detach.h"
 #include "sim/sim_inside.h"
 #include "sim/sim_life.h"
 #include "sim/sim_world.h"
@@ -94,6 +95,8 @@ static void on_released(zcreq_id id, int status, void *arg)
 	if (request->hold_count || !request->finished)
 		sim_fail(world, "I2: r%u released with %u holds, finished %d", request->number,
 			 request->hold_count, request->finished);
+	if (request->conn->sock)
+		sim_detach_notice(request->conn);
 	if (memory_unproven(request))
 		sim_fail(world, "I2: r%u released, the kernel holds %llu bytes", request->number,
 			 (unsigned long long)memory_unproven(request));
@@ -101,7 +104,7 @@ static void on_released(zcreq_id id, int status, void *arg)
 		fake_socket_readable(request->conn->sock, request->sends[i].memory,
 				     request->sends[i].len);
 		memset(request->sends[i].memory, 0xdb, request->sends[i].len);
-		free(request->sends[i].memory);
+		sim_memory_give(&world->memory, request->sends[i].memory);
 	}
 	request->send_count = 0;
 	request->conn->live--;
@@ -144,6 +147,8 @@ static void on_quarantined(zcreq_id id, void *arg)
 	if (!request->conn->ended || waited < request->conn->linger_ms)
 		sim_fail(world, "r%u quarantined after %llu ms, linger is %u", request->number,
 			 (unsigned long long)waited, request->conn->linger_ms);
+	if (sim_detach_missed(request->conn))
+		sim_fail(world, "r%u quarantined, and not detached before", request->number);
 	/* the proof may come between the deadline and this; then it is not told */
 	if (!memory_unproven(request))
 		sim_fail(world, "r%u quarantined, all of it was proven", request->number);

@@ -12,6 +12,7 @@
 #include "core/check.h"
 #include "core/poller.h"
 #include "stream/check.h"
+#include "sim/sim_detach.h"
 #include "sim/sim_inside.h"
 #include "sim/sim_nature.h"
 
@@ -69,6 +70,7 @@ void sim_inside_begin(struct sim_world *world)
 	sim_trace(world, "a program that %s",
 		  world->habit == SIM_POLLS ? "polls" :
 		  world->habit == SIM_GATHERS ? "gathers" : "sleeps");
+	sim_detach_begin(world);
 	if (world->habit != SIM_SLEEPS)
 		return;
 	world->poller = calloc(1, sizeof(*world->poller));
@@ -179,9 +181,11 @@ static int open_stream(struct sim_conn *conn)
 	sim_nature_socket(conn, &options);
 	if (sim_chance(conn->world, 2, 5))
 		through_sender(conn, &options);
-	else if (sim_chance(conn->world, 1, 3))
+	else if (!conn->world->to_detach && sim_chance(conn->world, 1, 3))
 		options.flags |= ZCREQ_STREAM_OWN_SENDS;
 	conn->own = options.flags & ZCREQ_STREAM_OWN_SENDS;
+	if (!conn->own)
+		sim_detach_options(conn, &options);
 	open_without_first_id(conn, options);
 	ret = zcreq_stream_open(conn->world->context, &options, &conn->conn);
 	if (ret && fake_socket_ops.close(options.fd, conn->sock))
@@ -189,6 +193,7 @@ static int open_stream(struct sim_conn *conn)
 	if (ret)
 		return ret;
 	sim_nature_opened(conn);
+	sim_detach_opened(conn);
 	if (conn->world->poller)
 		zcreq_conn_watch(conn->conn, true);
 	if (conn->source.turn && zcreq_source_add(conn->world->context, &conn->source))
@@ -205,7 +210,8 @@ void sim_inside_leave(struct sim_conn *conn)
 
 int sim_inside_open(struct sim_conn *conn)
 {
-	return sim_chance(conn->world, 1, 12) ? open_bare(conn) : open_stream(conn);
+	return !conn->world->to_detach && sim_chance(conn->world, 1, 12) ? open_bare(conn)
+									 : open_stream(conn);
 }
 
 /* ---- what a program's loop does ---- */

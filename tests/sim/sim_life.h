@@ -24,6 +24,8 @@ struct sim_outcome {
 	uint64_t happened[FAKE_EVENTS]; /* to the kernel */
 	struct zcreq_stats stats; /* of the library, summed up */
 	uint64_t quarantined;
+	uint64_t detached;       /* requests, and sends of them */
+	uint64_t detached_sends;
 	const char *format; /* of the failure: the kind of it */
 	char text[256];     /* the failure */
 };

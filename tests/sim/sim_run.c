@@ -31,6 +31,7 @@ static bool enough(const struct sim_plan *plan, const struct sim_outcome *outcom
 {
 	return (plan->lives && outcome->lives * plan->jobs >= plan->lives) ||
 	       (plan->requests && outcome->requests * plan->jobs >= plan->requests) ||
+	       (plan->detached && outcome->detached * plan->jobs >= plan->detached) ||
 	       (plan->seconds && now_s() - start_s >= plan->seconds);
 }
 
@@ -119,10 +120,11 @@ bool sim_run(const struct sim_plan *plan)
 		all.requests += outcomes[job].requests;
 		all.calls += outcomes[job].calls;
 		all.callbacks += outcomes[job].callbacks;
+		all.detached += outcomes[job].detached;
 	}
-	printf("# sim: %" PRIu64 " requests in %" PRIu64 " lives, %" PRIu64 " callbacks, %" PRIu64
-	       " system calls, %.1f s, %.0f requests/s on %u processes: %s\n",
-	       all.requests, all.lives, all.callbacks, all.calls, took_s,
+	printf("# sim: %" PRIu64 " requests in %" PRIu64 " lives, %" PRIu64 " detached, %" PRIu64
+	       " callbacks, %" PRIu64 " system calls, %.1f s, %.0f requests/s on %u processes: %s\n",
+	       all.requests, all.lives, all.detached, all.callbacks, all.calls, took_s,
 	       (double)all.requests / took_s, plan->jobs, failed < 0 ? "no violation" : "FAILED");
 	if (failed < 0)
 		return true;

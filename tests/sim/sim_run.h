@@ -13,6 +13,7 @@ struct sim_plan {
 	uint64_t first_seed;
 	uint64_t lives;
 	uint64_t requests;
+	uint64_t detached; /* of them */
 	unsigned seconds;
 	unsigned jobs;
 	unsigned shrink_ms; /* for a life that fails; 0: tell it as it was */

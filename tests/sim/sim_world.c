@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sim/sim_detach.h"
 #include "sim/sim_inside.h"
 #include "sim/sim_life.h"
 #include "sim/sim_world.h"
@@ -131,7 +132,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed)
 	seed_handles(world->context, seed + 1);
 }
 
-static void free_requests(struct sim_requests *requests)
+static void free_requests(struct sim_world *world, struct sim_requests *requests)
 {
 	struct sim_request *request;
 	unsigned i;
@@ -139,7 +140,7 @@ static void free_requests(struct sim_requests *requests)
 	while ((request = LIST_FIRST(requests))) {
 		LIST_REMOVE(request, in_world);
 		for (i = 0; i < request->send_count; i++)
-			free(request->sends[i].memory);
+			sim_memory_give(&world->memory, request->sends[i].memory);
 		free(request);
 	}
 }
@@ -161,11 +162,13 @@ static void free_conns(struct sim_conns *conns)
 
 void sim_world_deinit(struct sim_world *world)
 {
-	free_requests(&world->live);
-	free_requests(&world->dead);
+	free_requests(world, &world->live);
+	free_requests(world, &world->dead);
 	free_conns(&world->conns);
 	free_conns(&world->gone);
 	sim_inside_deinit(world);
+	sim_detach_deinit(world);
+	sim_memory_deinit(&world->memory);
 	fake_kernel_free(world->kernel);
 }
 

@@ -14,7 +14,10 @@
  *	sim_hear.c      callbacks and hooks
  *	sim_check.c     what must hold after every step, and after every turn
  *	sim_actions.c   what a caller does
+ *	sim_forge.c     handles that nobody gave
  *	sim_own.c       a caller that makes its own sends
+ *	sim_detach.c    a caller that leaves pages to the kernel
+ *	sim_memory.c    where the buffers are
  *	sim_inside.c    what opens a connection and lets the kernel speak
  *	sim_nature.c    what kernel, network and peer do
  *	sim_finale.c    how every life ends
@@ -34,6 +37,7 @@
 #include "sim/alloc_fault.h"
 #include "sim/fake_kernel.h"
 #include "sim/fake_sender.h"
+#include "sim/sim_memory.h"
 #include "sim/sim_random.h"
 #include "sim/sim_tape.h"
 
@@ -60,6 +64,7 @@ struct sim_send {
 	struct sim_entry *entry;
 	uint8_t *memory;
 	size_t len;
+	bool detached;    /* the kernel has other pages than those here */
 };
 
 /** A connection, also after it was freed: until the world ends. */
@@ -91,6 +96,15 @@ struct sim_conn {
 	uint64_t ended_ms;        /* linger counts from here, or later */
 	uint32_t linger_ms;
 	uint32_t stall_ms;
+	bool detachable;
+	uint32_t detach_ms;
+	const struct zcreq_conn *inside; /* also when it was freed, until its socket closes */
+	const struct sim_request *asked; /* to be detached; NULL: all */
+	bool asks;                /* the program is in a call that detaches */
+	bool answered;            /* in it pages were to be exchanged, with this answer */
+	int answer;
+	unsigned unasked;         /* exchanges by the library itself */
+	uint64_t detached_sends;
 };
 
 /** Bytes that a request waits for, until this part of the stream is proven. */
@@ -130,6 +144,7 @@ enum sim_habit {
 
 LIST_HEAD(sim_conns, sim_conn);
 LIST_HEAD(sim_requests, sim_request);
+LIST_HEAD(sim_ghosts, sim_ghost);
 
 /** Where choices come from: a seed, or a tape; and who listens. */
 struct sim_choices {
@@ -170,6 +185,11 @@ struct sim_world {
 	uint64_t work_seen;       /* what they achieved */
 	uint64_t stale;           /* calls that had to be refused as stale */
 	uint64_t callbacks;
+	struct sim_memory memory; /* of streams that may be detached */
+	struct sim_ghosts ghosts; /* sends that are the kernel's alone */
+	uint64_t detached_most;   /* bytes of them; 0: no limit */
+	bool accidents;           /* much is detached in this life */
+	bool to_detach;           /* the connection that is being opened is for that */
 	uint64_t turn_ms;         /* what the last outermost turn was told; 0: there was none */
 };
 
@@ -267,6 +287,13 @@ unsigned sim_verb_pick(uint64_t value);
 unsigned sim_verbs_weight(void);
 
 void sim_callback_action(struct sim_world *world);
+void sim_open(struct sim_world *world);
+void sim_forge(struct sim_world *world);
+
+/** Several requests at once, and a turn. */
+void sim_burst(struct sim_conn *conn);
+struct sim_conn *sim_any_conn(struct sim_world *world);
+struct sim_request *sim_any_request(struct sim_world *world);
 void sim_finish_request(struct sim_request *request, int status);
 void sim_drop_one(struct sim_request *request, unsigned n, int status);
 
