@@ -18,12 +18,19 @@ inline conn_must(event)
 	conn_state = next
 }
 
+/* What the kernel has of sends that were detached keeps the connection too. */
+#ifdef M_DETACHED_CLOSES
+#define OUTSTANDING 0
+#else
+#define OUTSTANDING pending
+#endif
+
 /* Is a state other than open over? */
 inline conn_check_end()
 {
 	reuse();
 	if
-	:: conn_state != CONN_OPEN && CONN_LIVES && !LISTED(0) && !LISTED(1) && !UNSENT && !pending ->
+	:: conn_state != CONN_OPEN && CONN_LIVES && !LISTED(0) && !LISTED(1) && !UNSENT && !OUTSTANDING ->
 		fin_end();
 		if
 		:: conn_state != CONN_DRAINING || FIN_OVER ->

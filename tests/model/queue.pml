@@ -209,6 +209,32 @@ inline drop_sends(l)
 	skip_sent()
 }
 
+/*
+ * Other pages under the addresses of a request, and with that its sends are over. The
+ * kernel has the old ones: its batches have nothing of the request any more, and their
+ * proof is still to come.
+ */
+inline detach(l)
+{
+	for (j : 0 .. q_tail - 1) {
+		if
+		:: !Q[j].gone && Q[j].owner == (l) ->
+			send_over(j);
+#ifdef M_DETACHED_STAYS
+			Q[j].owner = l;
+			Q[j].gone = 0
+#endif
+		:: else
+		fi
+	}
+#ifndef M_DETACHED_UNEXCHANGED
+	for (i : 0 .. BATCHES - 1) {
+		B[i].owners = B[i].owners & ~(1 << (l))
+	}
+#endif
+	skip
+}
+
 /* Reads what was posted, and believes nothing yet. */
 inline read_notifications()
 {

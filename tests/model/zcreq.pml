@@ -28,6 +28,8 @@
  *  - Time. A deadline that has been set passes at any moment afterwards; the
  *    watchdog may find its stall whenever something is outstanding.
  *  - EINTR, EAGAIN, EBUSY from below, -ENOMEM: nothing happens, and is tried again.
+ *  - Pages. To exchange them is one step, and one that is refused is none; all of a
+ *    connection is one request after the other.
  *  - Copies of the error code. A status is none or some; the first wins because the
  *    place is taken.
  *  - Calls that the library refuses without a change, except that every handle that
@@ -128,6 +130,7 @@ end:
 	:: d_step { call == IDLE && R[me].held -> drop(me, 1) }
 	:: d_step { call == IDLE && OWNED(me) -> finish(me, 1) }
 #endif
+	:: d_step { call == IDLE && ENDING && R[me].sends -> detach(me) }
 #ifndef NO_REQUEST_ABORT
 	:: d_step { call == IDLE && LISTED(me) && MAY(me, ABORT) && !R[me].accepted ->
 		abort_request(me) }
