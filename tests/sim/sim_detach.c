@@ -332,6 +332,39 @@ uint8_t *sim_detach_memory(struct sim_conn *conn, size_t len)
 	return memory;
 }
 
+/* ---- what it has done by itself --------------------------------------------------------- */
+
+void sim_detach_notice(struct sim_conn *conn)
+{
+	uint64_t sends;
+
+	if (!conn->detachable || sock_closed(conn))
+		return;
+	sends = zcreq_stream_of(conn->inside)->queue.gone[ZCREQ_GONE_DETACHED];
+	/* all that is left was exchanged with others, on the same pages */
+	if (sends > conn->detached_sends && !conn->unasked) {
+		check_unasked(conn);
+		detach_all(conn, NULL);
+		/* of some the kernel may have let go since, in the same step */
+		if (sends > conn->detached_sends) {
+			conn->world->outcome->detached_sends += sends - conn->detached_sends;
+			conn->detached_sends = sends;
+		}
+	}
+	if (sends != conn->detached_sends)
+		sim_fail(conn->world, "I2: c%u says that %llu sends are detached, should be %llu",
+			 conn->number, ull(sends), ull(conn->detached_sends));
+}
+
+static void notice_all(struct sim_world *world)
+{
+	struct sim_conn *conn;
+
+	LIST_FOREACH(conn, &world->conns, in_world)
+		if (conn->sock)
+			sim_detach_notice(conn);
+}
+
 /* ---- the verb ------------------------------------------------------------------------ */
 
 /* What has to be answered; EXCHANGE if that is for who exchanges pages to say. */
@@ -371,6 +404,7 @@ static void detach(struct sim_conn *conn, struct sim_request *request, unsigned 
 	int should, ret;
 
 	sim_stream_check(conn);
+	notice_all(world);
 	should = expected(conn, request, flags);
 	world->stale += should == -ESTALE;
 	conn->asks = true;
@@ -505,37 +539,12 @@ void sim_detach_act(struct sim_world *world)
 
 /* ---- what must hold -------------------------------------------------------------------- */
 
-void sim_detach_notice(struct sim_conn *conn)
-{
-	uint64_t sends;
-
-	if (!conn->detachable || sock_closed(conn))
-		return;
-	sends = zcreq_stream_of(conn->inside)->queue.gone[ZCREQ_GONE_DETACHED];
-	/* all that is left was exchanged with others, on the same pages */
-	if (sends > conn->detached_sends && !conn->unasked) {
-		check_unasked(conn);
-		detach_all(conn, NULL);
-		/* of some the kernel may have let go since, in the same step */
-		if (sends > conn->detached_sends) {
-			conn->world->outcome->detached_sends += sends - conn->detached_sends;
-			conn->detached_sends = sends;
-		}
-	}
-	if (sends != conn->detached_sends)
-		sim_fail(conn->world, "I2: c%u says that %llu sends are detached, should be %llu",
-			 conn->number, ull(sends), ull(conn->detached_sends));
-}
-
 void sim_detach_check(struct sim_world *world)
 {
-	uint64_t bytes = kept_bytes(world);
 	struct zcreq_stats stats;
-	struct sim_conn *conn;
+	uint64_t bytes;
 
-	LIST_FOREACH(conn, &world->conns, in_world)
-		if (conn->sock)
-			sim_detach_notice(conn);
+	notice_all(world);
 	bytes = kept_bytes(world);
 	if (zcreq_context_stats(world->context, &stats, sizeof(stats)))
 		sim_fail(world, "no statistics");
