@@ -49,7 +49,7 @@ static inline int zcreq_request_begin(struct zcreq_conn *conn,
 	request->status = 0;
 	request->state = ZCREQ_STATE_FREE;
 	request->due = 0;
-	request->accepted_bytes = 0;
+	request->gone_sends = 0;
 	request->conn = conn;
 	request->hooks = hooks;
 	request->arg = arg;

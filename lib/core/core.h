@@ -80,7 +80,8 @@ struct zcreq_request {
 	int32_t status;         /* the first error; not 0 means that settled was told */
 	uint8_t state;          /* enum zcreq_state; written by zcreq_request_event() */
 	uint8_t due;            /* enum zcreq_due */
-	uint64_t accepted_bytes; /* that the kernel took, ever */
+	uint32_t first_send;    /* the transport's number of the first of @sends, if none is gone */
+	uint32_t gone_sends;    /* that were accepted, and that it has outlived */
 	struct zcreq_conn *conn;
 	const struct zcreq_request_hooks *hooks;
 	void *arg;
@@ -98,7 +99,9 @@ struct zcreq_hold_slot {
 
 /* What a stream adds to a connection. */
 struct zcreq_transport {
-	/* One request with sends, of which nothing was accepted, is withdrawn. */
+	/* Was anything accepted of one request with sends, of which none is gone? */
+	bool (*begun)(const struct zcreq_conn *conn, const struct zcreq_request *request);
+	/* If nothing was, they are withdrawn. */
 	void (*withdraw)(struct zcreq_conn *conn, struct zcreq_request *request);
 	/* What was queued is sent, as far as there is room. */
 	void (*flush)(struct zcreq_conn *conn);
@@ -332,6 +335,7 @@ static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64
 	zcreq_assert(request->sends);
 	request->sends--;
 	request->send_bytes -= bytes;
+	request->gone_sends += bytes > 0;
 	if (__builtin_expect(request->state == ZCREQ_STATE_QUARANTINED, 0))
 		zcreq_request_late_proof(request, bytes);
 	zcreq_request_check_last(request);

@@ -226,6 +226,14 @@ static void aborted(struct zcreq_request *request, int status)
 		zcreq_request_due(request, ZCREQ_DUE_ABORTING);
 }
 
+/* Has the kernel taken any of its bytes? */
+static bool has_begun(const struct zcreq_request *request)
+{
+	const struct zcreq_conn *conn = request->conn;
+
+	return request->gone_sends || (request->sends && conn->transport->begun(conn, request));
+}
+
 int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
 {
 	struct zcreq_request *request;
@@ -237,7 +245,7 @@ int zcreq_abort(struct zcreq_context *context, zcreq_id id, int status)
 	request = zcreq_request_find(context, id);
 	if (!request)
 		return -ESTALE;
-	if (request->accepted_bytes && request->state <= ZCREQ_STATE_FINISHED)
+	if (request->state <= ZCREQ_STATE_FINISHED && has_begun(request))
 		return -EBUSY;
 	ret = zcreq_request_may(request, ZCREQ_EVENT_ABORT);
 	if (ret)

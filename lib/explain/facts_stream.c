@@ -84,9 +84,9 @@ struct zcreq_stream_facts zcreq_stream_look(const struct zcreq_stream *stream)
 
 /* ---- a request's sends ---- */
 
-static uint64_t kernel_part(const struct zcreq_send *send)
+static uint64_t kernel_part(const struct zcreq_sendq *q, uint32_t number)
 {
-	return send->total_bytes - send->left_bytes;
+	return zcreq_sendq_at(q, number)->total_bytes - zcreq_sendq_left(q, number);
 }
 
 /* Bytes of the sends in the queue that were accepted. */
@@ -95,7 +95,7 @@ static uint64_t accepted_in_queue(const struct zcreq_sendq *q)
 	uint64_t bytes = 0;
 
 	for (uint32_t n = q->head; n != q->tail; n++)
-		bytes += kernel_part(zcreq_sendq_at(q, n));
+		bytes += kernel_part(q, n);
 	return bytes;
 }
 
@@ -119,14 +119,14 @@ static void look_at_sends(const struct zcreq_request *request, uint64_t unacked_
 
 	for (uint32_t n = q->head; n != q->tail && facts->sends_seen < ZCREQ_FACTS_SENDS; n++) {
 		const struct zcreq_send *send = zcreq_sendq_at(q, n);
-		uint64_t part = kernel_part(send);
+		uint64_t part = kernel_part(q, n);
 
 		end += part;
 		if (zcreq_send_request(send) != request)
 			continue;
 		facts->sends[facts->sends_seen++] = (struct zcreq_send_facts){
 			.total_bytes = send->total_bytes,
-			.unsent_bytes = send->left_bytes,
+			.unsent_bytes = zcreq_sendq_left(q, n),
 			.kernel_bytes = part,
 			.acked_bytes = known ? acked_part(part, end, acked_end) : ZCREQ_UNKNOWN,
 			.age_ns = zcreq_facts_age_ns(request->conn->context, send->since),
@@ -141,7 +141,7 @@ static bool all_acked(const struct zcreq_request *request, uint64_t unacked_byte
 	uint64_t accepted = accepted_in_queue(q), end = 0, last = 0;
 
 	for (uint32_t n = q->head; n != q->tail; n++) {
-		end += kernel_part(zcreq_sendq_at(q, n));
+		end += kernel_part(q, n);
 		if (zcreq_send_request(zcreq_sendq_at(q, n)) == request)
 			last = end;
 	}

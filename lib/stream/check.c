@@ -78,17 +78,16 @@ void zcreq_writebuf_check(const struct zcreq_writebuf *buf, uint32_t writes)
 static void check_send(const struct zcreq_sendq *q, uint32_t number)
 {
 	const struct zcreq_send *send = zcreq_sendq_at(q, number);
-	const bool accepted = number - q->head < q->next - q->head;
+	const uint64_t left_bytes = zcreq_sendq_left(q, number);
 
-	zcreq_assert(send->left_bytes <= send->total_bytes);
-	zcreq_assert(!accepted || !send->left_bytes);
+	zcreq_assert(left_bytes <= send->total_bytes);
 	if (!send->owner) {
-		zcreq_assert(!send->left_bytes && !send->batches);
+		zcreq_assert(!left_bytes && !send->batches);
 		zcreq_assert(number != q->head || number == q->next);
 	}
 	/* what is neither unsent nor in a batch has gone */
-	zcreq_assert(!send->owner || send->left_bytes || send->batches);
-	if (!accepted)
+	zcreq_assert(!send->owner || send->batches);
+	if (!zcreq_sendq_accepted(q, number))
 		zcreq_assert(send->end_iov - q->iov_next <= q->iov_tail - q->iov_next);
 }
 
@@ -113,7 +112,7 @@ void zcreq_sendq_check(const struct zcreq_sendq *q)
 		const struct zcreq_send *send = zcreq_sendq_at(q, number);
 
 		check_send(q, number);
-		unsent_bytes += send->left_bytes;
+		unsent_bytes += zcreq_sendq_left(q, number);
 		held_bytes += send->owner ? send->total_bytes : 0;
 		detached_bytes += send->owner == ZCREQ_SEND_DETACHED ? send->total_bytes : 0;
 		writes += send->owner & ZCREQ_SEND_WRITE && send->owner != ZCREQ_SEND_WRITE;
@@ -128,13 +127,14 @@ void zcreq_sendq_check(const struct zcreq_sendq *q)
 	zcreq_writebuf_check(&q->writes, writes);
 }
 
-/* A send counts the batches that wait for proof and have bytes of it. */
+/* A send counts the batches that wait for proof and have bytes of it, and the one that will
+ * take its last byte. */
 static void check_batches(const struct zcreq_sendq *q, const struct zcreq_ids *ids)
 {
 	uint64_t by_sends = 0, by_batches = 0;
 
 	for (uint32_t number = q->head; number != q->tail; number++)
-		by_sends += zcreq_sendq_at(q, number)->batches;
+		by_sends += zcreq_sendq_at(q, number)->batches - (zcreq_sendq_left(q, number) > 0);
 	for (uint32_t id = ids->oldest; id != ids->next; id++) {
 		const struct zcreq_batch *batch = batch_at(ids, id);
 

@@ -167,7 +167,6 @@ static struct zcreq_send_range take_back(struct zcreq_stream *stream, uint64_t b
 	struct zcreq_batch *batch = &stream->ids.batches[id & stream->ids.mask];
 
 	if (zcreq_conn_sends(&stream->conn)) {
-		zcreq_sendq_take_back(q, stream->sending.lent_bytes);
 		zcreq_sendq_give_back(q, bytes);
 		batch->last_send = q->tail - 1;
 		if (bytes)

@@ -91,11 +91,8 @@ static void taken(struct zcreq_stream *stream, int64_t result, bool more)
 	struct zcreq_stats *stats = &stream->conn.stats;
 
 	/* after an abort nothing is unsent any more */
-	if (zcreq_conn_sends(&stream->conn)) {
-		zcreq_sendq_take_back(&stream->queue, sending->lent_bytes);
-		if (result > 0)
-			zcreq_sendq_accept(&stream->queue, (uint64_t)result, false);
-	}
+	if (result > 0 && zcreq_conn_sends(&stream->conn))
+		zcreq_sendq_accept(&stream->queue, (uint64_t)result, false);
 	if (result > 0) {
 		stats->sent_bytes += (uint64_t)result;
 		stats->zerocopy_batches += more;

@@ -126,6 +126,11 @@ uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint
 		run = q->iov_mask + 1 - at;
 	if (run > most_iovs)
 		run = most_iovs;
+	/* all that there is, whose sum is known */
+	if (run == q->iov_tail - q->iov_next && q->unsent_bytes < most_bytes) {
+		n = run;
+		sum = q->unsent_bytes;
+	}
 	while (n < run && sum < most_bytes)
 		sum += q->iovs[at + n++].iov_len;
 	*iov = &q->iovs[at];
@@ -208,13 +213,15 @@ static inline uint32_t first_iov(const struct zcreq_sendq *q, uint32_t number)
 	return number == q->next ? q->iov_next : zcreq_sendq_at(q, number - 1)->end_iov;
 }
 
-/* Its request has so many bytes more, modulo 2^64, that the kernel took. */
-static inline void accepted(const struct zcreq_send *send, uint64_t bytes)
+/* All that is unsent was accepted, by reference: that is the batch that each send counts. */
+static inline struct zcreq_send_range accept_all(struct zcreq_sendq *q)
 {
-	struct zcreq_request *request = zcreq_send_request(send);
+	struct zcreq_send_range range = {.first = q->next, .last = q->tail - 1};
 
-	if (request)
-		request->accepted_bytes += bytes;
+	q->unsent_bytes = 0;
+	q->next = q->tail;
+	q->iov_next = q->iov_tail;
+	return range;
 }
 
 struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
@@ -223,6 +230,8 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 	struct zcreq_send_range range = {.first = q->next, .last = q->next};
 
 	zcreq_assert(bytes && bytes <= q->unsent_bytes);
+	if (by_reference && bytes == q->unsent_bytes)
+		return accept_all(q);
 	q->unsent_bytes -= bytes;
 	while (bytes) {
 		struct zcreq_send *send = zcreq_sendq_at(q, q->next);
@@ -231,15 +240,14 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
 		range.last = q->next;
 		bytes -= part;
 		send->left_bytes -= part;
-		send->batches += part && by_reference;
-		accepted(send, part);
 		if (send->left_bytes) {
+			send->batches += by_reference;
 			trim_iovs(q, part);
 			break;
 		}
 		q->iov_next = send->end_iov;
 		q->next++;
-		if (part && !send->batches)
+		if (part && !by_reference && !--send->batches)
 			gone(q, send, ZCREQ_GONE_COPIED);
 	}
 	skip_sent(q);
@@ -266,20 +274,8 @@ struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes,
 		range.last = number;
 		left -= part;
 		send->batches++;
-		accepted(send, part);
 	}
 	return range;
-}
-
-void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes)
-{
-	for (uint32_t number = q->next; bytes; number++) {
-		struct zcreq_send *send = zcreq_sendq_at(q, number);
-		uint64_t part = send->left_bytes < bytes ? send->left_bytes : bytes;
-
-		bytes -= part;
-		accepted(send, -part);
-	}
 }
 
 void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
@@ -292,7 +288,7 @@ void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
 		if (is_gone(send))
 			continue;
 		zcreq_assert(send->batches);
-		if (!--send->batches && !send->left_bytes)
+		if (!--send->batches)
 			gone(q, send, why);
 	}
 	retire_head(q);
@@ -311,7 +307,7 @@ static void drop_send(struct zcreq_sendq *q, uint32_t number)
 	send->left_bytes = 0;
 	while (iov != send->end_iov)
 		q->iovs[iov++ & q->iov_mask].iov_len = 0;
-	if (!send->batches) {
+	if (!--send->batches) {
 		gone(q, send, ZCREQ_GONE_UNSENT);
 		send->total_bytes = 0; /* of the stream */
 	}

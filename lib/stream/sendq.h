@@ -13,7 +13,8 @@
  *
  * A send can straddle batches and a batch can straddle sends: each send counts
  * the pending batches that touch it, which is all there is to "the last part was
- * copied, the first is still in flight".
+ * copied, the first is still in flight". The batch that takes its last byte is counted
+ * from the start, so that a call that takes whole sends by reference touches none of them.
  */
 #ifndef ZCREQ_LIB_SENDQ_H
 #define ZCREQ_LIB_SENDQ_H
@@ -31,8 +32,9 @@ struct zcreq_send {
 	uintptr_t owner;     /* a request, or a write's chunk with bit 0 set, or nobody with
 				that bit alone, or with bit 1; 0: gone */
 	uint64_t total_bytes;
-	uint64_t left_bytes; /* not accepted yet */
-	uint32_t batches;    /* pending ones that have bytes of it */
+	uint64_t left_bytes; /* not accepted yet; of those before next it says nothing */
+	uint32_t batches;    /* pending ones that have bytes of it, and while some are left the
+				one that will take the last */
 	uint32_t end_iov;
 	uint32_t since;      /* the turn after it was queued, as zcreq_time() */
 	uint32_t guarded;    /* a guard's entry of it; 0: nobody watches its memory */
@@ -102,6 +104,18 @@ static inline struct zcreq_send *zcreq_sendq_at(const struct zcreq_sendq *q, uin
 	return &q->sends[number & q->send_mask];
 }
 
+/* Has the kernel accepted all of this send, which is not before the head? */
+static inline bool zcreq_sendq_accepted(const struct zcreq_sendq *q, uint32_t number)
+{
+	return number - q->head < q->next - q->head;
+}
+
+/* How many of its bytes it has not. */
+static inline uint64_t zcreq_sendq_left(const struct zcreq_sendq *q, uint32_t number)
+{
+	return zcreq_sendq_accepted(q, number) ? 0 : zcreq_sendq_at(q, number)->left_bytes;
+}
+
 /* Puts a send of a request, or a write in a chunk, at the tail; it fits. */
 static inline void zcreq_sendq_append(struct zcreq_sendq *q, uintptr_t owner,
 				      const struct iovec *iov, uint32_t iovcnt,
@@ -116,7 +130,7 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, uintptr_t owner,
 	send->owner = owner;
 	send->total_bytes = total_bytes;
 	send->left_bytes = total_bytes;
-	send->batches = 0;
+	send->batches = 1;
 	send->guarded = 0;
 	send->since = q->context->now;
 	/* empty ones are left out, so that the first of a run never is */
@@ -133,6 +147,8 @@ static inline void zcreq_sendq_append(struct zcreq_sendq *q, uintptr_t owner,
 static inline void zcreq_sendq_put(struct zcreq_sendq *q, struct zcreq_request *request,
 				   const struct iovec *iov, uint32_t iovcnt, uint64_t total_bytes)
 {
+	if (!request->sends)
+		request->first_send = q->tail;
 	zcreq_sendq_append(q, (uintptr_t)request, iov, iovcnt, total_bytes);
 	request->sends++;
 	request->send_bytes += total_bytes;
@@ -182,7 +198,7 @@ struct zcreq_send_range {
 
 /*
  * A call has accepted @bytes of what peek gave. With @by_reference every send it
- * touches now waits for one more batch; else what is wholly accepted and waits for
+ * touches now waits for this batch; else what is wholly accepted and waits for
  * no batch is gone, as a copy.
  */
 struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
@@ -192,11 +208,10 @@ struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes
  * For a call that says later how much it took: what peek gave is in its hands, up to
  * a send that was withdrawn and waits for a batch before; @bytes and @iovcnt are cut
  * there. Every send that they touch waits for one more batch, and can no longer be
- * withdrawn. When it has spoken, all of @bytes are taken back and what it took is
- * accepted, not by reference: the batch is counted already.
+ * withdrawn. When it has spoken, what it took is accepted, not by reference: the batch
+ * is counted already.
  */
 struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes, int *iovcnt);
-void zcreq_sendq_take_back(struct zcreq_sendq *q, uint64_t bytes);
 
 /*
  * For calls that somebody else makes from a queue of their own (own.c): a place for so many

@@ -444,6 +444,23 @@ static void stream_flush(struct zcreq_conn *conn)
 	zcreq_stream_follow_up(zcreq_stream_of(conn));
 }
 
+/* Sends are accepted in their order, so it is the first that tells. What is lent may be. */
+static bool stream_begun(const struct zcreq_conn *conn, const struct zcreq_request *request)
+{
+	const struct zcreq_stream *stream = zcreq_stream_of(conn);
+	const struct zcreq_sendq *q = &stream->queue;
+	const uint32_t first = request->first_send;
+	const struct zcreq_send *send = zcreq_sendq_at(q, first);
+
+	if (zcreq_stream_lent(stream)) {
+		const struct zcreq_ids *ids = &stream->ids;
+		uint32_t last = ids->batches[(ids->next - 1) & ids->mask].last_send;
+
+		return first - q->head <= last - q->head;
+	}
+	return zcreq_sendq_accepted(q, first) || send->left_bytes < send->total_bytes;
+}
+
 static void stream_withdraw(struct zcreq_conn *conn, struct zcreq_request *request)
 {
 	zcreq_sendq_drop(&zcreq_stream_of(conn)->queue, request);
@@ -525,6 +542,7 @@ static void stream_close(struct zcreq_conn *conn)
 }
 
 const struct zcreq_transport zcreq_stream_transport = {
+	.begun = stream_begun,
 	.withdraw = stream_withdraw,
 	.flush = stream_flush,
 	.abort = zcreq_ladder_abort,
@@ -546,6 +564,7 @@ static void own_flush(struct zcreq_conn *conn)
 
 /* The same, but there is nothing to withdraw: what was offered was accepted. */
 const struct zcreq_transport zcreq_own_transport = {
+	.begun = stream_begun,
 	.flush = own_flush,
 	.abort = zcreq_ladder_abort,
 	.end = zcreq_fin_end,

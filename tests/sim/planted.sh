@@ -96,8 +96,8 @@ early='^I2: |memory of id N changed while referenced'
 
 # a send is given back with the first of its batches
 plant release-early lib/stream/sendq.c \
-	'if (!--send->batches && !send->left_bytes)' \
-	'if (send->batches--, !send->left_bytes)' \
+	'gone(q, send, why);' \
+	'gone(q, send, why); else if (number < q->next) { send->batches = 0; gone(q, send, why); }' \
 	"$early"
 
 # the way of an error and the usual way both report the end
