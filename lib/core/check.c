@@ -69,6 +69,8 @@ void zcreq_request_check(const struct zcreq_request *request)
 		zcreq_bug("a request is in no state that it can be seen in");
 	}
 	zcreq_assert(request->state == ZCREQ_STATE_DONE || !(request->due & ZCREQ_DUE_RELEASED));
+	/* as long as nothing was told of it, nothing is due */
+	zcreq_assert(request->state == ZCREQ_STATE_DONE || request->status || !request->due);
 	zcreq_assert(zcreq_conn_sends(conn) || request->state >= ZCREQ_STATE_ABORTING);
 }
 
@@ -138,8 +140,18 @@ void zcreq_conn_check(const struct zcreq_conn *conn)
 	}
 }
 
+static uint32_t count_due(const struct zcreq_conn *conn)
+{
+	const struct zcreq_request *request;
+	uint32_t due = 0;
+
+	TAILQ_FOREACH(request, &conn->requests, in_conn)
+		due += request->due != 0;
+	return due;
+}
+
 /* What is due stands in a list, with something in its mailbox. */
-static void check_ready(const struct zcreq_context *context)
+static void check_ready(const struct zcreq_context *context, uint32_t due)
 {
 	const struct zcreq_request *request;
 	const struct zcreq_conn *conn;
@@ -153,8 +165,8 @@ static void check_ready(const struct zcreq_context *context)
 		zcreq_assert(conn->due);
 		conns++;
 	}
-	/* a round of a turn takes those that it runs out of the count first */
-	zcreq_assert(context->dispatch_depth || requests == context->ready_count);
+	/* a round of a turn takes those that it runs out first */
+	zcreq_assert(context->dispatch_depth || requests == due);
 	zcreq_assert(context->dispatch_depth || conns == context->ready_conn_count);
 }
 
@@ -175,7 +187,7 @@ void zcreq_context_check(const struct zcreq_context *context)
 {
 	const struct zcreq_conn *conn;
 	uint64_t requests = 0, holds = 0;
-	uint32_t changed = 0;
+	uint32_t changed = 0, due = 0;
 
 	TAILQ_FOREACH(conn, &context->conns, in_context) {
 		zcreq_assert(conn->context == context);
@@ -187,9 +199,10 @@ void zcreq_context_check(const struct zcreq_context *context)
 		requests += conn->request_count;
 		holds += conn->stats.holds_now;
 		changed += conn->watch == ZCREQ_WATCH_CHANGED;
+		due += count_due(conn);
 	}
 	zcreq_assert(zcreq_slots_check(&context->requests, sizeof(struct zcreq_request)) == requests);
 	zcreq_assert(zcreq_slots_check(&context->holds, sizeof(struct zcreq_hold_slot)) == holds);
-	check_ready(context);
+	check_ready(context, due);
 	check_changed(context, changed);
 }

@@ -28,6 +28,7 @@
 #include "base/states.h"
 #include "core/guarded.h"
 #include "core/slot.h"
+#include "core/transitions.h"
 
 struct zcreq_message;
 struct zcreq_poller;
@@ -190,7 +191,7 @@ struct zcreq_context {
 	struct zcreq_slots holds;
 	STAILQ_HEAD(, zcreq_request) ready;    /* those with a mailbox that is not empty */
 	STAILQ_HEAD(, zcreq_conn) ready_conns; /* the same of connections */
-	uint32_t ready_count, ready_conn_count;
+	uint32_t ready_conn_count;
 	struct zcreq_conn_list queued;  /* something was queued that is still to be sent */
 	struct zcreq_conn_list stirred; /* something happened since their timers were asked */
 	struct zcreq_conn_list alarms;  /* those with an alarm_ns */
@@ -238,31 +239,31 @@ static inline uint64_t zcreq_age_ns(const struct zcreq_context *context, uint32_
 
 /* request.c */
 
-enum zcreq_event {
-	ZCREQ_EVENT_BEGIN = 1,
-	ZCREQ_EVENT_HOLD,      /* a send or a hold is wanted */
-	ZCREQ_EVENT_FINISH,
-	ZCREQ_EVENT_ABORT,
-	ZCREQ_EVENT_DEADLINE,  /* no proof in time */
-	ZCREQ_EVENT_PROVEN,    /* but now there is, of every send */
-	ZCREQ_EVENT_LAST,      /* no send and no hold is left */
-	ZCREQ_EVENT_REPORTED,  /* released is about to be called */
-	ZCREQ_EVENT_COUNT,
-};
-
-/* What each event does in each state: the next state, or a negative errno. */
-extern const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT];
-
-/* The only writer of request->state: 0, or the error that the table has. */
-static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
+/* The only writer of request->state, which is @state: 0, or the error that the table has. */
+static inline int zcreq_request_event_in(struct zcreq_request *request, unsigned state,
+					 enum zcreq_event event)
 {
-	int next = zcreq_request_transitions[request->state][event];
+	int next = zcreq_request_transitions[state][event];
 
 	if (next < 0)
 		return next;
 	zcreq_assert(next > 0);
 	request->state = (uint8_t)next;
 	return 0;
+}
+
+static inline int zcreq_request_event(struct zcreq_request *request, enum zcreq_event event)
+{
+	return zcreq_request_event_in(request, request->state, event);
+}
+
+/* For events of the library's own, in a state that is known: to be refused would be a defect. */
+static inline void zcreq_request_must_in(struct zcreq_request *request, enum zcreq_state state,
+					 enum zcreq_event event)
+{
+	int ret = zcreq_request_event_in(request, state, event);
+
+	zcreq_assert(ret == 0);
 }
 
 /* Can a request be told by them? */
@@ -296,15 +297,20 @@ static inline int zcreq_request_may(struct zcreq_request *request, enum zcreq_ev
 	return ret;
 }
 
+/* The first that is due of a request. */
+static inline void zcreq_request_ready(struct zcreq_context *context,
+				       struct zcreq_request *request, unsigned due)
+{
+	request->due = (uint8_t)due;
+	STAILQ_INSERT_TAIL(&context->ready, request, in_ready);
+}
+
 static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_due due)
 {
-	struct zcreq_context *context = request->conn->context;
-
-	if (!request->due) {
-		STAILQ_INSERT_TAIL(&context->ready, request, in_ready);
-		context->ready_count++;
-	}
-	request->due = (uint8_t)(request->due | due);
+	if (!request->due)
+		zcreq_request_ready(request->conn->context, request, due);
+	else
+		request->due = (uint8_t)(request->due | due);
 }
 
 /* No send and no hold is left: if the owner has finished, that is the end of it. */
@@ -325,20 +331,24 @@ static inline void zcreq_request_check_last(struct zcreq_request *request)
 		zcreq_request_last(request);
 }
 
-/* Proof of a send of a request in quarantine: with the last of them it has left it. */
-__attribute__((cold)) void zcreq_request_late_proof(struct zcreq_request *request,
-						    uint64_t bytes);
+/* request.c: the same as the next, of any request. */
+__attribute__((noinline)) void zcreq_request_send_gone_any(struct zcreq_request *request,
+							   uint64_t bytes);
 
-/* A send of the stream has gone, with proof. */
-static inline void zcreq_request_send_gone(struct zcreq_request *request, uint64_t bytes)
+/* A send of the stream has gone, with proof. Most often it was the only one of a request of
+ * which nothing was told yet: then no mail waits for it either. */
+static inline void zcreq_request_send_gone(struct zcreq_context *context,
+					   struct zcreq_request *request, uint64_t bytes)
 {
-	zcreq_assert(request->sends);
-	request->sends--;
-	request->send_bytes -= bytes;
-	request->gone_sends += bytes > 0;
-	if (__builtin_expect(request->state == ZCREQ_STATE_QUARANTINED, 0))
-		zcreq_request_late_proof(request, bytes);
-	zcreq_request_check_last(request);
+	if (__builtin_expect(request->state != ZCREQ_STATE_FINISHED || request->sends != 1 ||
+			     request->holds || request->status, 0)) {
+		zcreq_request_send_gone_any(request, bytes);
+		return;
+	}
+	request->sends = 0;
+	request->send_bytes = 0;
+	zcreq_request_must_in(request, ZCREQ_STATE_FINISHED, ZCREQ_EVENT_LAST);
+	zcreq_request_ready(context, request, ZCREQ_DUE_SETTLED | ZCREQ_DUE_RELEASED);
 }
 
 /* The whole connection is aborted: the outcome of this request. */
@@ -351,8 +361,8 @@ void zcreq_hold_gone(struct zcreq_context *context, struct zcreq_hold_slot *slot
 /* The linger deadline has passed. */
 void zcreq_request_deadline(struct zcreq_request *request);
 
-/* Its callbacks that are due; with the last of them it is gone. */
-void zcreq_request_run(struct zcreq_request *request);
+/* The callbacks of requests that are due now; what these make due is for the next time. */
+void zcreq_requests_run(struct zcreq_context *context);
 
 /* threads.c */
 

@@ -21,82 +21,13 @@
 #define REQUEST_SIZE sizeof(struct zcreq_request)
 #define HOLD_SIZE sizeof(struct zcreq_hold_slot)
 
-/*
- * What each event does in each state: the next state, or a negative errno that
- * refuses it and changes nothing. 0 is no answer: a cell that was forgotten.
- */
-const int16_t zcreq_request_transitions[ZCREQ_STATE_DONE + 1][ZCREQ_EVENT_COUNT] = {
-	[ZCREQ_STATE_FREE] = {
-		[ZCREQ_EVENT_BEGIN] = ZCREQ_STATE_OPEN,
-		[ZCREQ_EVENT_HOLD] = -ESTALE,
-		[ZCREQ_EVENT_FINISH] = -ESTALE,
-		[ZCREQ_EVENT_ABORT] = -ESTALE,
-		[ZCREQ_EVENT_DEADLINE] = -ESTALE,
-		[ZCREQ_EVENT_PROVEN] = -ESTALE,
-		[ZCREQ_EVENT_LAST] = -ESTALE,
-		[ZCREQ_EVENT_REPORTED] = -ESTALE,
-	},
-	[ZCREQ_STATE_OPEN] = {
-		[ZCREQ_EVENT_BEGIN] = -EALREADY,
-		[ZCREQ_EVENT_HOLD] = ZCREQ_STATE_OPEN,
-		[ZCREQ_EVENT_FINISH] = ZCREQ_STATE_FINISHED,
-		[ZCREQ_EVENT_ABORT] = ZCREQ_STATE_ABORTING,
-		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_OPEN,
-		[ZCREQ_EVENT_PROVEN] = -EBUSY,
-		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_OPEN,
-		[ZCREQ_EVENT_REPORTED] = -EBUSY,
-	},
-	[ZCREQ_STATE_FINISHED] = {
-		[ZCREQ_EVENT_BEGIN] = -EALREADY,
-		[ZCREQ_EVENT_HOLD] = -ESTALE,
-		[ZCREQ_EVENT_FINISH] = -ESTALE,
-		[ZCREQ_EVENT_ABORT] = ZCREQ_STATE_ABORTED_FINISHED,
-		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_FINISHED,
-		[ZCREQ_EVENT_PROVEN] = -EBUSY,
-		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
-		[ZCREQ_EVENT_REPORTED] = -EBUSY,
-	},
-	[ZCREQ_STATE_ABORTING] = {
-		[ZCREQ_EVENT_BEGIN] = -EALREADY,
-		[ZCREQ_EVENT_HOLD] = -ECANCELED,
-		[ZCREQ_EVENT_FINISH] = ZCREQ_STATE_ABORTED_FINISHED,
-		[ZCREQ_EVENT_ABORT] = -EALREADY,
-		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_ABORTING,
-		[ZCREQ_EVENT_PROVEN] = -EBUSY,
-		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_ABORTING,
-		[ZCREQ_EVENT_REPORTED] = -EBUSY,
-	},
-	[ZCREQ_STATE_ABORTED_FINISHED] = {
-		[ZCREQ_EVENT_BEGIN] = -EALREADY,
-		[ZCREQ_EVENT_HOLD] = -ESTALE,
-		[ZCREQ_EVENT_FINISH] = -ESTALE,
-		[ZCREQ_EVENT_ABORT] = -EALREADY,
-		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_QUARANTINED,
-		[ZCREQ_EVENT_PROVEN] = -EBUSY,
-		[ZCREQ_EVENT_LAST] = ZCREQ_STATE_DONE,
-		[ZCREQ_EVENT_REPORTED] = -EBUSY,
-	},
-	[ZCREQ_STATE_QUARANTINED] = {
-		[ZCREQ_EVENT_BEGIN] = -EALREADY,
-		[ZCREQ_EVENT_HOLD] = -ESTALE,
-		[ZCREQ_EVENT_FINISH] = -ESTALE,
-		[ZCREQ_EVENT_ABORT] = -EALREADY,
-		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_QUARANTINED,
-		[ZCREQ_EVENT_PROVEN] = ZCREQ_STATE_ABORTED_FINISHED,
-		[ZCREQ_EVENT_LAST] = -EBUSY,
-		[ZCREQ_EVENT_REPORTED] = -EBUSY,
-	},
-	[ZCREQ_STATE_DONE] = {
-		[ZCREQ_EVENT_BEGIN] = -EALREADY,
-		[ZCREQ_EVENT_HOLD] = -ESTALE,
-		[ZCREQ_EVENT_FINISH] = -ESTALE,
-		[ZCREQ_EVENT_ABORT] = -ESTALE,
-		[ZCREQ_EVENT_DEADLINE] = ZCREQ_STATE_DONE,
-		[ZCREQ_EVENT_PROVEN] = -ESTALE,
-		[ZCREQ_EVENT_LAST] = -ESTALE,
-		[ZCREQ_EVENT_REPORTED] = ZCREQ_STATE_FREE,
-	},
-};
+/* For events of the library's own: to be refused would be a defect. */
+static void must(struct zcreq_request *request, enum zcreq_event event)
+{
+	int ret = zcreq_request_event(request, event);
+
+	zcreq_assert(ret == 0);
+}
 
 void zcreq_stale(struct zcreq_context *context, struct zcreq_stats *stats, uint64_t handle)
 {
@@ -269,34 +200,47 @@ void zcreq_request_deadline(struct zcreq_request *request)
 	/* for the caller's own holds the library waits: only the caller can know */
 	if (!request->sends || request->state != ZCREQ_STATE_ABORTED_FINISHED)
 		return;
-	zcreq_request_must(request, ZCREQ_EVENT_DEADLINE);
+	must(request, ZCREQ_EVENT_DEADLINE);
 	stats->quarantined_now++;
 	stats->quarantined_bytes_now += request->send_bytes;
 	zcreq_trace_quarantined(request);
 	zcreq_request_due(request, ZCREQ_DUE_QUARANTINED);
 }
 
-void zcreq_request_late_proof(struct zcreq_request *request, uint64_t bytes)
+/* Proof of a send of a request in quarantine: with the last of them it has left it. */
+static void late_proof(struct zcreq_request *request, uint64_t bytes)
 {
 	struct zcreq_stats *stats = &request->conn->stats;
 
 	stats->quarantined_bytes_now -= bytes;
 	if (request->sends)
 		return;
-	zcreq_request_must(request, ZCREQ_EVENT_PROVEN);
+	must(request, ZCREQ_EVENT_PROVEN);
 	stats->quarantined_now--;
 }
 
+void zcreq_request_send_gone_any(struct zcreq_request *request, uint64_t bytes)
+{
+	zcreq_assert(request->sends);
+	request->sends--;
+	request->send_bytes -= bytes;
+	request->gone_sends += bytes > 0;
+	if (request->state == ZCREQ_STATE_QUARANTINED)
+		late_proof(request, bytes);
+	zcreq_request_check_last(request);
+}
+
 /* Takes a request that is about to be reported out of everything. */
-static inline void retire(struct zcreq_request *request)
+static inline void retire(struct zcreq_context *context, struct zcreq_request *request)
 {
 	struct zcreq_conn *conn = request->conn;
 
-	zcreq_request_must(request, ZCREQ_EVENT_REPORTED);
+	zcreq_assert(request->state == ZCREQ_STATE_DONE);
+	zcreq_request_must_in(request, ZCREQ_STATE_DONE, ZCREQ_EVENT_REPORTED);
 	TAILQ_REMOVE(&conn->requests, request, in_conn);
 	conn->request_count--;
 	zcreq_trace_released(request);
-	zcreq_slots_give(&conn->context->requests, &request->slot);
+	zcreq_slots_give(&context->requests, &request->slot);
 	zcreq_conn_check_end(conn);
 }
 
@@ -316,7 +260,8 @@ static void run_news(struct zcreq_request *request, unsigned due)
 		hooks->quarantined(id, request->arg);
 }
 
-void zcreq_request_run(struct zcreq_request *request)
+/* Its callbacks that are due; with the last of them it is gone. */
+static inline void run(struct zcreq_context *context, struct zcreq_request *request)
 {
 	const struct zcreq_request_hooks *hooks = request->hooks;
 	unsigned due = request->due;
@@ -327,9 +272,25 @@ void zcreq_request_run(struct zcreq_request *request)
 		run_news(request, due);
 	if (!(due & ZCREQ_DUE_RELEASED))
 		return;
-	retire(request);
+	retire(context, request);
 	/* the slot is free from here on, but nobody has taken it yet */
 	hooks->released(id, request->status, request->arg);
+}
+
+void zcreq_requests_run(struct zcreq_context *context)
+{
+	struct zcreq_request *request = STAILQ_FIRST(&context->ready), *next;
+
+	if (!request)
+		return;
+	STAILQ_INIT(&context->ready);
+	do {
+		next = request->in_ready.stqe_next;
+		context->running = request;
+		run(context, request);
+		request = next;
+	} while (request);
+	context->running = NULL;
 }
 
 struct zcreq_conn *zcreq_request_conn(const struct zcreq_context *context, zcreq_id id)

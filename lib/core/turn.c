@@ -91,24 +91,16 @@ static void run_timers(struct zcreq_context *context)
 /* What is due now, connections first; what this makes due is for the next round. */
 static void run_ready(struct zcreq_context *context)
 {
-	uint32_t conns = context->ready_conn_count, requests = context->ready_count;
+	uint32_t conns = context->ready_conn_count;
 
 	context->ready_conn_count -= conns;
-	context->ready_count -= requests;
 	while (conns--) {
 		struct zcreq_conn *conn = STAILQ_FIRST(&context->ready_conns);
 
 		STAILQ_REMOVE_HEAD(&context->ready_conns, in_ready);
 		zcreq_conn_run(conn);
 	}
-	while (requests--) {
-		struct zcreq_request *request = STAILQ_FIRST(&context->ready);
-
-		STAILQ_REMOVE_HEAD(&context->ready, in_ready);
-		context->running = request;
-		zcreq_request_run(request);
-	}
-	context->running = NULL;
+	zcreq_requests_run(context);
 }
 
 static void run_callbacks(struct zcreq_context *context)
@@ -122,7 +114,7 @@ static void run_callbacks(struct zcreq_context *context)
 
 static bool anything_due(const struct zcreq_context *context)
 {
-	return context->ready_count || context->ready_conn_count ||
+	return !STAILQ_EMPTY(&context->ready) || context->ready_conn_count ||
 	       !TAILQ_EMPTY(&context->queued) || !TAILQ_EMPTY(&context->stirred) ||
 	       (context->threads && zcreq_threads_wait(context->threads));
 }

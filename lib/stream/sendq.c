@@ -11,7 +11,7 @@
 #define SENDS_LEAST 2
 #define IOVS_LEAST 4
 
-void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_context *context)
+void zcreq_sendq_init(struct zcreq_sendq *q, struct zcreq_context *context)
 {
 	*q = (struct zcreq_sendq){
 		.context = context,
@@ -178,7 +178,7 @@ static inline void gone(struct zcreq_sendq *q, struct zcreq_send *send, enum zcr
 	if (__builtin_expect(send->guarded != 0, 0))
 		q->context->guard_hooks->send_gone(q->context->guard, send->guarded);
 	q->gone[why]++;
-	zcreq_request_send_gone(request, send->total_bytes);
+	zcreq_request_send_gone(q->context, request, send->total_bytes);
 }
 
 /* Moves the iovecs of the send at next on by @bytes, which is not all of it. */
@@ -281,16 +281,23 @@ struct zcreq_send_range zcreq_sendq_lend(struct zcreq_sendq *q, uint64_t *bytes,
 void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
 		       enum zcreq_gone why)
 {
+	const bool from_head = first == q->head;
+	bool all = true;
+
 	for (uint32_t number = first; number != last + 1; number++) {
 		struct zcreq_send *send = zcreq_sendq_at(q, number);
 
 		/* one that was withdrawn in the middle of a batch is gone already */
-		if (is_gone(send))
+		if (__builtin_expect(is_gone(send), 0))
 			continue;
 		zcreq_assert(send->batches);
-		if (!--send->batches)
+		if (__builtin_expect(!--send->batches, 1))
 			gone(q, send, why);
+		else
+			all = false;
 	}
+	if (from_head && all)
+		q->head = last + 1;
 	retire_head(q);
 }
 
@@ -348,13 +355,13 @@ uint32_t zcreq_sendq_detach(struct zcreq_sendq *q, const struct zcreq_request *r
 {
 	uint32_t sends = 0;
 
+	zcreq_assert(q->next == q->tail);
 	for (uint32_t number = q->head; number != q->tail; number++) {
 		struct zcreq_send *send = zcreq_sendq_at(q, number);
 		struct zcreq_request *owner = zcreq_send_request(send);
 
 		if (!belongs(send, request))
 			continue;
-		zcreq_assert(!send->left_bytes);
 		send->owner = ZCREQ_SEND_DETACHED;
 		q->detached_bytes += send->total_bytes;
 		q->gone[ZCREQ_GONE_DETACHED]++;
@@ -391,7 +398,7 @@ static void forget_last(struct zcreq_sendq *q)
 	if ((int32_t)(q->stamped - q->tail) > 0)
 		q->stamped = q->tail;
 	if (request)
-		zcreq_request_send_gone(request, 0);
+		zcreq_request_send_gone(q->context, request, 0);
 }
 
 void zcreq_sendq_give_back(struct zcreq_sendq *q, uint64_t taken)

@@ -63,7 +63,7 @@ static inline struct zcreq_request *zcreq_send_request(const struct zcreq_send *
 }
 
 struct zcreq_sendq {
-	const struct zcreq_context *context; /* its memory and its time */
+	struct zcreq_context *context; /* its memory, its time, and where owners are told */
 	struct zcreq_send *sends;
 	struct iovec *iovs;
 	uint32_t send_mask, iov_mask; /* capacity - 1 */
@@ -77,7 +77,7 @@ struct zcreq_sendq {
 	struct zcreq_writebuf writes;
 };
 
-void zcreq_sendq_init(struct zcreq_sendq *q, const struct zcreq_context *context);
+void zcreq_sendq_init(struct zcreq_sendq *q, struct zcreq_context *context);
 void zcreq_sendq_deinit(struct zcreq_sendq *q);
 
 /* Does it keep more than a quiet connection needs? */

@@ -291,13 +291,19 @@ static inline void zcreq_stream_progressed(struct zcreq_stream *stream, uint64_t
 /* room.c: a send or a write that does not fit: -EAGAIN, and the room hook is owed. */
 __attribute__((cold)) int zcreq_stream_refuse(struct zcreq_stream *stream, uint64_t len);
 
+/* Are so many bytes within the limit, with those that are held? */
+static inline bool zcreq_stream_has_room(const struct zcreq_stream *stream, uint64_t len)
+{
+	uint64_t held;
+
+	return !__builtin_add_overflow(stream->queue.held_bytes, len, &held) &&
+	       held <= stream->limit_bytes;
+}
+
 /* Is there room for so many bytes? 0 or -EAGAIN. */
 static inline int zcreq_stream_check_room(struct zcreq_stream *stream, uint64_t len)
 {
-	uint64_t held = stream->queue.held_bytes;
-
-	if (__builtin_expect(!held || (held <= stream->limit_bytes &&
-				       len <= stream->limit_bytes - held), 1))
+	if (__builtin_expect(!stream->queue.held_bytes || zcreq_stream_has_room(stream, len), 1))
 		return 0;
 	return zcreq_stream_refuse(stream, len);
 }

@@ -60,6 +60,10 @@ static void request_released_too_early(void) { request->due = ZCREQ_DUE_RELEASED
 static void request_sends_nothing(void) { request->sends++; }
 static void request_sends_nobodys_bytes(void) { request->send_bytes++; }
 static void request_aborted_for_nothing(void) { request->state = ZCREQ_STATE_ABORTING; }
+static void request_with_mail_of_nothing(void)
+{
+	zcreq_request_ready(context, request, ZCREQ_DUE_SETTLED);
+}
 static void request_with_a_wrong_handle(void) { request->slot.bits ^= 1; }
 static void request_in_quarantine_alone(void) { request->state = ZCREQ_STATE_QUARANTINED; }
 static void request_that_nobody_ends(void)
@@ -102,12 +106,15 @@ static void conn_alarm_that_nobody_hears(void)
 	conn->alarm_ns = 0;
 }
 
-static void context_forgets_a_callback(void) { context->ready_count++; }
+static void context_forgets_a_callback(void)
+{
+	request->status = -EIO;
+	request->due = ZCREQ_DUE_SETTLED;
+}
 static void context_forgets_a_hook(void) { context->ready_conn_count++; }
 static void context_runs_nothing(void)
 {
 	STAILQ_INSERT_TAIL(&context->ready, request, in_ready);
-	context->ready_count++;
 }
 static void context_tells_nobody(void)
 {
@@ -124,7 +131,7 @@ static void context_has_a_strangers_request(void)
 static void (*const breaches[])(void) = {
 	request_in_no_state, request_free, request_done_and_held, request_released_too_early,
 	request_sends_nothing, request_sends_nobodys_bytes, request_aborted_for_nothing,
-	request_with_a_wrong_handle, request_in_quarantine_alone, request_that_nobody_ends,
+	request_with_mail_of_nothing, request_with_a_wrong_handle, request_in_quarantine_alone, request_that_nobody_ends,
 	slots_free_and_in_use, slots_beyond_the_limit, slots_lost, slots_in_a_circle,
 	conn_in_no_state, conn_counts_one_more, conn_counts_one_less, conn_holds_one_more,
 	conn_quarantines_nothing, conn_aborted_and_open, conn_draining_and_aborted,
