@@ -26,7 +26,8 @@ static const struct sock_extended_err *extended_err(const struct msghdr *header,
 /* musl's CMSG_NXTHDR computes with signs */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
-const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *header)
+/* Inlined on the way of every notification. */
+static inline const struct sock_extended_err *notification(struct msghdr *header)
 {
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg;
 	     cmsg = CMSG_NXTHDR(header, cmsg)) {
@@ -38,6 +39,11 @@ const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *heade
 	return NULL;
 }
 #pragma GCC diagnostic pop
+
+const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *header)
+{
+	return notification(header);
+}
 
 int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
 			struct zcreq_errqueue_item *item)
@@ -63,7 +69,7 @@ int zcreq_errqueue_next(const struct zcreq_socket_ops *ops, void *arg, int fd,
 	/* what a transport says of its own message is not taken on trust */
 	if (item->header.msg_controllen > sizeof(item->control))
 		item->header.msg_controllen = sizeof(item->control);
-	err = zcreq_errqueue_notification(&item->header);
+	err = notification(&item->header);
 	if (!err) {
 		item->len = (size_t)len < sizeof(item->payload) ? (size_t)len
 								: sizeof(item->payload);

@@ -34,7 +34,7 @@ struct zcreq_errqueue_item {
 	char payload[ZCREQ_MESSAGE_PAYLOAD];
 };
 
-/* The notification in a message, or NULL if it is somebody else's. */
+/* The notification in a message, or NULL if it is somebody else's. For who reads by himself. */
 const struct sock_extended_err *zcreq_errqueue_notification(struct msghdr *header);
 
 /* The next message: its kind, -EAGAIN if there is none, or another error. */

@@ -118,9 +118,13 @@ static inline struct zcreq_batch *zcreq_ids_prove(struct zcreq_ids *ids, uint32_
 		return NULL;
 	batch->pending = 0;
 	ids->pending--;
-	while (ids->oldest != ids->next &&
-	       !ids->batches[ids->oldest & ids->mask].pending)
-		ids->oldest++;
+	/* the oldest is pending, so only its own proof moves it */
+	if (id == ids->oldest) {
+		do
+			ids->oldest++;
+		while (ids->oldest != ids->next &&
+		       !ids->batches[ids->oldest & ids->mask].pending);
+	}
 	return batch;
 }
 

@@ -19,8 +19,8 @@
 #include "stream/stream.h"
 
 /* Hands a run of iovecs to the socket; -EAGAIN when that has to wait. */
-static ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt,
-			    int flags)
+static inline __attribute__((always_inline))
+ssize_t call_sendmsg(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt, int flags)
 {
 	/* a size_t with glibc, an int with musl */
 	const struct msghdr header = {
@@ -54,13 +54,23 @@ void zcreq_stream_unsupported(struct zcreq_stream *stream)
 	zcreq_policy_give_up(&stream->policy);
 }
 
-static ssize_t call_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
+static inline ssize_t call_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
 {
 	ssize_t ret = call_sendmsg(stream, iov, iovcnt, MSG_ZEROCOPY);
 
 	if (__builtin_expect(ret == -ENOBUFS, 0))
 		zcreq_stream_no_buffers(stream);
 	return ret;
+}
+
+/* Option memory, which proof gives back; else it is the limit on locked memory, and waiting
+ * for it would be for ever. */
+static __attribute__((cold, noinline)) ssize_t try_again(struct zcreq_stream *stream,
+							 struct iovec *iov, uint32_t iovcnt)
+{
+	if (!stream->ids.pending || zcreq_stream_reap(stream) <= 0)
+		return -ENOBUFS;
+	return zcreq_conn_sends(&stream->conn) ? call_zerocopy(stream, iov, iovcnt) : -EPIPE;
 }
 
 /* A batch by reference. -ENOBUFS: it has to be copied. */
@@ -73,11 +83,8 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 	if (zcreq_ids_reserve(&stream->ids, &stream->conn.context->allocator))
 		return -ENOBUFS;
 	ret = call_zerocopy(stream, iov, iovcnt);
-	/* option memory, which proof gives back; else it is the limit on locked memory,
-	 * and waiting for it would be for ever */
-	if (ret == -ENOBUFS && stream->ids.pending && zcreq_stream_reap(stream) > 0)
-		ret = zcreq_conn_sends(&stream->conn) ? call_zerocopy(stream, iov, iovcnt)
-						      : -EPIPE;
+	if (__builtin_expect(ret == -ENOBUFS, 0))
+		ret = try_again(stream, iov, iovcnt);
 	if (ret <= 0)
 		return ret;
 	range = zcreq_sendq_accept(&stream->queue, (uint64_t)ret, true);
@@ -88,7 +95,7 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 	return ret;
 }
 
-static ssize_t send_copy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
+static __attribute__((noinline)) ssize_t send_copy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
 {
 	ssize_t ret = call_sendmsg(stream, iov, iovcnt, 0);
 	struct zcreq_send_range range;

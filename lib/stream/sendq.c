@@ -116,8 +116,8 @@ void zcreq_sendq_stamp(struct zcreq_sendq *q)
 		zcreq_sendq_at(q, number++)->since = now;
 }
 
-uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint32_t most_iovs,
-			  struct iovec **iov, uint64_t *bytes)
+uint32_t zcreq_sendq_peek_part(const struct zcreq_sendq *q, uint64_t most_bytes,
+			       uint32_t most_iovs, struct iovec **iov, uint64_t *bytes)
 {
 	uint32_t at = q->iov_next & q->iov_mask, run = q->iov_tail - q->iov_next, n = 0;
 	uint64_t sum = 0;
@@ -126,11 +126,6 @@ uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint
 		run = q->iov_mask + 1 - at;
 	if (run > most_iovs)
 		run = most_iovs;
-	/* all that there is, whose sum is known */
-	if (run == q->iov_tail - q->iov_next && q->unsent_bytes < most_bytes) {
-		n = run;
-		sum = q->unsent_bytes;
-	}
 	while (n < run && sum < most_bytes)
 		sum += q->iovs[at + n++].iov_len;
 	*iov = &q->iovs[at];
@@ -213,25 +208,11 @@ static inline uint32_t first_iov(const struct zcreq_sendq *q, uint32_t number)
 	return number == q->next ? q->iov_next : zcreq_sendq_at(q, number - 1)->end_iov;
 }
 
-/* All that is unsent was accepted, by reference: that is the batch that each send counts. */
-static inline struct zcreq_send_range accept_all(struct zcreq_sendq *q)
-{
-	struct zcreq_send_range range = {.first = q->next, .last = q->tail - 1};
-
-	q->unsent_bytes = 0;
-	q->next = q->tail;
-	q->iov_next = q->iov_tail;
-	return range;
-}
-
-struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
-					   bool by_reference)
+struct zcreq_send_range zcreq_sendq_accept_part(struct zcreq_sendq *q, uint64_t bytes,
+						bool by_reference)
 {
 	struct zcreq_send_range range = {.first = q->next, .last = q->next};
 
-	zcreq_assert(bytes && bytes <= q->unsent_bytes);
-	if (by_reference && bytes == q->unsent_bytes)
-		return accept_all(q);
 	q->unsent_bytes -= bytes;
 	while (bytes) {
 		struct zcreq_send *send = zcreq_sendq_at(q, q->next);
@@ -367,7 +348,7 @@ uint32_t zcreq_sendq_detach(struct zcreq_sendq *q, const struct zcreq_request *r
 		q->gone[ZCREQ_GONE_DETACHED]++;
 		if (send->guarded)
 			q->context->guard_hooks->send_gone(q->context->guard, send->guarded);
-		zcreq_request_send_gone(owner, send->total_bytes);
+		zcreq_request_send_gone(q->context, owner, send->total_bytes);
 		sends++;
 	}
 	return sends;

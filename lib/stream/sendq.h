@@ -183,12 +183,27 @@ static inline void zcreq_sendq_mark(struct zcreq_sendq *q)
 /* Queues a copy of a few bytes. 0 or -ENOMEM. */
 int zcreq_sendq_write(struct zcreq_sendq *q, const void *data, uint32_t len);
 
+/* sendq.c: the same as the next, of any queue. */
+uint32_t zcreq_sendq_peek_part(const struct zcreq_sendq *q, uint64_t most_bytes,
+			       uint32_t most_iovs, struct iovec **iov, uint64_t *bytes);
+
 /*
  * What to hand to the next call: a run of at most @most_iovs iovecs, ending with the
  * one that brings it to @most_bytes. Returns their number; 0 if nothing is unsent.
  */
-uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes, uint32_t most_iovs,
-			  struct iovec **iov, uint64_t *bytes);
+static inline uint32_t zcreq_sendq_peek(const struct zcreq_sendq *q, uint64_t most_bytes,
+					uint32_t most_iovs, struct iovec **iov, uint64_t *bytes)
+{
+	uint32_t at = q->iov_next & q->iov_mask, run = q->iov_tail - q->iov_next;
+
+	/* most often all that there is, whose sum is known */
+	if (__builtin_expect(q->unsent_bytes >= most_bytes || run > most_iovs ||
+			     run > q->iov_mask + 1 - at, 0))
+		return zcreq_sendq_peek_part(q, most_bytes, most_iovs, iov, bytes);
+	*iov = &q->iovs[at];
+	*bytes = q->unsent_bytes;
+	return run;
+}
 
 /* A range of sends, both included. */
 struct zcreq_send_range {
@@ -196,13 +211,29 @@ struct zcreq_send_range {
 	uint32_t last;
 };
 
+/* sendq.c: the same as the next, of any call. */
+struct zcreq_send_range zcreq_sendq_accept_part(struct zcreq_sendq *q, uint64_t bytes,
+						bool by_reference);
+
 /*
  * A call has accepted @bytes of what peek gave. With @by_reference every send it
  * touches now waits for this batch; else what is wholly accepted and waits for
  * no batch is gone, as a copy.
  */
-struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
-					   bool by_reference);
+static inline struct zcreq_send_range zcreq_sendq_accept(struct zcreq_sendq *q, uint64_t bytes,
+							 bool by_reference)
+{
+	struct zcreq_send_range range = {.first = q->next, .last = q->tail - 1};
+
+	zcreq_assert(bytes && bytes <= q->unsent_bytes);
+	if (!by_reference || bytes < q->unsent_bytes)
+		return zcreq_sendq_accept_part(q, bytes, by_reference);
+	/* all that is unsent: this is the batch that each send counts already */
+	q->unsent_bytes = 0;
+	q->next = q->tail;
+	q->iov_next = q->iov_tail;
+	return range;
+}
 
 /*
  * For a call that says later how much it took: what peek gave is in its hands, up to
