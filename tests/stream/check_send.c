@@ -71,6 +71,7 @@ START_TEST(what_is_no_send_is_refused)
 	const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
 	const struct iovec empty = {.iov_base = data};
 	const struct iovec huge[] = {{data, SIZE_MAX / 2}, {data, SIZE_MAX / 2}};
+	const struct iovec vast = {data, SIZE_MAX / 2 + 1};
 	const struct zcreq_request_hooks deaf = {0};
 	static struct iovec many[ZCREQ_IOV_MAX + 1];
 	zcreq_id id = {7};
@@ -88,8 +89,41 @@ START_TEST(what_is_no_send_is_refused)
 	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, many, ZCREQ_IOV_MAX + 1, 0, &id),
 			 -EMSGSIZE);
 	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, huge, 2, 0, &id), -EOVERFLOW);
+	ck_assert_int_eq(zcreq_send(conn, &heard_ops, &heard, &vast, 1, 0, &id), -EOVERFLOW);
 	ck_assert_uint_eq(id.bits, 7);
 	expect_nothing();
+}
+END_TEST
+
+/* Without a limit there is one still: the number of bytes that are held is a number. */
+START_TEST(what_is_held_never_wraps)
+{
+	const struct iovec half = {.iov_base = data, .iov_len = SIZE_MAX / 2};
+	struct heard both[2] = {0};
+
+	stub.room_bytes = 0;
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(zcreq_send(conn, &heard_ops, &both[i], &half, 1, 0, &both[i].id), 0);
+	ck_assert_int_eq(send_all(&heard.id), -EAGAIN);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(both[0].released + both[1].released, 2);
+}
+END_TEST
+
+/* A request that goes on after a send of its own is back is not one that nothing was sent of. */
+START_TEST(what_was_sent_and_is_back_cannot_be_withdrawn)
+{
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &heard.id), 0);
+	stub_send(conn, heard.id, data, sizeof(data));
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(zcreq_abort(context, heard.id, -EIO), -EBUSY);
+	scene_prove();
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(zcreq_abort(context, heard.id, -EIO), -EBUSY);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 1);
 }
 END_TEST
 
@@ -210,6 +244,8 @@ int main(void)
 	tcase_add_test(send, one_call_begins_sends_and_finishes);
 	tcase_add_test(send, a_handle_is_not_needed);
 	tcase_add_test(send, what_is_no_send_is_refused);
+	tcase_add_test(send, what_is_held_never_wraps);
+	tcase_add_test(send, what_was_sent_and_is_back_cannot_be_withdrawn);
 	tcase_add_test(send, a_connection_without_a_socket_sends_nothing);
 	tcase_add_test(send, after_the_end_it_says_so);
 	tcase_add_test(send, a_closed_connection_takes_no_memory);
