@@ -127,6 +127,49 @@ START_TEST(what_was_sent_and_is_back_cannot_be_withdrawn)
 }
 END_TEST
 
+/* The last send is back after the outcome was told: then that is the outcome. */
+START_TEST(the_last_send_of_a_request_that_failed_ends_it)
+{
+	zcreq_hold hold;
+
+	ck_assert_int_eq(zcreq_begin(conn, &heard_ops, &heard, 0, &heard.id), 0);
+	stub_send(conn, heard.id, data, sizeof(data));
+	ck_assert_int_eq(zcreq_take(context, heard.id, &hold), 0);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	ck_assert_int_eq(zcreq_drop(context, hold, -EILSEQ), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 0);
+	scene_prove();
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_int_eq(heard.status, -EILSEQ);
+}
+END_TEST
+
+/* Who listens hears of each step, in its order. */
+START_TEST(a_send_that_is_traced_is_told_of)
+{
+	static const uint16_t kinds[] = {ZCREQ_TRACE_BEGIN, ZCREQ_TRACE_SEND, ZCREQ_TRACE_FINISH};
+	static _Alignas(8) char log[16384];
+	const struct zcreq_trace_options o = {
+		.size = sizeof(o), .memory = log, .memory_bytes = sizeof(log),
+	};
+	const struct zcreq_trace_header *header = (const void *)log;
+	const struct zcreq_trace_event *events = (const void *)(header + 1);
+
+	ck_assert_int_eq(zcreq_trace_start(context, &o), 0);
+	ck_assert_int_eq(send_all(&heard.id), 0);
+	ck_assert_uint_eq(header->written, COUNT(kinds));
+	for (unsigned i = 0; i < COUNT(kinds); i++)
+		ck_assert_uint_eq(events[i].kind, kinds[i]);
+	ck_assert_int_eq(zcreq_trace_stop(context), 0);
+	zcreq_turn(context, 0);
+	scene_prove();
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard.released, 1);
+}
+END_TEST
+
 START_TEST(a_connection_without_a_socket_sends_nothing)
 {
 	struct zcreq_conn *bare;
@@ -246,6 +289,8 @@ int main(void)
 	tcase_add_test(send, what_is_no_send_is_refused);
 	tcase_add_test(send, what_is_held_never_wraps);
 	tcase_add_test(send, what_was_sent_and_is_back_cannot_be_withdrawn);
+	tcase_add_test(send, the_last_send_of_a_request_that_failed_ends_it);
+	tcase_add_test(send, a_send_that_is_traced_is_told_of);
 	tcase_add_test(send, a_connection_without_a_socket_sends_nothing);
 	tcase_add_test(send, after_the_end_it_says_so);
 	tcase_add_test(send, a_closed_connection_takes_no_memory);
