@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * gain.c - from where on does sending without a copy pay, and does mode auto know?
+ *
+ *	send         send(2), which copies: what the others are compared with
+ *	zerocopy     MSG_ZEROCOPY by hand: counts notifications, tracks nothing
+ *	send_zc      io_uring's SEND_ZC by hand; send_zc+reg from registered memory
+ *	never        the library in that mode, through the socket, a turn for each send
+ *	always, auto in these modes; with +batch many sends in a turn
+ *	uring        the library by reference through a ring; uring+reg from registered memory
+ *	uring-never, uring-auto  in these modes through a ring
+ *
+ * on a path that copies nothing, on loopback and over a veth pair, from pages of 4 KiB and
+ * from huge ones. A connection of each way is open; after a moment that nobody measures they
+ * take turns, some milliseconds each, for so many rounds. What is printed are medians, of
+ * processor time of this process for each KiB and of throughput, and the medians of their
+ * ratios to send(2) in the same round: noise hits neighbours in time alike.
+ *
+ *	gain [ROUNDS [PATH [PAGES [BYTES]]]]    PATH and PAGES as printed, or "all"
+ */
+#include "gain.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <zcreq/zcreq.h>
+
+#include "gain_table.h"
+
+#define PASSES 3
+#define ROUND_NS 12000000
+#define WARM_NS 2000000
+#define WARM_SENDS 24
+#define INFLIGHT_BYTES ((size_t)8 << 20)
+#define INFLIGHT_MOST 256
+
+void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+void check(int ret)
+{
+	if (ret < 0) {
+		fprintf(stderr, "gain: %s\n", strerror(-ret));
+		exit(1);
+	}
+}
+
+static const struct way *const ways[] = {
+	&way_send, &way_zerocopy, &way_never, &way_always, &way_auto,
+	&way_never_batch, &way_always_batch, &way_auto_batch,
+#ifdef BENCH_RING
+	&way_send_zc, &way_send_zc_fixed, &way_uring, &way_uring_fixed,
+	&way_uring_never, &way_uring_auto,
+#endif
+};
+
+#define WAYS (sizeof(ways) / sizeof(*ways))
+
+static const struct way *chosen[WAYS];
+static unsigned chosen_count;
+
+static const size_t sizes[] = {
+	1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20,
+};
+
+struct place {
+	struct sender sender;
+	struct gain_end end;
+};
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void open_place(struct place *place, const struct gain_case *c, unsigned n, char *pool)
+{
+	size_t most = INFLIGHT_BYTES / c->bytes;
+
+	most = most < 2 ? 2 : most;
+	place->end = gain_connect(c->path, n);
+	place->sender = (struct sender){
+		.way = chosen[n], .fd = place->end.fd, .pool = pool, .bytes = c->bytes,
+		.most = most < INFLIGHT_MOST ? (unsigned)most : INFLIGHT_MOST,
+	};
+	chosen[n]->open(&place->sender);
+	/* what a connection begins with is not measured: mode auto finds its way */
+	while (place->sender.sent < WARM_SENDS * c->bytes)
+		chosen[n]->run(&place->sender, zcreq_now_ns() + WARM_NS);
+}
+
+static void one_round(struct sender *sender, struct gain_result *result, int round)
+{
+	uint64_t start_ns = zcreq_now_ns(), start_cpu = cpu_ns(), sent = sender->sent;
+	double kib;
+
+	sender->way->run(sender, start_ns + ROUND_NS);
+	kib = (double)(sender->sent - sent) / 1024;
+	result->cpu[round] = (double)(cpu_ns() - start_cpu) / kib;
+	result->mbps[round] = kib * 1024 / 1e6 / ((double)(zcreq_now_ns() - start_ns) / 1e9);
+}
+
+/* One size on one path: who begins changes from round to round. */
+static void measure(const struct gain_case *c, char *pool, int rounds)
+{
+	struct gain_cell *cell = gain_table_cell(c);
+	struct place places[WAYS];
+
+	for (unsigned n = 0; n < chosen_count; n++) {
+		open_place(&places[n], c, n, pool);
+		cell->results[n].name = chosen[n]->name;
+	}
+	gain_pool_touch(pool);
+	for (int round = 0; round < rounds; round++)
+		for (unsigned n = 0; n < chosen_count; n++) {
+			unsigned way = (n + (unsigned)round) % chosen_count;
+
+			one_round(&places[way].sender, &cell->results[way], cell->rounds + round);
+		}
+	for (unsigned n = 0; n < chosen_count; n++) {
+		chosen[n]->close(&places[n].sender);
+		gain_disconnected(&places[n].end);
+	}
+	cell->ways = chosen_count;
+	cell->rounds += rounds;
+}
+
+static bool wanted(const char *word, const char *name)
+{
+	return !word || !strcmp(word, "all") || !strcmp(word, name);
+}
+
+/* @list: with commas; the first of all is always there, to be compared with */
+static void choose(const char *list)
+{
+	char words[256], *save, *word;
+
+	for (unsigned n = 0; n < WAYS; n++) {
+		bool in = n == 0 || !list;
+
+		snprintf(words, sizeof(words), "%s", list ? list : "");
+		for (word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save))
+			in = in || !strcmp(word, ways[n]->name);
+		if (in)
+			chosen[chosen_count++] = ways[n];
+	}
+}
+
+static void measure_pages(const struct gain_case *all, const char *bytes, int rounds)
+{
+	char *pool = gain_pool(all->huge), word[32];
+
+	if (!pool) {
+		fprintf(stderr, "gain: no huge pages\n");
+		return;
+	}
+	for (unsigned s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+		struct gain_case c = *all;
+
+		c.bytes = sizes[s];
+		snprintf(word, sizeof(word), "%zu", c.bytes);
+		if (wanted(bytes, word))
+			measure(&c, pool, rounds);
+	}
+	gain_pool_free(pool);
+}
+
+static void one_pass(char **words, int count, int rounds)
+{
+	const char *path = count > 0 ? words[0] : NULL, *pages = count > 1 ? words[1] : NULL;
+	const char *bytes = count > 2 ? words[2] : NULL;
+
+	for (unsigned p = 0; p < GAIN_PATHS; p++)
+		for (int huge = 0; !gain_path_missing(p) && huge < 2; huge++)
+			if (wanted(path, gain_path_names[p]) && wanted(pages, huge ? "huge" : "4k"))
+				measure_pages(&(struct gain_case){p, huge, 0}, bytes, rounds);
+}
+
+int main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : 5;
+	const char *missing;
+
+	if (rounds < 1 || rounds * PASSES > GAIN_ROUNDS_MOST || argc > 6) {
+		fprintf(stderr, "usage: gain [ROUNDS [PATH [PAGES [BYTES [WAYS]]]]]\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	choose(argc > 5 ? argv[5] : NULL);
+	missing = gain_net_open();
+	if (missing) {
+		fprintf(stderr, "gain: %s\n", missing);
+		return 77;
+	}
+	for (unsigned p = 0; p < GAIN_PATHS; p++)
+		if (gain_path_missing(p))
+			fprintf(stderr, "gain: %s\n", gain_path_missing(p));
+	stay_on(0);
+	for (int pass = 0; pass < PASSES; pass++)
+		one_pass(argv + 2, argc - 2, rounds);
+	gain_table_print();
+	return 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * gain_table.c - what bench/gain has measured, as lines of key=value words
+ */
+#include "gain_table.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CELLS_MOST 128
+#define REACHED 0.98
+
+static struct gain_cell *cells[CELLS_MOST]; /* in order of path, pages and size */
+static unsigned cell_count;
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(const double *values, int n)
+{
+	double sorted[GAIN_ROUNDS_MOST];
+
+	memcpy(sorted, values, (size_t)n * sizeof(*values));
+	qsort(sorted, (size_t)n, sizeof(*sorted), by_value);
+	return sorted[n / 2];
+}
+
+/* The median of the ratios of neighbours in time. */
+static double ratio(const double *a, const double *b, int n)
+{
+	double ratios[GAIN_ROUNDS_MOST];
+
+	for (int i = 0; i < n; i++)
+		ratios[i] = a[i] / b[i];
+	return median(ratios, n);
+}
+
+struct gain_cell *gain_table_cell(const struct gain_case *c)
+{
+	for (unsigned i = 0; i < cell_count; i++)
+		if (cells[i]->c.path == c->path && cells[i]->c.huge == c->huge &&
+		    cells[i]->c.bytes == c->bytes)
+			return cells[i];
+	cells[cell_count] = calloc(1, sizeof(**cells));
+	if (!cells[cell_count] || cell_count + 1 == CELLS_MOST)
+		die("gain: memory");
+	cells[cell_count]->c = *c;
+	return cells[cell_count++];
+}
+
+static void print_case(const char *before, const struct gain_case *c)
+{
+	printf("bench=gain %spath=%s pages=%s", before, gain_path_names[c->path],
+	       c->huge ? "huge" : "4k");
+}
+
+/* Processor time against that of the first way. */
+static double cost(const struct gain_cell *cell, unsigned way)
+{
+	return ratio(cell->results[way].cpu, cell->results[0].cpu, cell->rounds);
+}
+
+static void print_ways(const struct gain_cell *cell)
+{
+	for (unsigned i = 0; i < cell->ways; i++) {
+		const struct gain_result *r = &cell->results[i];
+
+		print_case("", &cell->c);
+		printf(" bytes=%zu way=%s cpu_ns_per_kib=%.1f mbps=%.0f cpu=%.3f throughput=%.3f\n",
+		       cell->c.bytes, r->name, median(r->cpu, cell->rounds),
+		       median(r->mbps, cell->rounds), cost(cell, i),
+		       ratio(r->mbps, cell->results[0].mbps, cell->rounds));
+	}
+}
+
+/* From where on way @way costs less than send(2), at every size measured: between the two
+ * sizes where it changes sides, as a straight line on a logarithmic axis. */
+static void print_crossover(unsigned first, unsigned end, unsigned way)
+{
+	unsigned from = end, best = first;
+	double bytes = 0, before, here;
+
+	while (from > first && cost(cells[from - 1], way) < 1)
+		from--;
+	for (unsigned i = first; i < end; i++)
+		if (cost(cells[i], way) < cost(cells[best], way))
+			best = i;
+	print_case("", &cells[first]->c);
+	printf(" crossover=%s from_bytes=", cells[first]->results[way].name);
+	if (from < end) {
+		bytes = (double)cells[from]->c.bytes;
+		if (from > first) {
+			before = cost(cells[from - 1], way);
+			here = cost(cells[from], way);
+			bytes /= pow(bytes / (double)cells[from - 1]->c.bytes,
+				     (1 - here) / (before - here));
+		}
+		printf("%.0f", bytes);
+	} else {
+		printf("none");
+	}
+	printf(" best_cpu=%.3f at_bytes=%zu\n", cost(cells[best], way), cells[best]->c.bytes);
+}
+
+static const struct gain_result *find(const struct gain_cell *cell, const char *name)
+{
+	for (unsigned i = 0; i < cell->ways; i++)
+		if (!strcmp(cell->results[i].name, name))
+			return &cell->results[i];
+	return NULL;
+}
+
+static const struct {
+	const char *copies, *refers, *chooses;
+} modes[] = {
+	{"never", "always", "auto"},
+	{"never+batch", "always+batch", "auto+batch"},
+	{"uring-never", "uring", "uring-auto"},
+};
+
+/* What it reaches of the better of both, by processor time; prints it, or only that it
+ * falls short. */
+static void print_auto(const struct gain_cell *cell, unsigned mode, bool shortage)
+{
+	const struct gain_result *copies = find(cell, modes[mode].copies),
+				 *refers = find(cell, modes[mode].refers),
+				 *chooses = find(cell, modes[mode].chooses), *better;
+	double reached;
+
+	if (!copies || !refers || !chooses)
+		return;
+	better = ratio(copies->cpu, refers->cpu, cell->rounds) < 1 ? copies : refers;
+	reached = ratio(better->cpu, chooses->cpu, cell->rounds);
+	if (shortage && reached < REACHED)
+		printf("short: %s %s %zu: %s reaches %.3f of %s\n", gain_path_names[cell->c.path],
+		       cell->c.huge ? "huge" : "4k", cell->c.bytes, chooses->name, reached,
+		       better->name);
+	if (shortage)
+		return;
+	print_case("", &cell->c);
+	printf(" bytes=%zu auto=%s better=%s reached=%.3f throughput=%.3f copy/zerocopy=%.3f\n",
+	       cell->c.bytes, chooses->name, better->name, reached,
+	       ratio(chooses->mbps, better->mbps, cell->rounds),
+	       ratio(copies->cpu, refers->cpu, cell->rounds));
+}
+
+static bool same_curve(unsigned a, unsigned b)
+{
+	return cells[a]->c.path == cells[b]->c.path && cells[a]->c.huge == cells[b]->c.huge;
+}
+
+void gain_table_print(void)
+{
+	unsigned next;
+
+	for (unsigned i = 0; i < cell_count; i++)
+		print_ways(cells[i]);
+	for (unsigned first = 0; first < cell_count; first = next) {
+		for (next = first; next < cell_count && same_curve(first, next);)
+			next++;
+		for (unsigned way = 1; way < cells[first]->ways; way++)
+			print_crossover(first, next, way);
+	}
+	for (int shortage = 0; shortage < 2; shortage++)
+		for (unsigned mode = 0; mode < sizeof(modes) / sizeof(*modes); mode++)
+			for (unsigned i = 0; i < cell_count; i++)
+				print_auto(cells[i], mode, shortage);
+}
