@@ -37,6 +37,7 @@
 #define WARM_SENDS 24
 #define INFLIGHT_BYTES ((size_t)8 << 20)
 #define INFLIGHT_MOST 256
+#define HUGE_THRESHOLD 16384 /* as include/zcreq/stream.h has it */
 
 void die(const char *what)
 {
@@ -92,6 +93,7 @@ static void open_place(struct place *place, const struct gain_case *c, unsigned 
 	place->sender = (struct sender){
 		.way = chosen[n], .fd = place->end.fd, .pool = pool, .bytes = c->bytes,
 		.most = most < INFLIGHT_MOST ? (unsigned)most : INFLIGHT_MOST,
+		.threshold = c->huge ? HUGE_THRESHOLD : 0,
 	};
 	chosen[n]->open(&place->sender);
 	/* what a connection begins with is not measured: mode auto finds its way */

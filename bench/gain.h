@@ -25,6 +25,7 @@ struct sender {
 	size_t bytes;          /* of one send */
 	size_t at, part;       /* the next send in the pool, and how much of it has left */
 	unsigned most, inflight;
+	uint32_t threshold;    /* of mode auto; 0 is the default */
 	uint64_t sent;         /* bytes that the kernel has taken, ever */
 	void *own;             /* the way's */
 };

@@ -53,6 +53,7 @@ static void open_library(struct sender *sender)
 {
 	const struct zcreq_stream_options o = {
 		.size = sizeof(o), .fd = sender->fd, .mode = sender->way->mode,
+		.threshold_bytes = sender->way->mode == ZCREQ_MODE_AUTO ? sender->threshold : 0,
 	};
 	struct library *library = calloc(1, sizeof(*library));
 

@@ -70,9 +70,10 @@ struct zcreq_socket_ops {
 /** When a stream asks for MSG_ZEROCOPY. A transport that answers -EOPNOTSUPP to it (TLS in
  *  the kernel does) is copied to from then on, in every mode: statistics tell. */
 enum zcreq_mode {
-	ZCREQ_MODE_AUTO = 0, /**< for batches of threshold_bytes, while it pays: paused
-				  where the kernel copies after all, or has no memory
-				  for it, and tried again now and then */
+	ZCREQ_MODE_AUTO = 0, /**< for batches of threshold_bytes whose members are not too
+				  small, while it pays: paused where the kernel copies
+				  after all, or has no memory for it, and tried again now
+				  and then */
 	ZCREQ_MODE_ALWAYS,   /**< for every batch of threshold_bytes that the kernel will
 				  take so */
 	ZCREQ_MODE_NEVER,    /**< not at all */
@@ -130,8 +131,10 @@ enum zcreq_mode {
  * @socket_arg:      handed to every one of them
  * @mode:            enum zcreq_mode
  * @threshold_bytes: the smallest batch that goes without copying, in modes auto and
- *                   always; 0 is 16384 in mode auto, and none in mode always: every
- *                   batch goes so
+ *                   always; 0 is 65536 in mode auto, and none in mode always: every
+ *                   batch goes so. In mode auto the members of a batch must have an
+ *                   eighth of it on average as well. The default is for memory in pages
+ *                   of 4 KiB; 16384 is right where it lies in huge pages
  * @limit_bytes:     what may be queued and in flight before sends and writes are
  *                   refused with -EAGAIN, by the rule of zcreq_room(); 0 is no
  *                   limit. One send always fits when there is nothing else, so none

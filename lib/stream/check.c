@@ -44,6 +44,7 @@ void zcreq_policy_check(const struct zcreq_policy *policy)
 		     policy->state <= ZCREQ_POLICY_NEVER);
 	/* 0 is for every batch, which only mode always has, also when it has given up */
 	zcreq_assert(policy->threshold_bytes || policy->state >= ZCREQ_POLICY_ALWAYS);
+	zcreq_assert(policy->member_bytes <= policy->threshold_bytes);
 	zcreq_assert(policy->sample_copied <= policy->sample_ids);
 	zcreq_assert(policy->sample_ids < (policy->state == ZCREQ_POLICY_USING
 						   ? ZCREQ_POLICY_SAMPLE

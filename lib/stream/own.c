@@ -127,7 +127,7 @@ int zcreq_offer(struct zcreq_conn *conn, const struct zcreq_part *parts, int cou
 	lend(stream, total);
 	if (by_reference)
 		*by_reference = !stream->sending.copies &&
-				zcreq_policy_wants(&stream->policy, total);
+				zcreq_policy_wants(&stream->policy, total, (uint32_t)count);
 	return 0;
 }
 

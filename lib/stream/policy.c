@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stream/policy.h"
 
-#define THRESHOLD_BYTES 16384
+#define THRESHOLD_BYTES 65536 /* with pages of 4 KiB: doc/auto.md */
+#define MEMBERS 8             /* of a batch that is just large enough */
 
 void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 		       uint32_t threshold_bytes)
@@ -14,6 +15,8 @@ void zcreq_policy_init(struct zcreq_policy *policy, enum zcreq_mode mode,
 										 : THRESHOLD_BYTES,
 		.pause_batches = ZCREQ_POLICY_PAUSE_LEAST,
 	};
+	if (mode == ZCREQ_MODE_AUTO)
+		policy->member_bytes = policy->threshold_bytes / MEMBERS;
 }
 
 /* Begins a new sample in a state. */

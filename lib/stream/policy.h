@@ -3,7 +3,10 @@
  * policy.h - whether the next batch is worth MSG_ZEROCOPY
  *
  * Two questions in mode auto, of which mode always asks the first. Is the batch large enough that pinning its pages is
- * cheaper than copying it? That is the threshold. And does the kernel really send
+ * cheaper than copying it? That is the threshold. A batch by reference costs something for
+ * itself and something for each of its members, so in mode auto members have to be of an
+ * eighth of the threshold on average: what both are worth depends on the pages, and where
+ * the one is lower so is the other (doc/auto.md). And does the kernel really send
  * without copying on this path? On loopback and through veth it copies after all,
  * and says so in the notification; then the pinning was for nothing.
  *
@@ -49,6 +52,7 @@ enum zcreq_policy_state {
 struct zcreq_policy {
 	uint8_t state;            /* enum zcreq_policy_state */
 	uint32_t threshold_bytes;
+	uint32_t member_bytes;    /* the least that members have on average */
 	uint32_t sample_ids;      /* notified in the current sample */
 	uint32_t sample_copied;   /* of these, copied after all */
 	uint32_t rest_batches;    /* until the next probe, when paused */
@@ -70,10 +74,13 @@ __attribute__((cold)) void zcreq_policy_give_up(struct zcreq_policy *policy);
 #define ZCREQ_POLICY_PAUSE_LEAST 256
 #define ZCREQ_POLICY_PAUSE_MOST 65536
 
-/* Should a batch of so many bytes go without copying? Asked once per batch. */
-static inline bool zcreq_policy_wants(struct zcreq_policy *policy, uint64_t bytes)
+/* Should a batch of so many bytes, in so many members, go without copying? Asked once per
+ * batch. */
+static inline bool zcreq_policy_wants(struct zcreq_policy *policy, uint64_t bytes,
+				      uint32_t members)
 {
-	if (bytes < policy->threshold_bytes || policy->state == ZCREQ_POLICY_NEVER)
+	if (bytes < policy->threshold_bytes || policy->state == ZCREQ_POLICY_NEVER ||
+	    bytes < (uint64_t)members * policy->member_bytes)
 		return false;
 	if (policy->state == ZCREQ_POLICY_ALWAYS || policy->state == ZCREQ_POLICY_USING ||
 	    policy->state == ZCREQ_POLICY_STARTING)

@@ -117,7 +117,7 @@ static ssize_t send_batch(struct zcreq_stream *stream)
 					   &bytes);
 	ssize_t ret = -ENOBUFS;
 
-	if (zcreq_policy_wants(&stream->policy, bytes)) {
+	if (zcreq_policy_wants(&stream->policy, bytes, iovcnt)) {
 		ret = send_zerocopy(stream, iov, iovcnt);
 		if (ret == -ENOBUFS)
 			zcreq_policy_refused(&stream->policy);

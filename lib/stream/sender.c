@@ -80,7 +80,8 @@ static bool next_submission(struct zcreq_stream *stream, struct zcreq_submission
 					     ZCREQ_SUBMISSION_IOVS, &iov, &next->bytes);
 	next->iov = iov;
 	next->by_reference = !stream->sending.copies &&
-			     zcreq_policy_wants(&stream->policy, next->bytes);
+			     zcreq_policy_wants(&stream->policy, next->bytes,
+						(uint32_t)next->iovcnt);
 	return true;
 }
 

@@ -15,7 +15,7 @@
 #include "support/scene.h"
 
 #define LARGE 65536
-#define THRESHOLD 16384
+#define THRESHOLD 65536
 
 static struct zcreq_policy policy;
 
@@ -26,7 +26,7 @@ static void init(enum zcreq_mode mode, uint32_t threshold_bytes)
 
 static bool wants(uint64_t bytes)
 {
-	return zcreq_policy_wants(&policy, bytes);
+	return zcreq_policy_wants(&policy, bytes, 1);
 }
 
 /* A sample of ids, so many of each hundred copied, one notification each. */
@@ -64,6 +64,25 @@ START_TEST(the_threshold_is_the_smallest_that_is_wanted)
 	ck_assert(wants(100));
 	init(ZCREQ_MODE_NEVER, 1);
 	ck_assert(!wants(UINT64_MAX));
+}
+END_TEST
+
+/* What a member costs by reference is more than copying it, if it is small. */
+START_TEST(a_batch_of_small_members_is_not_wanted)
+{
+	init(ZCREQ_MODE_AUTO, 0);
+	ck_assert(zcreq_policy_wants(&policy, THRESHOLD, 8));
+	ck_assert(!zcreq_policy_wants(&policy, THRESHOLD, 9));
+	ck_assert(zcreq_policy_wants(&policy, 100ull * THRESHOLD, 800));
+	ck_assert(!zcreq_policy_wants(&policy, 100ull * THRESHOLD - 1, 800));
+	ck_assert(!zcreq_policy_wants(&policy, UINT32_MAX, UINT32_MAX));
+	init(ZCREQ_MODE_AUTO, 16384);
+	ck_assert(zcreq_policy_wants(&policy, 20480, 10));
+	ck_assert(!zcreq_policy_wants(&policy, 20479, 10));
+	init(ZCREQ_MODE_AUTO, 1);
+	ck_assert(zcreq_policy_wants(&policy, 1000, 1000));
+	init(ZCREQ_MODE_ALWAYS, 1000);
+	ck_assert(zcreq_policy_wants(&policy, 1000, 1000));
 }
 END_TEST
 
@@ -499,6 +518,7 @@ int main(void)
 	      *refused = tcase_create("refused");
 
 	tcase_add_test(decides, the_threshold_is_the_smallest_that_is_wanted);
+	tcase_add_test(decides, a_batch_of_small_members_is_not_wanted);
 	tcase_add_test(decides, always_and_never_listen_to_nobody);
 	tcase_add_test(decides, field_folly_one_copied_notification_changes_nothing);
 	tcase_add_loop_test(decides, a_share_below_the_limit_changes_nothing, 0, 76);
