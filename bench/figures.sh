@@ -14,7 +14,10 @@ head_of() {
 	echo "# machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
 	echo "# kernel: $(uname -sr)"
 	echo "# compiler: $(compiler) at -O2"
-	echo "# congestion control: $(cat /proc/sys/net/ipv4/tcp_congestion_control)"
+	# who has a socket sets it, and says so
+	case $1 in
+	lifecycle | bookkeeping) echo "# congestion control: no network is involved" ;;
+	esac
 }
 
 # keep_tables: what the last run has left takes the place of the checked-in tables.
@@ -26,7 +29,8 @@ keep_tables() {
 		grep -q "^bench=" "$table" 2>/dev/null || continue
 		{
 			grep '^# asks: ' "$kept" 2>/dev/null || true
-			grep -E '^(# [a-z ]+: |bench=)' "$table"
+			grep -E '^# [a-z ]+: ' "$table" | awk '!said[$0]++'
+			grep '^bench=' "$table"
 		} >"$kept.new"
 		mv "$kept.new" "$kept"
 	done

@@ -92,6 +92,7 @@ struct gain_end {
 
 /* The @n-th connection of those that are open at once. */
 struct gain_end gain_connect(enum gain_path path, unsigned n);
+bool gain_lost_nothing(int fd);             /* since it was connected */
 void gain_disconnected(const struct gain_end *end); /* its descriptor is closed */
 
 /* Somebody looks at all packets of the cable (or no longer): then they are copied. */

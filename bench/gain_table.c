@@ -72,9 +72,8 @@ static void print_ways(const struct gain_cell *cell)
 		const struct gain_result *r = &cell->results[i];
 
 		print_case("", &cell->c);
-		printf(" bytes=%zu way=%s cpu_ns_per_kib=%.1f mbps=%.0f cpu=%.3f throughput=%.3f\n",
-		       cell->c.bytes, r->name, median(r->cpu, cell->rounds),
-		       median(r->mbps, cell->rounds), cost(cell, i),
+		printf(" bytes=%zu way=%s cpu_ns_per_kib=%.1f cpu=%.3f throughput=%.3f\n",
+		       cell->c.bytes, r->name, median(r->cpu, cell->rounds), cost(cell, i),
 		       ratio(r->mbps, cell->results[0].mbps, cell->rounds));
 	}
 }
@@ -92,7 +91,7 @@ static void print_crossover(unsigned first, unsigned end, unsigned way)
 		if (cost(cells[i], way) < cost(cells[best], way))
 			best = i;
 	print_case("", &cells[first]->c);
-	printf(" crossover=%s from_bytes=", cells[first]->results[way].name);
+	printf(" crossover=%s from_kib=", cells[first]->results[way].name);
 	if (from < end) {
 		bytes = (double)cells[from]->c.bytes;
 		if (from > first) {
@@ -101,7 +100,7 @@ static void print_crossover(unsigned first, unsigned end, unsigned way)
 			bytes /= pow(bytes / (double)cells[from - 1]->c.bytes,
 				     (1 - here) / (before - here));
 		}
-		printf("%.0f", bytes);
+		printf("%.2f", bytes / 1024);
 	} else {
 		printf("none");
 	}

@@ -40,6 +40,7 @@
 #include <zcreq/zcreq.h>
 
 #include "../tests/real/net.h"
+#include "congestion.h"
 
 #define HEADER 24
 #define PAGE 4096
@@ -119,6 +120,10 @@ static int open_sender(enum path path, struct net *net, pid_t *reader)
 		loopback_pair(&near, &far);
 	if (ret)
 		die("connect", -ret);
+	print_congestion(near);
+	fflush(stdout);
+	set_congestion(near);
+	set_congestion(far);
 	*reader = fork();
 	if (*reader == 0) {
 		close(near);

@@ -2,16 +2,17 @@
 /*
  * plot.c - tables of the benchmarks as pictures: cost against number in flight
  *
- *	plot cost|time|reclaim <TABLE >PICTURE.svg
+ *	plot cost|time|reclaim|gain|gain-loopback|gain-veth <TABLE >PICTURE.svg
  *
  * Reads lines of key=value words, as every program here prints them, and writes an
- * SVG; measures nothing. Both axes are logarithmic and every line begins at 1 in
- * flight. Colours are from the palette of Okabe and Ito, every series has a mark of
+ * SVG; measures nothing. Both axes are logarithmic. A line begins at 1 in flight, or at
+ * the smallest size. Colours are from the palette of Okabe and Ito, every series has a mark of
  * its own shape and its name beside its end: nothing depends on hue alone. The
  * picture has a ground of its own; one that is shown in dark mode turns dark.
  */
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,8 @@ struct series {
 struct chart {
 	const char *name, *heading, *remark, *remark2;
 	const char *bench;        /* lines of this benchmark */
+	const char *only_key, *only; /* of these, those with this word; or NULL */
+	const char *x_key, *x_words; /* NULL: in flight */
 	const char *panel_key, *series_key, *y_key;
 	const char *y_words;
 	double low, high;         /* of y, decades */
@@ -58,7 +61,26 @@ struct chart {
 	{"reverse", "newest first, as a connection dies"}, \
 }
 
+#define PAGES { {"4k", "pages of 4 KiB"}, {"huge", "huge pages"} }
+#define WAYS { \
+	{"send", "send(2)"}, {"zerocopy", "MSG_ZEROCOPY"}, {"auto", "zcreq, mode auto"}, \
+	{"auto+batch", "auto, in batches"}, \
+}
+#define GAIN(which, path, remarks) { \
+	.name = which, .heading = "What a KiB costs the sender, " remarks, \
+	.remark = "Nanoseconds of its processor for each KiB, by the size of one send. With zcreq " \
+		  "each send is a call of its own, or as many", \
+	.remark2 = "leave together as wait for it. The other side is on the other core.", \
+	.bench = "gain", .only_key = "path", .only = path, .panel_key = "pages", \
+	.series_key = "way", .x_key = "bytes", .x_words = "bytes of a send", \
+	.y_key = "cpu_ns_per_kib", .y_words = "ns for each KiB", .low = 10, .high = 1e4, \
+	.panels = PAGES, .series = WAYS, \
+}
+
 static const struct chart charts[] = {
+	GAIN("gain", "acker", "where nobody copies"),
+	GAIN("gain-loopback", "loopback", "on loopback"),
+	GAIN("gain-veth", "veth", "over a veth pair"),
 	{
 		.name = "cost",
 		.heading = "What one request costs: instructions",
@@ -168,11 +190,16 @@ static void take(const struct chart *chart, const char *text)
 {
 	int panel = place_among(chart->panels, PANELS_MOST, text, chart->panel_key);
 	int series = place_among(chart->series, SERIES_MOST, text, chart->series_key);
-	char bench[64], x[64], y[64];
+	const char *x_key = chart->x_key ? chart->x_key : "inflight";
+	char bench[64], x[64], y[64], only[64];
 	struct line *line;
 
+	if (chart->only && (!value_of(text, chart->only_key, only, sizeof(only)) ||
+			    strcmp(only, chart->only)))
+		return;
+
 	if (!value_of(text, "bench", bench, sizeof(bench)) || strcmp(bench, chart->bench) ||
-	    panel < 0 || series < 0 || !value_of(text, "inflight", x, sizeof(x)) ||
+	    panel < 0 || series < 0 || !value_of(text, x_key, x, sizeof(x)) ||
 	    !value_of(text, chart->y_key, y, sizeof(y)))
 		return;
 	line = &lines[panel][series];
@@ -185,12 +212,13 @@ static void take(const struct chart *chart, const char *text)
 struct frame {
 	const struct chart *chart;
 	double left, right; /* of the panel */
-	double most;        /* x, at the right edge */
+	double least, most; /* x, at the edges */
 };
 
 static double across(const struct frame *f, double x)
 {
-	return f->left + 14 + (f->right - f->left - 28) * log10(x) / log10(f->most);
+	return f->left + 14 + (f->right - f->left - 28) * log10(x / f->least) /
+				 log10(f->most / f->least);
 }
 
 static double down(const struct frame *f, double y)
@@ -228,6 +256,19 @@ static const char *number(double value)
 	return out;
 }
 
+/* Of a size, if there is room for one: each fourth doubling is named. */
+static const char *size(double bytes)
+{
+	static char out[16];
+	const bool large = bytes >= 1 << 20;
+	double value = bytes / (large ? 1 << 20 : 1 << 10);
+
+	out[0] = '\0';
+	if (fmod(log2(value), 2) == 0)
+		snprintf(out, sizeof(out), "%.0f%c", value, large ? 'M' : 'K');
+	return out;
+}
+
 static void draw_axes(const struct frame *f, const struct line *longest, int first)
 {
 	const struct chart *chart = f->chart;
@@ -242,10 +283,11 @@ static void draw_axes(const struct frame *f, const struct line *longest, int fir
 		double x = across(f, longest->points[i].x);
 
 		printf("<path class=\"grid\" d=\"M%.1f %dV%d\"/>\n", x, TOP, BOTTOM + 5);
-		text(x, BOTTOM + 21, "text-anchor=\"middle\"", "%s", number(longest->points[i].x));
+		text(x, BOTTOM + 21, "text-anchor=\"middle\"", "%s",
+		     chart->x_key ? size(longest->points[i].x) : number(longest->points[i].x));
 	}
 	text((f->left + f->right) / 2, BOTTOM + 43, "class=\"dim\" text-anchor=\"middle\"",
-	     "requests in flight");
+	     "%s", chart->x_words ? chart->x_words : "requests in flight");
 	if (first)
 		printf("<text class=\"dim\" text-anchor=\"middle\" transform=\"translate(24 %d) "
 		       "rotate(-90)\">%s</text>\n", (TOP + BOTTOM) / 2, chart->y_words);
@@ -294,7 +336,7 @@ static void draw_names(const struct frame *f, const struct line *of)
 
 		printf("<path class=\"m%d\" transform=\"translate(%.1f %.1f)\" d=\"%s\"/>\n", look,
 		       f->right + 14, y, marks[look]);
-		text(f->right + 25, y + 4, strcmp(series->value, "zcreq") ? "" : "class=\"big\"", "%s",
+		text(f->right + 25, y + 4, strncmp(series->name, "zcreq", 5) ? "" : "class=\"big\"", "%s",
 		     series->name);
 		last = y;
 	}
@@ -304,7 +346,7 @@ static void draw_panel(const struct chart *chart, int panel, int panels)
 {
 	double each = (WIDTH - LEFT - NAMES - (panels - 1) * (NAMES + GAP)) / (double)panels;
 	double left = LEFT + panel * (each + NAMES + GAP);
-	struct frame f = {chart, left, left + each, 10};
+	struct frame f = {chart, left, left + each, 1, 10};
 	const struct line *longest = &lines[panel][0];
 
 	for (int i = 0; i < SERIES_MOST; i++) {
@@ -314,6 +356,8 @@ static void draw_panel(const struct chart *chart, int panel, int panels)
 			longest = line;
 		for (unsigned p = 0; p < line->count; p++)
 			f.most = fmax(f.most, line->points[p].x);
+		if (chart->x_key && line->count)
+			f.least = line->points[0].x;
 	}
 	draw_axes(&f, longest, panel == 0);
 	if (chart->panel_key)
@@ -352,7 +396,8 @@ int main(int argc, char **argv)
 			chart = &charts[i];
 	}
 	if (!chart) {
-		fprintf(stderr, "usage: plot cost|time|reclaim <TABLE >PICTURE.svg\n");
+		fprintf(stderr, "usage: plot cost|time|reclaim|gain|gain-loopback|gain-veth "
+				"<TABLE >PICTURE.svg\n");
 		return 2;
 	}
 	while (fgets(text_line, sizeof(text_line), stdin))

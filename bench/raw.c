@@ -31,6 +31,7 @@
 
 #include <zcreq/zcreq.h>
 
+#include "congestion.h"
 #include "senders.h"
 
 #define ROUND_NS 250000000
@@ -72,6 +73,9 @@ static struct pair pair_open(void)
 	int listener = socket(AF_INET, SOCK_STREAM, 0), peer;
 	struct pair pair = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
 
+	set_congestion(listener);
+	print_congestion(pair.fd);
+	set_congestion(pair.fd);
 	if (bind(listener, (struct sockaddr *)&addr, len) || listen(listener, 1) ||
 	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
 	    connect(pair.fd, (struct sockaddr *)&addr, len))

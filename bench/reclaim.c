@@ -23,6 +23,7 @@
 #include <zcreq/zcreq.h>
 
 #include "../tests/real/net.h"
+#include "congestion.h"
 
 #define SEND_BYTES 512
 #define MOST 100000
@@ -97,6 +98,9 @@ static void one_round(struct result *result, int round, uint32_t count, uint32_t
 	int far;
 
 	check(net_connect(&net, &how, &o.fd, &far), "connect");
+	print_congestion(o.fd);
+	set_congestion(o.fd);
+	set_congestion(far);
 	check(net_misdirect(&net, true), "misdirect");
 	check(zcreq_context_new(NULL, &context), "context");
 	check(zcreq_stream_open(context, &o, &conn), "open");

@@ -7,6 +7,8 @@
  */
 #include "scale.h"
 
+#include "congestion.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -50,6 +52,7 @@ static int connect_one(const struct sockaddr_in *addr, int unread)
 
 	if (unread && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)))
 		die("scale: SO_RCVBUF");
+	set_congestion(fd);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)addr, sizeof(*addr)))
 		die("scale: connect");
 	return fd;
@@ -85,6 +88,8 @@ void crowd_join(int *fds, size_t count, size_t unread)
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 
 	want_descriptors(count + SPARE_DESCRIPTORS);
+	set_congestion(listener);
+	print_congestion(listener);
 	if (bind(listener, (struct sockaddr *)&addr, len) || listen(listener, 4096) ||
 	    getsockname(listener, (struct sockaddr *)&addr, &len))
 		die("scale: listen");

@@ -70,8 +70,8 @@ void zcreq_policy_decide(struct zcreq_policy *policy);
 __attribute__((cold)) void zcreq_policy_give_up(struct zcreq_policy *policy);
 
 #define ZCREQ_POLICY_SAMPLE 64
-#define ZCREQ_POLICY_PROBE 8
-#define ZCREQ_POLICY_PAUSE_LEAST 256
+#define ZCREQ_POLICY_PROBE 4
+#define ZCREQ_POLICY_PAUSE_LEAST 512
 #define ZCREQ_POLICY_PAUSE_MOST 65536
 
 /* Should a batch of so many bytes, in so many members, go without copying? Asked once per

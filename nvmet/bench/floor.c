@@ -34,6 +34,7 @@
 #include <unistd.h>
 #include <linux/errqueue.h> /* after time.h: uses struct timespec */
 
+#include "../../bench/congestion.h"
 #include "../../bench/histogram.h"
 
 #define CAPSULE 72
@@ -314,6 +315,9 @@ static void open_pair(struct exchange *e)
 	socklen_t len = sizeof(addr);
 
 	e->client = socket(AF_INET, SOCK_STREAM, 0);
+	set_congestion(listener);
+	set_congestion(e->client);
+	print_congestion(e->client);
 	if (bind(listener, (struct sockaddr *)&addr, len) || listen(listener, 1) ||
 	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
 	    connect(e->client, (struct sockaddr *)&addr, len))

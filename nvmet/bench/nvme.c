@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "../tests/controller.h"
+#include "../../bench/congestion.h"
 #include "../../bench/histogram.h"
 
 #define WARM_UP_NS 500000000u
@@ -223,7 +224,7 @@ static bool set_option(struct bench *bench, int option, const char *value)
 
 int main(int argc, char **argv)
 {
-	static struct bench bench = { .host = { .io_queues = 1 },
+	static struct bench bench = { .host = { .io_queues = 1, .options.congestion = CONGESTION },
 				      .op = "read",
 				      .opcode = nvme_cmd_read,
 				      .bs = 4096,

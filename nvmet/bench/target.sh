@@ -17,6 +17,8 @@ medians() {
 				}
 			return values[int(n / 2) + 1]
 		}
+		# what a program says of itself, once
+		/^#/ { if (!($0 in said)) print; said[$0] = 1; next }
 		{
 			key = ""
 			for (i = 1; i <= NF; i++) {
@@ -121,7 +123,7 @@ serve() {
 	threads=$1 cores=$2 initiator_cores=$3
 	shift 3
 	taskset -c "$cores" nvmet/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn \
-		--queue-size 256 --threads "$threads" "$@" >nvmet.log 2>&1 &
+		--queue-size 256 --congestion reno --threads "$threads" "$@" >nvmet.log 2>&1 &
 	target=$!
 	trap 'kill $target 2>/dev/null; wait $target' EXIT
 	until grep -q '^ready' nvmet.log; do sleep 0.1; done

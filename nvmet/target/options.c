@@ -97,6 +97,7 @@ static void help(void)
 	       "  --sender SENDER          socket, uring, or auto: a ring if there is one (socket)\n"
 	       "  --mode MODE              auto, always or never without copying (auto)\n"
 	       "  --no-digests             refuse header and data digests\n"
+	       "  --congestion NAME        TCP's congestion control, of this end (the system's)\n"
 	       "  --poll                   never sleep: each thread takes a core of its own\n");
 	for (i = 0; i < NUMBERS; i++)
 		printf("  --%-22s %s (%" PRIu32 ")\n", numbers[i].name, numbers[i].help,
@@ -233,7 +234,8 @@ static int allow_host(struct options *options, const char *value)
 
 enum word {
 	WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_BLOCK, WORD_NQN, WORD_ALLOW_HOST,
-	WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS, WORD_POLL, WORD_HELP, WORD_VERSION,
+	WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS, WORD_CONGESTION, WORD_POLL,
+	WORD_HELP, WORD_VERSION,
 };
 
 /* 1 if the program has said what it was asked to and may end. */
@@ -260,6 +262,9 @@ static int set(struct options *options, int word, const char *value)
 		return set_mode(options, value);
 	case WORD_NO_DIGESTS:
 		options->digests_refused = true;
+		return 0;
+	case WORD_CONGESTION:
+		options->congestion = value;
 		return 0;
 	case WORD_POLL:
 		options->poll = true;
@@ -288,6 +293,7 @@ static const struct option words[] = {
 	{ "sender", required_argument, NULL, WORD_SENDER },
 	{ "mode", required_argument, NULL, WORD_MODE },
 	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },
+	{ "congestion", required_argument, NULL, WORD_CONGESTION },
 	{ "poll", no_argument, NULL, WORD_POLL },
 	{ "help", no_argument, NULL, WORD_HELP },
 	{ "version", no_argument, NULL, WORD_VERSION },

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,8 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int revents)
 	}
 }
 
-static int listen_on(const struct sockaddr_storage *address, socklen_t len)
+/* What it accepts has its congestion control. */
+static int listen_on(const struct sockaddr_storage *address, socklen_t len, const char *congestion)
 {
 	int fd, one = 1, err;
 
@@ -98,7 +100,9 @@ static int listen_on(const struct sockaddr_storage *address, socklen_t len)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (address->ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, (const struct sockaddr *)address, len) < 0 || listen(fd, BACKLOG) < 0) {
+	if ((congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion,
+				      (socklen_t)strlen(congestion)) < 0) ||
+	    bind(fd, (const struct sockaddr *)address, len) < 0 || listen(fd, BACKLOG) < 0) {
 		err = -errno;
 		close(fd);
 		return err;
@@ -114,7 +118,7 @@ static int listener_init(struct target *target, const char *text)
 	listener->target = target;
 	fd = address_parse(text, &listener->address, &listener->address_len);
 	if (fd == 0)
-		fd = listen_on(&listener->address, listener->address_len);
+		fd = listen_on(&listener->address, listener->address_len, target->options.congestion);
 	if (fd < 0) {
 		fprintf(stderr, "zcreq-nvmet: cannot listen on %s: %s\n", text, strerror(-fd));
 		return fd;

@@ -66,6 +66,7 @@ struct options {
 	char *namespaces_text; /* of --namespaces: specs point into it */
 	uint8_t lba_shift; /* of every namespace */
 	const char *nqn;
+	const char *congestion;  /* control of every connection; NULL: the system's */
 	const char *allowed[ALLOWED_MAX]; /* hosts, by their NQN; none: any */
 	unsigned allowed_count;
 	enum sender_kind sender;

@@ -92,6 +92,12 @@ static bool connect_socket(struct ini_queue *queue, const struct ini_options *op
 	if (options->receive_buffer)
 		setsockopt(queue->fd, SOL_SOCKET, SO_RCVBUF, &options->receive_buffer, sizeof(int));
 	setsockopt(queue->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (options->congestion &&
+	    setsockopt(queue->fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
+		       (socklen_t)strlen(options->congestion)) < 0) {
+		ini_end(queue, "TCP_CONGESTION: %s", strerror(errno));
+		return false;
+	}
 	if (connect(queue->fd, (const struct sockaddr *)&options->address, len) < 0 &&
 	    errno != EINPROGRESS) {
 		ini_end(queue, "connect: %s", strerror(errno));

@@ -61,6 +61,7 @@ struct ini_options {
 	struct sockaddr_storage address;
 	bool hdgst, ddgst;
 	int receive_buffer;          /**< SO_RCVBUF; 0 leaves it alone */
+	const char *congestion;      /**< TCP_CONGESTION; NULL leaves it alone */
 	struct ini_fault fault;
 };
 

@@ -441,9 +441,9 @@ START_TEST(the_threshold_is_exact)
 	stage.options.mode = ZCREQ_MODE_AUTO;
 	stage.options.threshold_bytes = _i ? 5000 : 0;
 	stage_open(&stage);
-	stage_sent(&stage, _i ? 4999 : 16383);
+	stage_sent(&stage, _i ? 4999 : 65535);
 	ck_assert_uint_eq(stage_report(&stage).zerocopy_sends, 0);
-	stage_sent(&stage, _i ? 5000 : 16384);
+	stage_sent(&stage, _i ? 5000 : 65536);
 	ck_assert_uint_eq(stage_report(&stage).zerocopy_sends, 1);
 	stage_ack_all(&stage);
 }

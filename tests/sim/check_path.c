@@ -45,12 +45,12 @@ static void set_path(bool by_receiver, bool copies)
 }
 
 /* All are copied but for the probes, with one of which it begins; how often these come
- * is halved from pause to pause, so that the next 1000 batches have two. */
+ * is halved from pause to pause, so that the next four pauses' worth of batches has two. */
 START_TEST(a_copying_path_converges_to_copies)
 {
 	set_path(_i, true);
 	ck_assert_uint_eq(by_reference(ZCREQ_POLICY_PROBE), ZCREQ_POLICY_PROBE);
-	ck_assert_uint_eq(by_reference(1000), 2 * ZCREQ_POLICY_PROBE);
+	ck_assert_uint_eq(by_reference(4 * ZCREQ_POLICY_PAUSE_LEAST), 2 * ZCREQ_POLICY_PROBE);
 }
 END_TEST
 
