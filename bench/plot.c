@@ -73,7 +73,7 @@ struct chart {
 	.remark2 = "leave together as wait for it. The other side is on the other core.", \
 	.bench = "gain", .only_key = "path", .only = path, .panel_key = "pages", \
 	.series_key = "way", .x_key = "bytes", .x_words = "bytes of a send", \
-	.y_key = "cpu_ns_per_kib", .y_words = "ns for each KiB", .low = 10, .high = 1e4, \
+	.y_key = "cpu_ns_per_kib", .y_words = "ns for each KiB", .low = 10, .high = 1e5, \
 	.panels = PAGES, .series = WAYS, \
 }
 

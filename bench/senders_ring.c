@@ -124,7 +124,9 @@ uint64_t run_uring(int fd, size_t size, uint64_t end_ns)
 		turn(context);
 	zcreq_conn_free(conn);
 	check(zcreq_context_stats(context, &stats, sizeof(stats)));
-	check(zcreq_uring_free(uring));
-	check(zcreq_context_free(context));
+	while (zcreq_uring_free(uring))
+		zcreq_turn(context, zcreq_now_ns());
+	while (zcreq_context_free(context))
+		zcreq_turn(context, zcreq_now_ns());
 	return stats.sent_bytes;
 }

@@ -69,7 +69,8 @@ static uint64_t run_zcreq(int fd, size_t size, uint64_t end_ns, enum zcreq_mode 
 		check(zcreq_process(conn, p.revents));
 	}
 	zcreq_conn_free(conn);
-	check(zcreq_context_free(context));
+	while (zcreq_context_free(context))
+		zcreq_turn(context, zcreq_now_ns());
 	return bytes;
 }
 
