@@ -95,9 +95,6 @@ struct gain_end gain_connect(enum gain_path path, unsigned n);
 bool gain_lost_nothing(int fd);             /* since it was connected */
 void gain_disconnected(const struct gain_end *end); /* its descriptor is closed */
 
-/* Somebody looks at all packets of the cable (or no longer): then they are copied. */
-void gain_tap(bool tap);
-
 void stay_on(int core);
 
 /* The pool, of pages of 4 KiB or of huge ones; NULL if there are none. */

@@ -13,8 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -192,22 +190,6 @@ void gain_disconnected(const struct gain_end *end)
 {
 	if (end->reader)
 		waitpid(end->reader, NULL, 0);
-}
-
-void gain_tap(bool tap)
-{
-	static int fd = -1;
-	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
-				      .sll_ifindex = net.far_index};
-
-	if (fd >= 0)
-		close(fd);
-	fd = -1;
-	if (!tap)
-		return;
-	fd = net_socket(&net, NET_FAR, AF_PACKET, SOCK_RAW, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		die("gain: a tap");
 }
 
 /* Is all of it in huge pages? The kernel gives what it has, and does not say. */
