@@ -295,10 +295,10 @@ int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, s
  * zcreq_conn_context() - the context of a connection
  * @conn:  the connection, or NULL
  *
- * Ownership: none. Callback: none. Thread: the context's.
- * Errors:    NULL for NULL.
- * Source:    none.
+ * Thread:    the context's.
  * Since:     0.1
+ *
+ * Return: the context; NULL for NULL.
  */
 struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn);
 
@@ -306,10 +306,11 @@ struct zcreq_context *zcreq_conn_context(const struct zcreq_conn *conn);
  * zcreq_conn_arg() - what a connection was opened with, as its hooks get it
  * @conn:  the connection, or NULL
  *
- * Ownership: the caller's. Callback: none. Thread: the context's.
- * Errors:    NULL for NULL.
- * Source:    none.
+ * Ownership: the caller's.
+ * Thread:    the context's.
  * Since:     0.1
+ *
+ * Return: the @arg of the options; NULL for NULL.
  */
 void *zcreq_conn_arg(const struct zcreq_conn *conn);
 

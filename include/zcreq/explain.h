@@ -60,9 +60,10 @@ enum zcreq_format {
  * Errors:    -EINVAL  context is NULL, text is NULL with a size, or an unknown format;
  *            -ESTALE  released, forged, or of another context; not counted as a
  *                     stale use, as asking is allowed. In all cases @text is as it was.
- *            Otherwise the length of the whole text, as snprintf(3).
  * Source:    TCP_INFO in tcp(7)
  * Since:     0.1
+ *
+ * Return: the length of the whole text, as snprintf(3), or an error.
  */
 int zcreq_request_explain(const struct zcreq_context *context, zcreq_id id,
 			  enum zcreq_format format, char *text, size_t size);
@@ -78,9 +79,10 @@ int zcreq_request_explain(const struct zcreq_context *context, zcreq_id id,
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL  conn is NULL, text is NULL with a size, or an unknown format.
- *            Otherwise the length of the whole text, as snprintf(3).
  * Source:    TCP_INFO in tcp(7)
  * Since:     0.1
+ *
+ * Return: the length of the whole text, as snprintf(3), or an error.
  */
 int zcreq_conn_explain(const struct zcreq_conn *conn, enum zcreq_format format, char *text,
 		       size_t size);
@@ -96,9 +98,10 @@ int zcreq_conn_explain(const struct zcreq_conn *conn, enum zcreq_format format, 
  * Callback:  none.
  * Thread:    the context's.
  * Errors:    -EINVAL  context is NULL, text is NULL with a size, or an unknown format.
- *            Otherwise the length of the whole text, as snprintf(3).
  * Source:    TCP_INFO in tcp(7)
  * Since:     0.1
+ *
+ * Return: the length of the whole text, as snprintf(3), or an error.
  */
 int zcreq_context_explain(const struct zcreq_context *context, enum zcreq_format format,
 			  char *text, size_t size);

@@ -225,12 +225,12 @@ int zcreq_request_state(const struct zcreq_context *context, zcreq_id id);
  * In every callback of the request too; in released until the callback begins another
  * request, though the handle is no longer good for anything else.
  *
- * Ownership: none. Callback: none. Thread: the context's.
- * Errors:    NULL, for a context that is NULL, for a handle that is stale (not counted, as
- *            asking is allowed), and after zcreq_conn_free() of the connection, which the
- *            request may outlive.
- * Source:    none.
+ * Thread:    the context's.
  * Since:     0.1
+ *
+ * Return: the connection. NULL for a context that is NULL, for a handle that is stale (not
+ * counted, as asking is allowed), and after zcreq_conn_free() of the connection, which the
+ * request may outlive.
  */
 struct zcreq_conn *zcreq_request_conn(const struct zcreq_context *context, zcreq_id id);
 

@@ -121,11 +121,12 @@ int zcreq_sender_result(struct zcreq_conn *conn, uint32_t id, int64_t result, bo
  * Ownership: the memory is no longer the sender's.
  * Callback:  none; some become due.
  * Thread:    the context's.
- * Errors:    how many were believed; others are counted (bogus_ranges for an id that
- *            is not awaited, duplicate_ids for one told before);
- *            -EINVAL  conn is NULL or has no sender, or proofs is NULL.
+ * Errors:    -EINVAL  conn is NULL or has no sender, or proofs is NULL.
  * Source:    IORING_CQE_F_NOTIF in io_uring_enter(2)
  * Since:     0.1
+ *
+ * Return: how many were believed, or an error. Others are counted (bogus_ranges for an id
+ * that is not awaited, duplicate_ids for one told before).
  */
 int zcreq_sender_proof(struct zcreq_conn *conn, const struct zcreq_proof *proofs, int count);
 
@@ -151,9 +152,11 @@ struct zcreq_part {
  * For a framework with a queue of its own: it owns the queue and the calls, the library the
  * ids, the error queue, the proof, the watchdog, the abort and the drain.
  *
- *	zcreq_offer(conn, parts, count, &by_reference)
- *	ret = sendmsg(fd, ..., MSG_DONTWAIT | MSG_NOSIGNAL | (by_reference ? MSG_ZEROCOPY : 0))
- *	zcreq_sent(conn, ret < 0 ? -errno : ret, by_reference)
+ *	if (zcreq_offer(conn, parts, count, &by_reference) == 0) {
+ *		flags = MSG_DONTWAIT | MSG_NOSIGNAL | (by_reference ? MSG_ZEROCOPY : 0);
+ *		ret = sendmsg(fd, &message, flags);
+ *		zcreq_sent(conn, ret < 0 ? -errno : ret, by_reference);
+ *	}
  *
  * All that can be refused is refused here, and all memory is found here, while the kernel
  * has nothing: what it took cannot be refused any more. Each offer that was accepted

@@ -370,12 +370,11 @@ int zcreq_write(struct zcreq_conn *conn, const void *data, size_t len);
  * room than this has said. So a program may wait for it after either. As every hook, it
  * may find that an earlier callback has used up the room.
  *
- * Ownership: none.
  * Callback:  none; the room hook may become due, later.
  * Thread:    the context's.
- * Errors:    none.
- * Source:    none.
  * Since:     0.1
+ *
+ * Return: the number of bytes; 0 for NULL.
  */
 uint64_t zcreq_room(struct zcreq_conn *conn);
 
@@ -420,12 +419,11 @@ int zcreq_process(struct zcreq_conn *conn, short revents);
  * this descriptor now, not even for errors; after an abort the kernel reports
  * POLLHUP without end, and zcreq_turn() does what is left.
  *
- * Ownership: none.
- * Callback:  none.
  * Thread:    the context's.
- * Errors:    0 for NULL and for a conn without a socket.
  * Source:    tcp_poll() in net/ipv4/tcp.c
  * Since:     0.1
+ *
+ * Return: poll(2) bits; 0 for NULL and for a conn without a socket.
  */
 short zcreq_events(const struct zcreq_conn *conn);
 
@@ -458,6 +456,8 @@ int zcreq_stream_reading(struct zcreq_conn *conn, bool on);
  *            -EBADF   it is closed.
  * Source:    none.
  * Since:     0.1
+ *
+ * Return: the descriptor, or an error.
  */
 int zcreq_stream_fd(const struct zcreq_conn *conn);
 
@@ -472,6 +472,8 @@ int zcreq_stream_fd(const struct zcreq_conn *conn);
  * Errors:    none.
  * Source:    clock_gettime(2)
  * Since:     0.1
+ *
+ * Return: nanoseconds.
  */
 uint64_t zcreq_now_ns(void);
 
@@ -489,8 +491,10 @@ uint64_t zcreq_now_ns(void);
  * Ownership: the descriptor stays open, and the caller's.
  * Callback:  none.
  * Thread:    any.
- * Errors:    -EBADF; -ENOTSOCK; -EBUSY another thread sleeps in a call on the socket (some
- *            kernels): shutdown(2) wakes it, then call again; and what connect(2) gives.
+ * Errors:    -EBADF     it is not open;
+ *            -ENOTSOCK  it is no socket;
+ *            -EBUSY     another thread sleeps in a call on the socket (some kernels):
+ *                       shutdown(2) wakes it, then call again; and what connect(2) gives.
  * Source:    tcp_disconnect() in net/ipv4/tcp.c; doc/kernel.md
  * Since:     0.1
  */
@@ -505,18 +509,24 @@ int zcreq_socket_disconnect(int fd);
  * One system call, and no memory: what moved since the last call is not known. So a peer
  * whose window is closed is not reading here, also if it has read just before; ask again.
  *
- * 0: nothing is wrong, all is acknowledged, or the peer was heard within @stall_ms and can
- * take more. Else an enum zcreq_stall: vanished (zcreq_socket_disconnect() gets the memory
- * back), not reading, or congested: quiet for @stall_ms, but the peer has not had the time
- * yet that its path needs. Ask again in a while; after a pause of the whole machine twice.
+ * Ask again in a while; after a pause of the whole machine twice.
  *
  * Ownership: none.
  * Callback:  none.
  * Thread:    any.
- * Errors:    -EINVAL  stall_ms is 0; -EBADF; -ENOTSOCK; -EOPNOTSUPP or -ENOPROTOOPT it is
- *            not TCP; -ENOTCONN it is not connected, or no longer.
+ * Errors:    -EINVAL       stall_ms is 0;
+ *            -EBADF        it is not open;
+ *            -ENOTSOCK     it is no socket;
+ *            -EOPNOTSUPP   it is not TCP;
+ *            -ENOPROTOOPT  it is not TCP;
+ *            -ENOTCONN     it is not connected, or no longer.
  * Source:    lib/stream/watchdog.c, doc/decisions.md
  * Since:     0.1
+ *
+ * Return: 0 if nothing is wrong, all is acknowledged, or the peer was heard within @stall_ms
+ * and can take more. Else an enum zcreq_stall: vanished (zcreq_socket_disconnect() gets the
+ * memory back), not reading, or congested: quiet for @stall_ms, but the peer has not had the
+ * time yet that its path needs. Or an error.
  */
 ZCREQ_MUST_CHECK
 int zcreq_socket_verdict(int fd, uint32_t stall_ms);

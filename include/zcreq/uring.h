@@ -7,7 +7,7 @@
  * the event loop's duties: zcreq_turn() submits and reads completions, and these make
  * zcreq_context_fd() readable.
  *
- *	ret = zcreq_uring_new(context, NULL, &ring);   NULL ring: sockets, see below
+ *	ret = zcreq_uring_new(context, NULL, &ring); // on an error ring is NULL: sockets
  *	ret = zcreq_uring_stream_open(ring, context, &options, &conn);
  *
  * One ring serves many connections. It is the library's own, or the program's: then
@@ -173,10 +173,11 @@ int zcreq_uring_stream_open(struct zcreq_uring *uring, struct zcreq_context *con
  * Ownership: none.
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    1 yes, it is dealt with; 0 no, it has another tag;
- *            -EINVAL  a NULL, or a ring of the library's own.
+ * Errors:    -EINVAL  a NULL, or a ring of the library's own.
  * Source:    none.
  * Since:     0.1
+ *
+ * Return: 1 if it is, and is dealt with; 0 if it has another tag; or an error.
  */
 int zcreq_uring_completion(struct zcreq_uring *uring, const struct io_uring_cqe *cqe);
 
