@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "../vanish-parts/vanish.h"
@@ -78,9 +79,9 @@ void cut(void)
 
 char *buffer_of(size_t len)
 {
-	char *buffer = aligned_alloc(4096, len);
+	char *buffer = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	need("memory", buffer ? 0 : -1, false);
+	need("memory", buffer == MAP_FAILED ? -1 : 0, false);
 	return memset(buffer, OURS, len);
 }
 

@@ -27,7 +27,7 @@ void pair_open(struct pair *pair, int family);
 void pair_open_link(struct pair *pair);
 void cut(void);
 
-/* So many bytes of OURS. */
+/* So many bytes of OURS, for as long as the program runs. */
 char *buffer_of(size_t len);
 
 /* send(2) with MSG_ZEROCOPY, and again until all is taken or the socket is full: how much. */
