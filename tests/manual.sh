@@ -53,6 +53,11 @@ pages()
 	# shellcheck disable=SC2086
 	cat "$tmp"/man3/*.3 $by_hand | grep -oE '\bXr zcreq[a-z0-9_.-]* [0-9]' | cut -c4- | sort -u |
 		comm -23 - "$tmp/there" | grep . && fail "there is no such page"
+	for header in "$src"/include/zcreq/*.h; do
+		header=${header##*/}
+		[ "$header" = zcreq.h ] || grep -q "^\.It Xr zcreq_$header 3$" "$src/doc/zcreq.7" ||
+			fail "zcreq(7) does not name zcreq_$header(3), so make html leaves it out"
+	done
 }
 
 symbols()
@@ -65,38 +70,35 @@ symbols()
 	sed -n 's/^\.Fo //p' "$tmp"/man3/*.3 | sort >"$tmp/documented"
 	diff "$tmp/exported" "$tmp/documented" ||
 		fail "exported without a page ('<'), or a page of what is not exported ('>')"
-	for name in $(cat "$tmp/documented"); do
-		[ -f "$tmp/man3/$name.3" ] || fail "there is no page $name(3)"
-	done
-	# an error that the header names is in the page
-	for name in $(cat "$tmp/documented"); do
-		awk -v name="$name" 'index($0, " * " name "() - ") == 1 { on = 1 } /\*\// { on = 0 }
-			on && /Errors:/ { errors = 1 } /Source:|Since:/ { errors = 0 }
-			on && errors' "$src"/include/zcreq/*.h "$src"/include/zcreq/*.in |
-			grep -oE -e '-E[A-Z0-9]{2,}' | sort -u |
-			while read -r errno; do
-				grep -q -e "$errno" "$tmp/man3/$name.3" || echo "$name(3) does not have $errno"
-			done
-	done | grep . && fail "an error was lost"
+	sed 's|.*|'"$tmp/man3"'/&.3|' "$tmp/documented" | while read -r page; do
+		[ -f "$page" ] || echo "there is no $page"
+	done | grep . && fail "a function has its page under another name"
+	# an error that the header names is in the page: "FUNCTION -ERRNO"
+	awk '/^ \* zcreq_[a-z0-9_]+\(\) - / { name = substr($2, 1, index($2, "(") - 1) }
+		/^ \* Errors:/ { on = 1 } /^ \* (Source|Since):|\*\// { on = 0 }
+		on { while (match($0, /-E[A-Z0-9][A-Z0-9]+/)) {
+			print name, substr($0, RSTART, RLENGTH)
+			$0 = substr($0, RSTART + RLENGTH)
+		} }' "$src"/include/zcreq/*.h "$src"/include/zcreq/*.in | sort -u >"$tmp/errors"
+	(cd "$tmp/man3" && grep -oE -e '-E[A-Z0-9]{2,}' -- *.3) | sed 's/\.3:/ /' | sort -u >"$tmp/told"
+	[ -s "$tmp/errors" ] || fail "no header has an error"
+	comm -23 "$tmp/errors" "$tmp/told" | grep . && fail "an error was lost on the way to the page"
 }
 
 prototypes()
 {
 	{
-		echo '#include <zcreq/zcreq.h>'
-		for library in ev guard uring; do
-			echo "#include <zcreq/$library.h>"
+		for header in "$src"/include/zcreq/*.h; do
+			echo "#include <zcreq/${header##*/}>"
 		done
-		for name in $(cat "$tmp/documented"); do
-			awk '/^\.Ft / { type = substr($0, 5) } /^\.Fo / { line = type " " $2 "(" }
-				/^\.Fa "/ && line != "" && !ended {
-					sub(/^\.Fa "/, "")
-					sub(/"$/, "")
-					line = line (n++ ? ", " : "") $0
-				}
-				/^\.Fc/ { ended = 1 }
-				END { print line ");" }' "$tmp/man3/$name.3"
-		done
+		awk '/^\.Ft / { type = substr($0, 5) }
+			/^\.Fo / { line = type " " $2 "("; n = 0; on = 1 }
+			on && /^\.Fa "/ {
+				sub(/^\.Fa "/, "")
+				sub(/"$/, "")
+				line = line (n++ ? ", " : "") $0
+			}
+			/^\.Fc/ { print line ");"; on = 0 }' "$tmp"/man3/*.3
 	} >"$tmp/prototypes.c"
 	$CC -std=c99 -Werror -fsyntax-only -I"$src/include" -Iinclude "$tmp/prototypes.c" 2>"$tmp/said" ||
 		fail "prototypes of pages are not those of the headers: $(grep -m 3 error "$tmp/said")"
@@ -243,7 +245,7 @@ planted()
 }
 cp "$tmp/documented" "$tmp/kept"
 sed 's/const void \*data, size_t len/const void *data, int len/' "$src/include/zcreq/stream.h" >"$tmp/stream.h"
-made "$tmp/stream.h" && echo zcreq_write >"$tmp/documented" || exit 1
+made "$tmp/stream.h" || exit 1
 planted "another prototype" prototypes
 planted "missing pages" symbols
 sed 's/zcreq_turn(/zcreq_return(/' "$src/include/zcreq/stream.h" >"$tmp/stream.h"

@@ -38,15 +38,22 @@ functions()
 
 # rooms: "ROOM PAGE FILE" of all pages
 rooms="base core stream explain ev guard uring"
-title_overview="Overview, and how things end"
-title_base="zcreq.h and version.h: the whole, and which one"
-title_core="Context, requests, connections, threads, trace"
-title_stream="TCP streams, and other ways to send"
-title_explain="Why is this not released yet?"
-title_ev="libzcreq-ev: in a libev loop"
-title_guard="libzcreq-guard: who writes to memory in flight"
-title_uring="libzcreq-uring: through an io_uring"
-title_programs="Programs"
+title()
+{
+	case $1 in
+	overview) echo "Overview, and how things end" ;;
+	base) echo "zcreq.h and version.h: the whole, and which one" ;;
+	core) echo "Context, requests, connections, threads, trace" ;;
+	stream) echo "TCP streams, and other ways to send" ;;
+	explain) echo "Why is this not released yet?" ;;
+	ev) echo "libzcreq-ev: in a libev loop" ;;
+	guard) echo "libzcreq-guard: who writes to memory in flight" ;;
+	uring) echo "libzcreq-uring: through an io_uring" ;;
+	programs) echo "Programs" ;;
+	*) echo "$1" ;;
+	esac
+}
+
 {
 	for page in zcreq zcreq-lifecycle; do
 		echo "overview $page.7 $src/doc/$page.7"
@@ -116,9 +123,8 @@ place()
 }
 
 for room in overview $rooms programs; do
-	eval "title=\$title_$room"
 	{
-		head "$title"
+		head "$(title "$room")"
 		echo '<ul class="contents">'
 		sed -n "s/^$room \([^ ]*\) .*/\1/p" "$tmp/pages" | while read -r page; do
 			echo "<li><a href=\"#$page\">${page%.*}($(echo "$page" | sed 's/.*\.//'))</a></li>"
@@ -136,8 +142,7 @@ done
 {
 	head "The manual of zcreq"
 	for room in overview $rooms programs; do
-		eval "title=\$title_$room"
-		echo "<h2><a href=\"$room.html\">$title</a></h2><dl class=\"index\">"
+		echo "<h2><a href=\"$room.html\">$(title "$room")</a></h2><dl class=\"index\">"
 		sed -n "s/^$room //p" "$tmp/pages" | while read -r page file; do
 			about=$(sed -n 's/^\.Nd //p' "$file" | sed 's/&/\&amp;/g; s/</\&lt;/g')
 			echo "<dt><a href=\"$room.html#$page\">${page%.*}</a></dt><dd>$about</dd>"

@@ -26,8 +26,10 @@ blocks()
 	case $1 in
 	*.h) awk '/^ \*\t/ { if (!on) n++; on = 1; sub(/^ \*\t/, ""); print n "\t" $0; next }
 		/^ \*$/ && on { next } { on = 0 }' "$1" ;;
-	*.md) awk '/^```/ { on = !on; n += on; next } on { print n "\t" $0 }' "$1" ;;
-	*) awk '/^\.(nf|EX)/ { on = 1; n++; next } /^\.(fi|EE)/ { on = 0 } on { print n "\t" $0 }' "$1" ;;
+	*.md) awk '/^<!-- from / { shown = 1; next } /^```/ { on = !on; n += on; shown = shown && on; next }
+		on && !shown { print n "\t" $0 }' "$1" ;;
+	*) awk '/^\.(nf|EX|Bd -literal)/ { on = 1; n++; next } /^\.(fi|EE|Ed)/ { on = 0 }
+		on { print n "\t" $0 }' "$1" ;;
 	esac
 }
 
@@ -74,7 +76,8 @@ esac
 
 # ---- none is left out ----
 
-known="include/zcreq/context.h include/zcreq/ev.h README.md"
+# doc/zcreq.7 is compiled by tests/manual.sh; what a page shows of a file is held by shown.sh
+known="include/zcreq/context.h include/zcreq/ev.h README.md doc/zcreq.7"
 calls='poll|ppoll|select|epoll_p?wait2?|ev_run|uv_run|g_main_loop_run|g_main_context_iteration|zcreq_turn'
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
