@@ -73,6 +73,8 @@ symbols()
 	sed 's|.*|'"$tmp/man3"'/&.3|' "$tmp/documented" | while read -r page; do
 		[ -f "$page" ] || echo "there is no $page"
 	done | grep . && fail "a function has its page under another name"
+	grep -L -e '^\.Ft void$' -e '^\.Sh RETURN VALUES$' $(sed 's|.*|'"$tmp/man3"'/&.3|' "$tmp/documented") |
+		grep . && fail "returns something, and its comment has no Return:"
 	# an error that the header names is in the page: "FUNCTION -ERRNO"
 	awk '/^ \* zcreq_[a-z0-9_]+\(\) - / { name = substr($2, 1, index($2, "(") - 1) }
 		/^ \* Errors:/ { on = 1 } /^ \* (Source|Since):|\*\// { on = 0 }

@@ -14,7 +14,7 @@
 # its page as soon as it has its comment, and tests/manual.sh refuses one that has none.
 #
 # What a comment may have: paragraphs, code (a line that begins with a tab), a picture
-# (four blanks after the star), a list (a dash), @parameter, function(), page(2), CONSTANT, -ERRNO, and
+# (four blanks after the star), a list (a dash), @parameter, function(), page(2), *emphasis*, CONSTANT, -ERRNO, and
 # the labels Ownership, Callback, Thread, Errors, Source, Since, Return. A label that says
 # "none" is left out.
 
@@ -78,6 +78,8 @@ function put_word(w,    open, core, after)
 		put_macro(open, "Fn " substr(core, 1, RLENGTH - 2), substr(core, RLENGTH + 1))
 	} else if (match(core, /^@[a-z_0-9]+(->[a-z_0-9]+)?/)) {
 		put_macro(open, "Fa " substr(core, 2, RLENGTH - 1), substr(core, RLENGTH + 1))
+	} else if (match(core, /^\*[a-z]+\*/)) {
+		put_macro(open, "Em " substr(core, 2, RLENGTH - 2), substr(core, RLENGTH + 1))
 	} else if (match(core, /^-?E[A-Z0-9][A-Z0-9]+/)) {
 		put_macro(open, "Er " substr(core, 1, RLENGTH), substr(core, RLENGTH + 1))
 	} else if (match(core, /^([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]|NULL|POLL[A-Z]+)/)) {
@@ -247,14 +249,14 @@ function put_label(key, heading,    n, i, text)
 }
 
 # -EINVAL and what it means, each an item; what is no such item stands below them
-function put_errors(    n, i, j, m, text, line, items, item, prose, prosing, part)
+function put_errors(    n, i, j, m, text, line, items, item, prose, prosing, part, first)
 {
 	if (!("Errors" in label))
 		return
 	put(".Sh ERRORS")
 	n = split(label["Errors"], text, "\n")
 	items = 0
-	prose = ""
+	first = prose = ""
 	prosing = 0
 	for (i = 1; i <= n; i++) {
 		line = text[i]
@@ -266,6 +268,10 @@ function put_errors(    n, i, j, m, text, line, items, item, prose, prosing, par
 		for (j = 1; j <= m; j++) {
 			line = (j > 1 ? "-E" : "") part[j]
 			if (match(line, /^-E[A-Z0-9]+/)) {
+				if (!items && prose != "" && prose !~ /; and *$/) {
+					first = prose
+					prose = ""
+				}
 				item[++items] = line
 				prosing = 0
 			} else if (!items || prosing || (text[i] ~ /^ ? ? ?[^ ]/) || text[i] ~ /^           [^ ]/) {
@@ -274,6 +280,11 @@ function put_errors(    n, i, j, m, text, line, items, item, prose, prosing, par
 			} else
 				item[items] = item[items] " " line
 		}
+	}
+	if (first != "") {
+		sub(/^ +/, "", first)
+		put_words(toupper(substr(first, 1, 1)) substr(first, 2))
+		flush_words()
 	}
 	if (items) {
 		put(".Bl -tag -width Er")
@@ -430,8 +441,7 @@ function put_function(    i, dash)
 	else if (type == "int") {
 		put(".Sh RETURN VALUES")
 		put("0, or a negative errno.")
-	} else if (type != "void")
-		fail(fname "() returns something, and the comment has no Return:")
+	}
 	put_errors()
 	put_label("Source", "SOURCES")
 	put_see_also()

@@ -38,6 +38,11 @@ functions()
 
 # rooms: "ROOM PAGE FILE" of all pages
 rooms="base core stream explain ev guard uring"
+for room in "$src"/lib/*/room.am; do
+	grep -q zcreqinclude_HEADERS "$room" || continue
+	room=${room%/room.am} room=${room##*/}
+	case " $rooms " in *" $room "*) ;; *) rooms="$rooms $room" ;; esac
+done
 title()
 {
 	case $1 in
