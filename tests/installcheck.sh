@@ -3,7 +3,7 @@
 #
 # installcheck.sh - a program is built against the installed library, and works
 #
-# Run by make installcheck. Uses: srcdir bindir CC PKG_CONFIG SANITIZE_CFLAGS, and
+# Run by make installcheck. Uses: srcdir bindir mandir CC PKG_CONFIG SANITIZE_CFLAGS, and
 # PKG_CONFIG_PATH, which names the folder of the installed zcreq.pc.
 set -eu
 srcdir=${srcdir:-.}
@@ -26,6 +26,11 @@ $CC -std=gnu11 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/hello
 	"$srcdir/examples/hello.c" "$srcdir/examples/scaffold.c" $libs
 LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$tmp/hello" >"$tmp/said"
 grep -q '^released, status 0' "$tmp/said" || fail "hello said: $(cat "$tmp/said")"
+
+# the manual, with the names that a page has besides its own
+for page in man3/zcreq_send.3 man3/zcreq_stream.h.3 man3/zcreq_stream_options.3 man7/zcreq.7; do
+	[ -s "$mandir/$page" ] || fail "there is no $mandir/$page"
+done
 
 # the same from the archive, if there is one
 if [ -f "$libdir/libzcreq.a" ]; then
