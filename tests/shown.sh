@@ -10,7 +10,7 @@
 #
 # A program that ends with 77 cannot show it here, and is named. At the end defects are planted.
 #
-# Run by make check from the build tree. Uses: srcdir
+# Run by make check from the build tree. Uses: srcdir SANITIZE_CFLAGS
 set -u
 export LC_ALL=C
 src=${srcdir:-.}
@@ -83,6 +83,14 @@ for program in "$src"/examples/by-hand/*.c; do
 	[ "$name" = by-hand.c ] || grep -q "printed by examples/by-hand/${name%.c} -->" "$src/doc/by-hand.md" ||
 		fail "doc/by-hand.md does not have $name"
 done
+# what doc/by-hand.md says of the guard
+object=$PWD/tools/guard/.libs/zcreq-guard.so
+if [ -f "$object" ] && [ -z "${SANITIZE_CFLAGS:-}" ]; then
+	for program in reuse last unread closed; do
+		ZCREQ_GUARD_OBJECT=$object sh tools/guard/zcreq-guard "examples/by-hand/$program" >"$tmp/said" 2>&1
+		[ $? = 66 ] || fail "zcreq-guard finds nothing in examples/by-hand/$program: $(cat "$tmp/said")"
+	done
+fi
 [ $failed = 0 ] || exit 1
 
 # ---- planted ----
