@@ -3,11 +3,11 @@
 #
 # installcheck.sh - a program is built against the installed library, and works
 #
-# Run by make installcheck. Uses: srcdir bindir mandir CC PKG_CONFIG SANITIZE_CFLAGS, and
+# Run by make installcheck. Uses: srcdir bindir mandir CC CXX PKG_CONFIG SANITIZE_CFLAGS, and
 # PKG_CONFIG_PATH, which names the folder of the installed zcreq.pc.
 set -eu
 srcdir=${srcdir:-.}
-CC=${CC:-cc} PKG_CONFIG=${PKG_CONFIG:-pkg-config}
+CC=${CC:-cc} CXX=${CXX:-c++} PKG_CONFIG=${PKG_CONFIG:-pkg-config}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -58,6 +58,15 @@ if $PKG_CONFIG --exists zcreq-ev; then
 fi
 if $PKG_CONFIG --exists zcreq-uring; then
 	example http-uring "zcreq-uring liburing" http.c http-parse.c
+fi
+
+# in C++, if there is a compiler
+if command -v "${CXX%% *}" >/dev/null; then
+	$CC -std=gnu11 ${SANITIZE_CFLAGS:-} -c -o "$tmp/scaffold.o" $cflags "$srcdir/examples/scaffold.c"
+	$CXX -std=c++17 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} $cflags -o "$tmp/hello-cc" \
+		"$srcdir/examples/hello.cc" "$tmp/scaffold.o" $libs
+	LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$tmp/hello-cc" >"$tmp/said"
+	grep -q '^released, status 0' "$tmp/said" || fail "hello.cc said: $(cat "$tmp/said")"
 fi
 
 # a program that takes a guard, if there is a word for it, and the same from the archives
