@@ -13,9 +13,9 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "lines.h"
 #include "options.h"
 
 #define ID_BYTES 16
@@ -99,59 +99,25 @@ static const char *parse_line(struct options *options, char *line)
 	return NULL;
 }
 
-/* The whole of it, with an end; NULL and errno. */
-static char *read_all(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	char *text = NULL;
-	size_t size = 0;
-	int err;
-
-	if (!file)
-		return NULL;
-	errno = 0;
-	if (getdelim(&text, &size, 0, file) < 0 && !ferror(file)) {
-		free(text);
-		text = strdup("");
-	}
-	err = ferror(file) ? errno : 0;
-	fclose(file);
-	if (err) {
-		free(text);
-		errno = err;
-		return NULL;
-	}
-	return text;
-}
-
 int namespaces_read(struct options *options, const char *path)
 {
-	char *line, *next, *end;
+	struct lines lines = { .number = 0 };
 	const char *why;
-	unsigned number = 0;
+	char *line;
 
 	if (options->namespaces_text) {
 		fprintf(stderr, "zcreq-nvmet: --namespaces %s: there is one already\n", path);
 		return -EINVAL;
 	}
-	options->namespaces_text = read_all(path);
+	lines.next = options->namespaces_text = lines_read(path);
 	if (!options->namespaces_text) {
 		fprintf(stderr, "zcreq-nvmet: --namespaces %s: %s\n", path, strerror(errno));
 		return -EINVAL;
 	}
-	for (line = options->namespaces_text; line; line = next) {
-		number++;
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = 0;
-		line += strspn(line, " \t");
-		for (end = line + strlen(line); end > line && strchr(" \t\r", end[-1]);)
-			*--end = 0;
-		if (!*line || *line == '#')
-			continue;
+	while ((line = lines_next(&lines))) {
 		why = parse_line(options, line);
 		if (why) {
-			fprintf(stderr, "zcreq-nvmet: %s:%u: %s\n", path, number, why);
+			fprintf(stderr, "zcreq-nvmet: %s:%u: %s\n", path, lines.number, why);
 			return -EINVAL;
 		}
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * options.c - the command line
+ * options.c - the command line, and the same from a file
  *
  * Owns: defaults, limits, and the help text. Never: acts on an option.
  *
@@ -77,6 +77,8 @@ static void help(void)
 
 	printf("Usage: zcreq-nvmet [OPTION]...\n"
 	       "An NVMe/TCP target whose reads leave without being copied.\n\n"
+	       "  --config FILE            options from a file, one in a line: NAME = VALUE, or NAME\n"
+	       "                           where there is no value; # begins a comment\n"
 	       "  --listen ADDR:PORT       where hosts connect; may be repeated; [ADDR]:PORT for\n"
 	       "                           IPv6 (127.0.0.1:4420)\n"
 	       "  --namespace mem:SIZE     a namespace in memory, or in a file; may be repeated,\n"
@@ -234,7 +236,7 @@ static int allow_host(struct options *options, const char *value)
 
 enum word {
 	WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_BLOCK, WORD_NQN, WORD_ALLOW_HOST,
-	WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS, WORD_CONGESTION, WORD_POLL,
+	WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS, WORD_CONGESTION, WORD_POLL, WORD_CONFIG,
 	WORD_HELP, WORD_VERSION,
 };
 
@@ -269,6 +271,8 @@ static int set(struct options *options, int word, const char *value)
 	case WORD_POLL:
 		options->poll = true;
 		return 0;
+	case WORD_CONFIG:
+		return config_read(options, value);
 	case WORD_HELP:
 		help();
 		return 1;
@@ -295,11 +299,48 @@ static const struct option words[] = {
 	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },
 	{ "congestion", required_argument, NULL, WORD_CONGESTION },
 	{ "poll", no_argument, NULL, WORD_POLL },
+	{ "config", required_argument, NULL, WORD_CONFIG },
 	{ "help", no_argument, NULL, WORD_HELP },
 	{ "version", no_argument, NULL, WORD_VERSION },
 };
 
 #define WORDS (sizeof(words) / sizeof(words[0]))
+
+/* What only a command line can say is no option of a file. */
+static const struct option *find_word(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < WORDS; i++)
+		if (!strcmp(name, words[i].name) && words[i].val < WORD_CONFIG)
+			return &words[i];
+	return NULL;
+}
+
+static int find_number(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NUMBERS; i++)
+		if (!strcmp(name, numbers[i].name))
+			return (int)i;
+	return -EINVAL;
+}
+
+int options_set(struct options *options, const char *name, const char *value)
+{
+	const struct option *word = find_word(name);
+	bool valued = !word || word->has_arg == required_argument;
+	int which = word ? word->val : find_number(name);
+
+	if (which < 0)
+		return bad(name, value ? value : "", "no option of a file: --help lists them");
+	if (valued && (!value || !*value))
+		return bad(name, "", "has no value");
+	if (!valued && value)
+		return bad(name, value, "takes no value");
+	return set(options, which, value);
+}
 
 static int check(const struct options *options)
 {
@@ -347,4 +388,5 @@ int options_parse(struct options *options, int argc, char **argv)
 void options_free(struct options *options)
 {
 	free(options->namespaces_text);
+	free(options->config_text);
 }

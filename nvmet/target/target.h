@@ -64,6 +64,7 @@ struct options {
 	struct namespace_option namespaces[NAMESPACES_MAX];
 	unsigned namespace_count;
 	char *namespaces_text; /* of --namespaces: specs point into it */
+	char *config_text;     /* of --config: so do other strings, into this */
 	uint8_t lba_shift; /* of every namespace */
 	const char *nqn;
 	const char *congestion;  /* control of every connection; NULL: the system's */

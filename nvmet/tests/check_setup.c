@@ -246,6 +246,89 @@ START_TEST(wrong_line_is_told_by_its_number)
 }
 END_TEST
 
+/* --- options from a file ------------------------------------------------------------ */
+
+/* What the target says last when it is started with these words, and how it ends. */
+static int last_line(const char *words, char *line, size_t size)
+{
+	char command[512], next[256];
+	FILE *program;
+
+	snprintf(command, sizeof(command), "'%s' %s 2>&1", getenv("ZCREQ_NVMET"), words);
+	program = popen(command, "r");
+	line[0] = 0;
+	while (fgets(next, sizeof(next), program))
+		snprintf(line, size, "%s", next);
+	return WEXITSTATUS(pclose(program));
+}
+
+/* A file of every kind of option; what the command line says after it counts. */
+START_TEST(options_of_a_file_are_those_of_the_command_line)
+{
+	const char *const arguments[] = { "--namespace", "mem:1M", "--config", list, "--queue-size", "64",
+					  "--listen", "127.0.0.1:0", NULL };
+	struct ini_controller *controller;
+
+	write_list("# a target\n\n"
+		   "namespace = file:%s:2M\r\n"
+		   "\tnamespace=mem:3M  \n"
+		   "block = 512\n"
+		   "queue-size = 128\n"
+		   "cap = 4M\n"
+		   "no-digests\n"
+		   "nqn = nqn.2014-08.org.example:from=a=file\n"
+		   "allow-host = nqn.2014-08.org.example:test-host-1", disk);
+	start(arguments);
+	ck_assert_int_eq(subsystems_found_by(2), 0);
+	controller = connect_to("nqn.2014-08.org.example:from=a=file", 1);
+	for (uint32_t nsid = 1; nsid <= 3; nsid++)
+		ck_assert_uint_eq(blocks_of(controller, nsid), nsid * 2048);
+	ini_controller_close(controller, false);
+}
+END_TEST
+
+static const struct {
+	const char *lines;
+	unsigned number; /* of the line that is wrong */
+} wrong_files[] = {
+	{ "poll\nstal-ms = 1\n", 2 },
+	{ "stall-ms\n", 1 },
+	{ "stall-ms =\n", 1 },
+	{ "\n#\nstall-ms = soon\n", 3 },
+	{ "stall-ms 5\n", 1 },
+	{ "--stall-ms = 5\n", 1 },
+	{ "poll = yes\n", 1 },
+	{ "config = another\n", 1 },
+	{ "help\n", 1 },
+	{ "version\n", 1 },
+	{ "= 5\n", 1 },
+	{ "mode = sometimes", 1 },
+};
+
+START_TEST(wrong_option_is_told_by_its_line)
+{
+	char words[128], line[256], want[64];
+
+	write_list("%s", wrong_files[_i].lines);
+	snprintf(words, sizeof(words), "--listen 127.0.0.1:0 --config %s", list);
+	ck_assert_int_eq(last_line(words, line, sizeof(line)), 2);
+	snprintf(want, sizeof(want), "zcreq-nvmet: %s:%u: ", list, wrong_files[_i].number);
+	ck_assert_msg(!strncmp(line, want, strlen(want)), "%s", line);
+}
+END_TEST
+
+START_TEST(there_is_one_file_of_options_or_none)
+{
+	char words[128], line[256];
+
+	snprintf(words, sizeof(words), "--config %s --config %s", list, list);
+	ck_assert_int_eq(last_line(words, line, sizeof(line)), 2);
+	ck_assert_ptr_nonnull(strstr(line, "there is one already"));
+	ck_assert_int_eq(last_line("--config /nowhere/at/all", line, sizeof(line)), 2);
+	ck_assert_ptr_nonnull(strstr(line, "No such file"));
+}
+END_TEST
+
 /* --- access ------------------------------------------------------------------------ */
 
 static const char *const states[] = { NULL, "optimized", "non-optimized", "inaccessible" };
@@ -414,6 +497,10 @@ int main(void)
 	tcase_add_test(tcase, a_file_can_have_very_many_namespaces);
 	tcase_add_loop_test(tcase, wrong_line_is_told_by_its_number, 0,
 			    sizeof(wrong_lists) / sizeof(wrong_lists[0]));
+	tcase_add_test(tcase, options_of_a_file_are_those_of_the_command_line);
+	tcase_add_loop_test(tcase, wrong_option_is_told_by_its_line, 0,
+			    sizeof(wrong_files) / sizeof(wrong_files[0]));
+	tcase_add_test(tcase, there_is_one_file_of_options_or_none);
 	tcase_add_loop_test(tcase, access_is_told_and_enforced, 0, 4);
 	tcase_add_loop_test(tcase, identity_is_the_same_after_a_restart, 0, 2);
 	tcase_add_loop_test(tcase, host_works_on_after_a_restart_in_mid_run, 0, 2);
