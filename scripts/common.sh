@@ -12,13 +12,15 @@ jobs=$(nproc)
 
 # packages that each purpose takes, by what it is for
 packages_build="gcc g++ make autoconf automake libtool pkg-config liburing-dev"
-packages_test="check libsubunit-dev iproute2 binutils mandoc systemtap-sdt-dev libuv1-dev libglib2.0-dev clang libbpf-dev"
+packages_test="check libsubunit-dev iproute2 binutils mandoc systemtap-sdt-dev libuv1-dev libglib2.0-dev clang libbpf-dev abigail-tools systemd"
 packages_nvmet="libev-dev libnvme-dev libisal-dev"
 packages_demo="iproute2"
 packages_model="spin"
 packages_bench="valgrind clang libbpf-dev"
 packages_fuzz="clang libclang-rt-14-dev"
 packages_coverage="python3"
+packages_deb="debhelper lintian fakeroot"
+packages_rpm="rpm"
 packages_systems="debootstrap debian-archive-keyring util-linux"
 packages_interop="qemu-system-x86 cpio busybox-static kmod xz-utils libjson-c5 libdbus-1-3 python3 iproute2 util-linux tshark fio"
 packages_kernels="qemu-system-x86 cpio busybox-static kmod xz-utils zstd diffutils python3 iproute2 util-linux"

@@ -4,12 +4,15 @@
  *
  * Flags of options that are not known, and reserved members of tables of functions. And no
  * options struct ends with padding: a later version could take it for a member, and an
- * older program may have anything in it.
+ * older program may have anything in it. A program that was compiled with 0.1.0 is served: its
+ * structs have the size that they had there, and nothing behind them is read.
  */
 #include "support/suite.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <zcreq/guard.h>
 
@@ -196,9 +199,80 @@ START_TEST(a_source_has_no_reserved_call)
 }
 END_TEST
 
+/* ---- programs that were compiled with an older version ---------------------------- */
+
+/* How large a struct was in 0.1.0: up to its last member of that version. What is added later
+ * stands behind it, and changes nothing here. */
+#define SIZE_0_1(type, last) \
+	(offsetof(struct type, last) + sizeof(((struct type *)0)->last))
+
+static char *old_pages;
+static size_t page_bytes;
+
+/* A copy of the first @size bytes of a struct, with memory behind it that nobody can read. */
+static const void *old(const void *options_now, size_t size)
+{
+	char *at = old_pages + page_bytes - size;
+
+	memcpy(at, options_now, size);
+	memcpy(at, &size, sizeof(size));
+	return at;
+}
+
+static void old_setup(void)
+{
+	scene_setup();
+	page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	old_pages = mmap(NULL, 2 * page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(old_pages, MAP_FAILED);
+	ck_assert_int_eq(mprotect(old_pages + page_bytes, page_bytes, PROT_NONE), 0);
+}
+
+START_TEST(a_program_of_0_1_is_served)
+{
+	static _Alignas(8) char log[4096];
+	const struct zcreq_context_options of_context = {.max_requests = 7};
+	const struct zcreq_conn_options of_conn = {.arg = log};
+	const struct zcreq_trace_options of_trace = {.memory = log, .memory_bytes = sizeof(log)};
+	struct zcreq_context *made = NULL;
+	struct zcreq_conn *opened = NULL;
+
+	ck_assert_int_eq(zcreq_context_new(old(&of_context, SIZE_0_1(zcreq_context_options, reserve_holds)),
+					   &made), 0);
+	ck_assert_int_eq(zcreq_conn_open(made, old(&of_conn, SIZE_0_1(zcreq_conn_options, arg)), &opened), 0);
+	ck_assert_ptr_eq(zcreq_conn_arg(opened), log);
+	zcreq_conn_free(opened);
+	zcreq_turn(made, 0);
+	ck_assert_int_eq(zcreq_trace_start(made, old(&of_trace, SIZE_0_1(zcreq_trace_options, clock_ns))), 0);
+	ck_assert_int_eq(zcreq_context_free(made), 0);
+	ck_assert_int_eq(zcreq_stream_open(context, old(&options, SIZE_0_1(zcreq_stream_options, sender_arg)),
+					   &opened), 0);
+	zcreq_conn_free(opened);
+	zcreq_turn(context, 0);
+	stub.closes = 0;
+}
+END_TEST
+
+/* It gets the counters that it knows, and a newer one zeroes for those that it has not. */
+START_TEST(statistics_are_as_long_as_the_caller_knows_them)
+{
+	struct { struct zcreq_stats known; uint64_t later; } stats;
+	uint64_t first[2];
+
+	memset(&stats, 0xff, sizeof(stats));
+	ck_assert_int_eq(zcreq_context_stats(context, &stats.known, sizeof(stats)), 0);
+	ck_assert_uint_eq(stats.later, 0);
+	memset(first, 0xff, sizeof(first));
+	ck_assert_int_eq(zcreq_context_stats(context, (struct zcreq_stats *)(void *)first, sizeof(first[0])), 0);
+	ck_assert_uint_eq(first[0], stats.known.begun);
+	ck_assert_uint_eq(first[1], UINT64_MAX);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("grow");
+	TCase *older = tcase_create("older");
 	TCase *flags = tcase_create("flags");
 	TCase *reserved = tcase_create("reserved");
 	TCase *request = tcase_create("request");
@@ -219,5 +293,9 @@ int main(void)
 	tcase_add_checked_fixture(request, scene_setup_open, scene_teardown);
 	tcase_add_loop_test(request, a_request_takes_no_reserved_hook, 0, RESERVED + 1);
 	suite_add_tcase(s, request);
+	tcase_add_checked_fixture(older, old_setup, scene_teardown);
+	tcase_add_test(older, a_program_of_0_1_is_served);
+	tcase_add_test(older, statistics_are_as_long_as_the_caller_knows_them);
+	suite_add_tcase(s, older);
 	return suite_run(s);
 }
