@@ -30,6 +30,7 @@ names() {
 }
 
 # symbols: of each library, as NEWS.md has them
+# shellcheck disable=SC2016  # marks of a page
 symbols() {
 	while read -r library map node; do
 		printf '\n%s:\n' "$library"

@@ -39,10 +39,10 @@ built() {
 $CC -g ${SANITIZE_CFLAGS:-} -I"$srcdir/include" -Iinclude -c -o "$tmp/scaffold.o" \
 	"$srcdir/examples/scaffold.c" || exit 1
 for standard in c++17 c++20; do
-	if built $standard objects "$srcdir/tests/cplusplus/objects.cc"; then
+	if built "$standard" objects "$srcdir/tests/cplusplus/objects.cc"; then
 		LD_LIBRARY_PATH=.libs "$tmp/objects" || fail "objects, as $standard"
 	fi
-	if built $standard hello "$srcdir/examples/hello.cc" "$tmp/scaffold.o"; then
+	if built "$standard" hello "$srcdir/examples/hello.cc" "$tmp/scaffold.o"; then
 		LD_LIBRARY_PATH=.libs "$tmp/hello" >"$tmp/said" || fail "hello, as $standard"
 		grep -q '^released, status 0' "$tmp/said" || fail "hello said: $(cat "$tmp/said")"
 	fi
