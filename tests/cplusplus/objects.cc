@@ -88,10 +88,17 @@ static iovec over(bytes &all)
 	return {all.data(), all.size()};
 }
 
-/* Turns, and reads at the other end, until it is so. */
+/* Turns, and reads at the other end, until it is so, and then what is left there. */
 template <class Until> static bytes served(zcreq::context &context, int theirs, Until until)
 {
 	bytes got, part(1 << 16);
+	const auto read_some = [&] {
+		const ssize_t n = read(theirs, part.data(), part.size());
+
+		if (n > 0)
+			got.insert(got.end(), part.begin(), part.begin() + n);
+		return n > 0;
+	};
 
 	while (!until()) {
 		const uint64_t now = zcreq_now_ns(), due = context.turn(now);
@@ -100,10 +107,10 @@ template <class Until> static bytes served(zcreq::context &context, int theirs, 
 		if (until())
 			break;
 		poll(fds, 2, zcreq_timeout_ms(due, now));
-		const ssize_t n = read(theirs, part.data(), part.size());
-		if (n > 0)
-			got.insert(got.end(), part.begin(), part.begin() + n);
+		read_some();
 	}
+	while (read_some())
+		;
 	return got;
 }
 
@@ -130,15 +137,13 @@ static void bytes_arrive_and_the_buffer_comes_back_once()
 	zcreq::context made;
 	zcreq::context context(std::move(made));
 	pair_of_ends ends;
-	auto options = ends.options();
 	auto memory = std::make_unique<bytes>(pattern(1 << 20));
 	bytes tail = pattern(5), sent = *memory;
 	const iovec iov = over(*memory), more = over(tail);
 	int released = 0, added = 0;
 	zcreq_id id;
 
-	options.mode = ZCREQ_MODE_ALWAYS;
-	zcreq::connection first(context, options);
+	zcreq::connection first(context, ends.options());
 	zcreq::connection connection(std::move(first));
 	auto done = [memory = std::move(memory), &released, &sent](int status) {
 		CLAIM(status == 0);
