@@ -16,6 +16,35 @@ fail() {
 	exit 1
 }
 
+# described OPTION NAME...: what pkg-config would say of ours, where there is none
+described() {
+	case $1 in
+	--exists) field='' ;;
+	--variable=*) field='' value="\$${1#*=}" ;;
+	--modversion) field=Version ;;
+	--cflags) field=Cflags ;;
+	--libs) field=Libs ;;
+	esac
+	option=$1
+	shift
+	[ "$1" != --print-errors ] || shift
+	for name; do
+		pc=$PKG_CONFIG_PATH/$name.pc
+		[ -f "$pc" ] || return 1
+		[ "$option" != --exists ] || continue
+		[ -z "$field" ] || value=$(sed -n "s/^$field: //p" "$pc")
+		(eval "$(sed -n 's/^\([a-z_]*\)=\(.*\)/\1="\2"/p' "$pc")"; eval "echo \"$value\"")
+		case $field in
+		Cflags | Libs)
+			for required in $(sed -n 's/^Requires: \([a-z-]*\) .*/\1/p' "$pc"); do
+				described "$option" "$required"
+			done
+			;;
+		esac
+	done
+}
+command -v "$PKG_CONFIG" >/dev/null || PKG_CONFIG=described
+
 $PKG_CONFIG --exists --print-errors zcreq
 libdir=$($PKG_CONFIG --variable=libdir zcreq)
 cflags=$($PKG_CONFIG --cflags zcreq)
