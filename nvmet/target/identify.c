@@ -131,7 +131,8 @@ static void fill_granularity(const struct store *store, struct nvme_id_ns *id)
 
 	if (!zero_based)
 		return;
-	id->nsfeat = NVME_NS_FEAT_IO_OPT;
+	/* NPWG to NOWS are there; newer libnvme's name for it has a second bit */
+	id->nsfeat = 1 << 4;
 	id->npwg = zero_based;
 	id->npwa = zero_based;
 	id->npdg = zero_based;
