@@ -108,7 +108,7 @@ prototypes()
 
 states()
 {
-	awk -f "$src/doc/man/states.awk" "$src/lib/core/request.c" "$src/lib/core/conn.c" "$1" |
+	awk -f "$src/doc/man/states.awk" "$src/lib/core/transitions.h" "$src/lib/core/conn.c" "$1" |
 		diff "$1" - || fail "$1 has other tables than lib/core: draw it with doc/man/states.awk"
 	grep -q 'drawn from' "$1" || fail "nothing in $1 is drawn"
 }

@@ -2,7 +2,7 @@
 #
 # states.awk - draws the tables of states in a page, as the code has them
 #
-#   awk -f states.awk lib/core/request.c lib/core/conn.c PAGE
+#   awk -f states.awk lib/core/transitions.h lib/core/conn.c PAGE
 #
 # writes PAGE to the standard output, with what stands between `.\" drawn from TABLE` and
 # `.\" end of TABLE` made anew: a tree of the events that lead from one state to another,
@@ -118,19 +118,19 @@ function draw(table,    i, k, state, line, width, n, part)
 
 # ---- the code ----
 
-FILENAME ~ /\.c$/ && /^(static )?const int(8|16)_t [a-z_]+\[/ {
+FILENAME ~ /\.[ch]$/ && /^(static )?const int(8|16)_t [a-z_]+\[/ {
 	table = $0
 	sub(/\[.*/, "", table)
 	sub(/^.* /, "", table)
 	next
 }
-FILENAME ~ /\.c$/ && table != "" && /^\t\[[A-Z_]+\] = \{/ {
+FILENAME ~ /\.[ch]$/ && table != "" && /^\t\[[A-Z_]+\] = \{/ {
 	state = $1
 	gsub(/[][]/, "", state)
 	order[table, ++states[table]] = state
 	next
 }
-FILENAME ~ /\.c$/ && table != "" && /^\t\t\[[A-Z_]+\] = / {
+FILENAME ~ /\.[ch]$/ && table != "" && /^\t\t\[[A-Z_]+\] = / {
 	i = ++cells[table, state]
 	event[table, state, i] = $1
 	gsub(/[][]/, "", event[table, state, i])
@@ -138,7 +138,7 @@ FILENAME ~ /\.c$/ && table != "" && /^\t\t\[[A-Z_]+\] = / {
 	sub(/,$/, "", cell[table, state, i])
 	next
 }
-FILENAME ~ /\.c$/ {
+FILENAME ~ /\.[ch]$/ {
 	if (/^};/)
 		table = ""
 	next

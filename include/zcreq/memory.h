@@ -220,9 +220,11 @@ int zcreq_pool_free(struct zcreq_pool *pool);
  * Ownership: the caller's, until zcreq_pool_put().
  * Callback:  none.
  * Thread:    the context's.
- * Errors:    NULL: all are in use, or pool is NULL.
+ * Errors:    NULL, for a pool that is NULL, and when all are in use.
  * Source:    none.
  * Since:     0.1
+ *
+ * Return: the buffer.
  */
 void *zcreq_pool_get(struct zcreq_pool *pool);
 
