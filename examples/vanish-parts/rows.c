@@ -402,6 +402,13 @@ static int way_detach(struct row *row)
 	struct zcreq_stats stats;
 	int r;
 
+	r = link_jam(&row->link);
+	if (r)
+		fail(row->result, RESULT_CANNOT, "no token-bucket filter here", r);
+	if (!r)
+		r = link_clear(&row->link);
+	if (r)
+		return r;
 	row->cut = link_jam;
 	r = sender_open(&sender, row, THROUGH_SOCKET, 0);
 	if (!r)

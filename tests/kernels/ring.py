@@ -282,6 +282,25 @@ def what_the_ring_has_stays_until_it_lets_go(bench, uring):
     return f"{numbers['quarantined']} of {left} quarantined, released by late proof after {numbers['after']} ms"
 
 
+def what_the_ring_has_is_detached(bench, uring):
+    transfer = Transfer(bench, uring=uring, linger_ms=60000, detach=1)
+    transfer.flowing()
+    if skipped(transfer):
+        return None
+    bench.stop_device()
+    try:
+        left = transfer.abort()
+        claim(left > 0, "the ring has buffers after connect(AF_UNSPEC)")
+        words = transfer.says("detached")
+        claim(int(words[1]) == 0, f"{words[1]} are left after detaching")
+        claim(not transfer.ended(), "without proof the connection does not end")
+    finally:
+        bench.start_device()
+    numbers, _ = clean(transfer)
+    claim(numbers["quarantined"] == 0, "nothing was quarantined")
+    return f"{left} detached in {words[3]} us, and not a byte of the next tenant's"
+
+
 def taking_the_abort_for_proof_is_seen_on_the_wire(bench, uring):
     transfer = Transfer(bench, uring=uring, linger_ms=20000, crime=1)
     transfer.flowing()
@@ -299,7 +318,8 @@ def taking_the_abort_for_proof_is_seen_on_the_wire(bench, uring):
 
 
 CLAIMS = [every_byte_arrives, an_abort_gives_everything_back, a_vanished_host_is_found,
-          what_the_ring_has_stays_until_it_lets_go, taking_the_abort_for_proof_is_seen_on_the_wire]
+          what_the_ring_has_stays_until_it_lets_go, what_the_ring_has_is_detached,
+          taking_the_abort_for_proof_is_seen_on_the_wire]
 
 
 def run(card, image, out):

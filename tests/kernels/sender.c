@@ -3,12 +3,12 @@
  * sender - sends buffers through a network card, and lends each to somebody else as soon
  * as it is released: the program that ring.py runs in a guest
  *
- *	sender ADDRESS PORT [uring=1] [count=N] [stall_ms=N] [linger_ms=N] [crime=1]
+ *	sender ADDRESS PORT [uring=1] [count=N] [stall_ms=N] [linger_ms=N] [detach=1] [crime=1]
  *
  * Request n is filled with the byte n % 200 + 1. A released buffer belongs to the next
  * tenant, who fills it with NEXT_TENANT at once: not one such byte may be on the wire.
  * With count it drains after so many requests, without it goes on; SIGUSR1 aborts. With
- * crime all buffers are the next tenant's right after the abort, proof or not: the
+ * detach what is left then is detached. With crime all buffers are the next tenant's right after the abort, proof or not: the
  * control, which shows that the wire would tell.
  *
  * Says on stdout what happens, one word and its numbers a line. Exit status 0 if all
@@ -38,14 +38,15 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { URING, REQUESTS, STALL_MS, LINGER_MS, CRIME };
+enum { URING, REQUESTS, STALL_MS, LINGER_MS, DETACH, CRIME };
 
 static struct {
 	const char *name;
 	unsigned value;
 } options[] = {
 	[URING] = {"uring", 0}, [REQUESTS] = {"count", 0}, [STALL_MS] = {"stall_ms", 0},
-	[LINGER_MS] = {"linger_ms", 0}, [CRIME] = {"crime", 0},
+	[LINGER_MS] = {"linger_ms", 0},
+	[DETACH] = {"detach", 0}, [CRIME] = {"crime", 0},
 };
 
 static struct buffer {
@@ -174,6 +175,22 @@ static void submit(void)
 	}
 }
 
+/* A ring may have a submission under way for a moment, whose addresses it has to look up. */
+static void detach_now(void)
+{
+	const uint64_t start_ns = zcreq_now_ns();
+	int ret;
+
+	while ((ret = zcreq_conn_detach(conn, 0)) == -EBUSY) {
+		poll(NULL, 0, 1);
+		zcreq_turn(context, zcreq_now_ns());
+	}
+	check("detach", ret);
+	zcreq_turn(context, zcreq_now_ns());
+	printf("detached %u in %llu us\n", begun - released,
+	       (unsigned long long)(zcreq_now_ns() - start_ns) / 1000);
+}
+
 static void abort_now(void)
 {
 	abort_ns = zcreq_now_ns();
@@ -182,6 +199,8 @@ static void abort_now(void)
 	for (size_t i = 0; options[CRIME].value && i < BUFFERS; i++)
 		memset(buffers[i].bytes, NEXT_TENANT, EACH_BYTES);
 	printf("left %u of %u\n", begun - released, begun);
+	if (options[DETACH].value)
+		detach_now();
 }
 
 /* Until the connection is closed, which is when the last buffer is back. */
@@ -211,6 +230,7 @@ int main(int argc, char **argv)
 {
 	struct zcreq_stream_options stream = {
 		.size = sizeof(stream), .hooks = &conn_hooks, .mode = ZCREQ_MODE_ALWAYS,
+		.flags = ZCREQ_STREAM_DETACH,
 	};
 	struct zcreq_stats stats;
 	void *ring;
