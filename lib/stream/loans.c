@@ -64,12 +64,13 @@ struct zcreq_send *zcreq_loan_send(const struct zcreq_loan *loan, const struct z
 	return zcreq_send_request(send) ? send : NULL;
 }
 
-/* Without the pages that begin before @from and end behind @to. */
+/* Without the pages @from..@to, which begin before its end. */
 static void cut(struct iovec *memory, uintptr_t from, uintptr_t to)
 {
 	const uintptr_t start = (uintptr_t)memory->iov_base, end = start + memory->iov_len;
 
-	if (end <= from || start >= to)
+	/* two ranges may lie on one page */
+	if (start >= to)
 		return;
 	if (start >= from && end <= to) {
 		memory->iov_len = 0;
@@ -82,15 +83,37 @@ static void cut(struct iovec *memory, uintptr_t from, uintptr_t to)
 	/* one that reaches beyond both sides stays: its pages are exchanged once more */
 }
 
+/* The first of the ranges, which are sorted, whose pages end behind @start. */
+static int first_behind(const struct iovec *lent, int count, uintptr_t start, uintptr_t mask)
+{
+	int low = 0, high = count;
+
+	while (low < high) {
+		const int middle = low + (high - low) / 2;
+		const uintptr_t end = (uintptr_t)lent[middle].iov_base + lent[middle].iov_len;
+
+		if (((end + mask) & ~mask) > start)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
 void zcreq_loans_exchanged(struct zcreq_loans *loans, const struct iovec *lent, int count)
 {
 	const uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
 
-	for (int i = 0; i < count; i++) {
-		const uintptr_t start = (uintptr_t)lent[i].iov_base;
+	for (uint32_t at = loans->head; at != loans->tail; at++) {
+		struct iovec *memory = &zcreq_loans_at(loans, at)->memory;
+		int i = first_behind(lent, count, (uintptr_t)memory->iov_base, mask);
 
-		for (uint32_t at = loans->head; at != loans->tail; at++)
-			cut(&zcreq_loans_at(loans, at)->memory, start & ~mask,
-			    (start + lent[i].iov_len + mask) & ~mask);
+		for (; i < count && memory->iov_len; i++) {
+			const uintptr_t start = (uintptr_t)lent[i].iov_base;
+
+			if ((start & ~mask) >= (uintptr_t)memory->iov_base + memory->iov_len)
+				break;
+			cut(memory, start & ~mask, (start + lent[i].iov_len + mask) & ~mask);
+		}
 	}
 }

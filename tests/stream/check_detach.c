@@ -146,6 +146,25 @@ START_TEST(an_end_that_was_exchanged_is_cut_off)
 }
 END_TEST
 
+START_TEST(two_ranges_on_one_page_cut_once)
+{
+	const struct iovec iov[] = {{pages + 10, 10}, {pages + 100, 10}};
+
+	scene_open();
+	heard_begin(conn, &more[0]);
+	ck_assert_int_eq(zcreq_add(context, more[0].id, iov, 2, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, more[0].id, 0), 0);
+	send_pages(&more[1], 50, 2 * PAGE);
+	abort_now();
+	ck_assert_int_eq(zcreq_detach(context, more[0].id, 0), 0);
+	ck_assert_int_eq(asked.count, 2);
+	ck_assert_int_eq(zcreq_detach(context, more[1].id, 0), 0);
+	ck_assert_int_eq(asked.count, 1);
+	expect_asked(0, PAGE, PAGE + 50);
+	zcreq_turn(context, SECOND);
+}
+END_TEST
+
 START_TEST(memory_in_the_middle_of_a_loan_is_exchanged_once_more)
 {
 	scene_open();
@@ -292,6 +311,7 @@ int main(void)
 	tcase_add_test(test, a_connection_is_detached_in_one_go_and_each_byte_once);
 	tcase_add_test(test, a_page_of_several_requests_is_exchanged_once);
 	tcase_add_test(test, an_end_that_was_exchanged_is_cut_off);
+	tcase_add_test(test, two_ranges_on_one_page_cut_once);
 	tcase_add_test(test, memory_in_the_middle_of_a_loan_is_exchanged_once_more);
 	tcase_add_test(test, only_what_has_no_proof_is_exchanged);
 	tcase_add_test(test, one_shot_sends_lend_as_well);
