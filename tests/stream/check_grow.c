@@ -237,7 +237,7 @@ START_TEST(a_program_of_0_1_is_served)
 	struct zcreq_context *made = NULL;
 	struct zcreq_conn *opened = NULL;
 
-	ck_assert_int_eq(zcreq_context_new(old(&of_context, SIZE_0_1(zcreq_context_options, reserve_holds)),
+	ck_assert_int_eq(zcreq_context_new(old(&of_context, SIZE_0_1(zcreq_context_options, detached_bytes)),
 					   &made), 0);
 	ck_assert_int_eq(zcreq_conn_open(made, old(&of_conn, SIZE_0_1(zcreq_conn_options, arg)), &opened), 0);
 	ck_assert_ptr_eq(zcreq_conn_arg(opened), log);
@@ -245,7 +245,7 @@ START_TEST(a_program_of_0_1_is_served)
 	zcreq_turn(made, 0);
 	ck_assert_int_eq(zcreq_trace_start(made, old(&of_trace, SIZE_0_1(zcreq_trace_options, clock_ns))), 0);
 	ck_assert_int_eq(zcreq_context_free(made), 0);
-	ck_assert_int_eq(zcreq_stream_open(context, old(&options, SIZE_0_1(zcreq_stream_options, sender_arg)),
+	ck_assert_int_eq(zcreq_stream_open(context, old(&options, SIZE_0_1(zcreq_stream_options, memory_arg)),
 					   &opened), 0);
 	zcreq_conn_free(opened);
 	zcreq_turn(context, 0);
