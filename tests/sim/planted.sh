@@ -98,7 +98,7 @@ early='^I2: |memory of id N changed while referenced'
 plant release-early lib/stream/sendq.c \
 	'gone(q, send, why);' \
 	'gone(q, send, why); else if (number < q->next) { send->batches = 0; gone(q, send, why); }' \
-	"$early"
+	"$early|^cN: N bytes held by N sends"
 
 # the way of an error and the usual way both report the end
 plant release-twice lib/core/request.c \
@@ -222,8 +222,8 @@ plant loans-forgotten lib/stream/loans.c \
 
 # what was exchanged with a neighbour's page is more than that page
 plant loans-cut lib/stream/loans.c \
-	'if (end <= from || start >= to)' \
-	'if (end <= from)' \
+	'if (start >= to)' \
+	'if (start == to)' \
 	'^I2: rN is detached, the kernel has N bytes of its pages|^cN: exchanges N bytes of which N are lent'
 
 # a refusal is not looked at

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "detach_scene.h"
 #include "stream/stream.h"
+#include "stream/detach_scene.h"
 
 START_TEST(a_detached_request_is_released_and_the_connection_waits_for_the_kernel)
 {

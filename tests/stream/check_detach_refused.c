@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "detach_scene.h"
 #include "stream/stream.h"
+#include "stream/detach_scene.h"
 
 START_TEST(a_refusal_leaves_everything_as_it_was)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "detach_scene.h"
+#include "stream/detach_scene.h"
 
 #include <errno.h>
 #include <string.h>
