@@ -98,7 +98,7 @@ early='^I2: |memory of id N changed while referenced'
 plant release-early lib/stream/sendq.c \
 	'gone(q, send, why);' \
 	'gone(q, send, why); else if (number < q->next) { send->batches = 0; gone(q, send, why); }' \
-	"$early|^cN: N bytes held by N sends"
+	"$early"
 
 # the way of an error and the usual way both report the end
 plant release-twice lib/core/request.c \
@@ -110,7 +110,7 @@ plant release-twice lib/core/request.c \
 plant lose-one lib/stream/sendq.c \
 	'for (uint32_t number = first; number != last + 1; number++) {' \
 	'for (uint32_t number = first; number != last + (first == last); number++) {' \
-	'^(I1: rN of cN is lost|I5: rN of cN not released)'
+	'^(I1: rN of cN is lost|I5: rN of cN not released|cN: N bytes held by N sends)'
 
 # the loop over a range of ids that every second project had
 plant loop-on-wrap lib/stream/proof.c \
@@ -222,8 +222,8 @@ plant loans-forgotten lib/stream/loans.c \
 
 # what was exchanged with a neighbour's page is more than that page
 plant loans-cut lib/stream/loans.c \
-	'if (start >= to)' \
-	'if (start == to)' \
+	'if (start >= from && end <= to) {' \
+	'if (start >= from) {' \
 	'^I2: rN is detached, the kernel has N bytes of its pages|^cN: exchanges N bytes of which N are lent'
 
 # a refusal is not looked at
