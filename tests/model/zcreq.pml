@@ -46,6 +46,11 @@
  */
 #include "tables.pml"
 
+/* Of the two requests so many are ever detached. */
+#ifndef DETACHES
+#define DETACHES 2
+#endif
+
 #ifndef UNITS
 #define UNITS 1
 #endif
@@ -130,7 +135,7 @@ end:
 	:: d_step { call == IDLE && R[me].held -> drop(me, 1) }
 	:: d_step { call == IDLE && OWNED(me) -> finish(me, 1) }
 #endif
-	:: d_step { call == IDLE && ENDING && R[me].sends -> detach(me) }
+	:: d_step { call == IDLE && ENDING && R[me].sends && me < DETACHES -> detach(me) }
 #ifndef NO_REQUEST_ABORT
 	:: d_step { call == IDLE && LISTED(me) && MAY(me, ABORT) && !R[me].accepted ->
 		abort_request(me) }
