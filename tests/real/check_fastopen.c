@@ -102,20 +102,27 @@ static int open_stream(int fd, enum zcreq_mode mode, unsigned flags, uint32_t fi
 	return zcreq_stream_open(context, &options, conn);
 }
 
-/* A request goes out and comes back, and ids were used. */
-static void serve(struct zcreq_conn *conn)
+/* A request goes out and comes back, and ids were used. @peer reads, or its window may close
+ * over what else was sent; -1: nothing else was, and it has not been accepted. */
+static void serve(struct zcreq_conn *conn, int peer)
 {
 	static const struct zcreq_request_hooks hooks = {.released = on_released};
 	const struct iovec iov = {.iov_base = memory, .iov_len = BYTES};
 	struct zcreq_stats stats;
+	static char sink[65536];
 
 	ck_ok(zcreq_send(conn, &hooks, NULL, &iov, 1, 0, NULL));
 	zcreq_turn(context, zcreq_now_ns());
 	while (!released) {
-		struct pollfd wait = {.fd = zcreq_stream_fd(conn), .events = zcreq_events(conn)};
+		struct pollfd wait[] = {
+			{.fd = zcreq_stream_fd(conn), .events = zcreq_events(conn)},
+			{.fd = peer, .events = POLLIN},
+		};
 
-		ck_assert_int_eq(poll(&wait, 1, 5000), 1);
-		ck_ok(zcreq_process(conn, wait.revents));
+		ck_assert_int_ge(poll(wait, 2, 5000), 1);
+		if (wait[1].revents)
+			ck_assert_int_gt(recv(peer, sink, sizeof(sink), MSG_DONTWAIT), 0);
+		ck_ok(zcreq_process(conn, wait[0].revents));
 		zcreq_turn(context, zcreq_now_ns());
 	}
 	ck_ok(zcreq_conn_stats(conn, &stats, sizeof(stats)));
@@ -152,7 +159,7 @@ START_TEST(a_client_that_has_sent_with_its_syn_has_a_past)
 	}
 	ck_ok(open_stream(fd, ZCREQ_MODE_ALWAYS, _i ? ZCREQ_STREAM_FIRST_ID : 0, (uint32_t)_i,
 			  &conn));
-	serve(conn);
+	serve(conn, -1);
 }
 END_TEST
 
@@ -205,7 +212,7 @@ START_TEST(an_accepted_socket_whose_handshake_is_not_over_is_refused)
 		ck_assert_int_eq(open_stream(fd, ZCREQ_MODE_ALWAYS, 0, 0, &conn), -EBUSY);
 	ck_ok(open_stream(fd, ZCREQ_MODE_ALWAYS, _i ? ZCREQ_STREAM_FIRST_ID : 0, (uint32_t)_i,
 			  &conn));
-	serve(conn);
+	serve(conn, client);
 	close(client);
 }
 END_TEST
