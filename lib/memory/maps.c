@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,30 +36,32 @@ static const struct {
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-/* "start-end perms offset device inode name": a new mapping begins. */
-static bool parse_head(const char *line, struct zcreq_mapping *mapping)
+/* Unless something else is the matter with it. */
+static void worse(struct zcreq_mapping *mapping, enum zcreq_memory kind)
 {
-	char *at;
-	unsigned long inode;
+	if (mapping->kind == ZCREQ_MEMORY_PRIVATE)
+		mapping->kind = kind;
+}
 
-	*mapping = (struct zcreq_mapping){.kind = ZCREQ_MEMORY_PRIVATE};
-	mapping->start = strtoul(line, &at, 16);
-	if (*at != '-')
-		return false;
-	mapping->end = strtoul(at + 1, &at, 16);
-	if (*at != ' ' || strnlen(at, 6) < 6)
-		return false;
-	at++;
-	mapping->access = (at[0] == 'r' ? PROT_READ : 0) | (at[1] == 'w' ? PROT_WRITE : 0) |
-			  (at[2] == 'x' ? PROT_EXEC : 0);
-	if (at[3] != 'p')
-		mapping->kind = ZCREQ_MEMORY_SHARED;
-	strtoul(at + 5, &at, 16);
-	at = strchr(at + (*at == ' '), ' ');
-	inode = at ? strtoul(at, NULL, 10) : 1;
-	if (inode && mapping->kind == ZCREQ_MEMORY_PRIVATE)
-		mapping->kind = ZCREQ_MEMORY_FILE;
-	return true;
+/* "start-end perms offset device inode name": a new mapping begins. */
+static int parse_head(const char *line, struct zcreq_mapping *mapping)
+{
+	unsigned long start, end, inode;
+	char rights[5];
+
+	/* uncovered: no kernel writes anything else */
+	if (sscanf(line, "%lx-%lx %4s %*x %*x:%*x %lu", &start, &end, rights, &inode) != 4)
+		return -EPROTO; /* uncovered: the same */
+	*mapping = (struct zcreq_mapping){
+		.start = start,
+		.end = end,
+		.access = (rights[0] == 'r' ? PROT_READ : 0) | (rights[1] == 'w' ? PROT_WRITE : 0) |
+			  (rights[2] == 'x' ? PROT_EXEC : 0),
+		.kind = rights[3] == 'p' ? ZCREQ_MEMORY_PRIVATE : ZCREQ_MEMORY_SHARED,
+	};
+	if (inode)
+		worse(mapping, ZCREQ_MEMORY_FILE);
+	return 0;
 }
 
 /* What one flag says, unless something worse is known. */
@@ -81,23 +83,17 @@ static void parse_flag(const char *flag, struct zcreq_mapping *mapping)
 			return;
 		}
 	}
-	if (mapping->kind == ZCREQ_MEMORY_PRIVATE)
-		mapping->kind = ZCREQ_MEMORY_SPECIAL;
+	worse(mapping, ZCREQ_MEMORY_SPECIAL);
 }
 
 static void parse_flags(const char *flags, struct zcreq_mapping *mapping)
 {
-	while (*flags == ' ')
-		flags++;
-	while (flags[0] && flags[1]) {
-		parse_flag(flags, mapping);
-		flags += 2;
-		while (*flags == ' ')
-			flags++;
-	}
+	/* " rd wr mr ": two letters each */
+	for (; strnlen(flags, 3) == 3; flags += 3)
+		parse_flag(flags + 1, mapping);
 	/* nothing can be copied from it */
-	if (!(mapping->access & PROT_READ) && mapping->kind == ZCREQ_MEMORY_PRIVATE)
-		mapping->kind = ZCREQ_MEMORY_SPECIAL;
+	if (!(mapping->access & PROT_READ))
+		worse(mapping, ZCREQ_MEMORY_SPECIAL);
 }
 
 struct walk {
@@ -116,10 +112,10 @@ static int line_ends(struct walk *walk)
 	walk->line[walk->len < LINE_BYTES ? walk->len : LINE_BYTES - 1] = '\0';
 	walk->len = 0;
 	if (*line < 'A' || *line > 'Z')
-		return parse_head(line, &walk->mapping) ? 0 : -EPROTO;
-	if (!strncmp(line, "ProtectionKey:", 14) && strtoul(line + 14, NULL, 10) &&
-	    walk->mapping.kind == ZCREQ_MEMORY_PRIVATE)
-		walk->mapping.kind = ZCREQ_MEMORY_SPECIAL;
+		return parse_head(line, &walk->mapping);
+	/* uncovered: a processor with protection keys, and a program that uses them */
+	if (!strncmp(line, "ProtectionKey:", 14) && strtoul(line + 14, NULL, 10))
+		worse(&walk->mapping, ZCREQ_MEMORY_SPECIAL); /* uncovered: the same */
 	if (strncmp(line, "VmFlags:", 8))
 		return 0;
 	parse_flags(line + 8, &walk->mapping);

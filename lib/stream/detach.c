@@ -80,9 +80,8 @@ static bool is_too_much(const struct zcreq_context *context, uint64_t bytes)
 	if (!context->detached_most)
 		return false;
 	ret = zcreq_context_stats(context, &stats, sizeof(stats));
-	zcreq_assert(!ret);
-	return stats.detached_bytes_now > context->detached_most ||
-	       bytes > context->detached_most - stats.detached_bytes_now;
+	zcreq_assert(!ret && stats.detached_bytes_now <= context->detached_most);
+	return bytes > context->detached_most - stats.detached_bytes_now;
 }
 
 static int exchange(struct zcreq_stream *stream, const struct iovec *lent, int count,

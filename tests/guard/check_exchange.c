@@ -8,8 +8,10 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <zcreq/guard.h>
@@ -17,6 +19,8 @@
 
 #include "memory/exchange.h"
 #include "support/counting.h"
+#include "support/recorder.h"
+#include "support/stub.h"
 
 #define PAGES 40
 
@@ -131,6 +135,87 @@ START_TEST(more_pages_than_it_looks_at_are_exchanged_all_the_same)
 }
 END_TEST
 
+static void limit_descriptors(int more)
+{
+	const int lowest = dup(0);
+	const struct rlimit limit = {(rlim_t)(lowest + more), (rlim_t)(lowest + more)};
+
+	close(lowest);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* There is one for smaps, and not two for a pipe. */
+START_TEST(without_descriptors_it_does_not_look)
+{
+	limit_descriptors(1);
+	victim = area + 100;
+	ck_assert_int_eq(exchange(200, page_bytes, 0), 0);
+	ck_assert_uint_eq(looks, 1);
+	ck_assert_uint_eq(reports, 0);
+}
+END_TEST
+
+START_TEST(an_exchange_that_was_not_made_loses_nothing)
+{
+	copied(context->guard, area, area + page_bytes, page_bytes);
+	area[1]++;
+	context->guard_hooks->pages_exchanged(context->guard, false);
+	ck_assert_uint_eq(reports, 0);
+}
+END_TEST
+
+START_TEST(a_page_that_is_not_there_is_not_looked_at)
+{
+	copied(context->guard, (char *)0 + page_bytes, area, page_bytes);
+	context->guard_hooks->pages_exchanged(context->guard, true);
+	ck_assert_uint_eq(reports, 0);
+}
+END_TEST
+
+/* Whoever detaches with a guard keeps what the buffers hold, for it is compared. */
+START_TEST(a_guarded_send_is_detached_and_kept)
+{
+	struct stub stub;
+	struct zcreq_stream_options stream = stub_options(&stub);
+	struct heard heard = {0};
+	struct zcreq_conn *conn;
+
+	stub_init(&stub);
+	stream = stub_options(&stub);
+	stub.keeps = true;
+	stream.flags = ZCREQ_STREAM_DETACH;
+	ck_assert_int_eq(zcreq_stream_open(context, &stream, &conn), 0);
+	heard_begin(conn, &heard);
+	stub_send(conn, heard.id, area, 2 * page_bytes);
+	ck_assert_int_eq(zcreq_finish(context, heard.id, 0), 0);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
+	zcreq_turn(context, 1000000000);
+	ck_assert_int_eq(zcreq_conn_detach(conn, ZCREQ_DETACH_DISCARD), 0);
+	ck_assert_int_eq(area[page_bytes], 'a');
+	zcreq_turn(context, 1000000000);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_uint_eq(reports, 0);
+	stub_prove_all(&stub);
+	zcreq_conn_free(conn);
+	zcreq_turn(context, 2000000000);
+}
+END_TEST
+
+/* As every finding does, without ZCREQ_GUARD_CONTINUE. */
+START_TEST(a_lost_write_ends_the_program)
+{
+	struct zcreq_context *strict;
+	const struct zcreq_guard_options options = {.size = sizeof(options), .report = report};
+	const struct iovec lent = {area + 200, page_bytes};
+
+	ck_assert_int_eq(zcreq_context_new(NULL, &strict), 0);
+	ck_assert_int_eq(zcreq_guard_attach(strict, &options), 0);
+	strict->guard_hooks = &hooks;
+	victim = area + 100;
+	(void)zcreq_exchange(strict, &lent, 1, 0);
+}
+END_TEST
+
 START_TEST(without_memory_it_does_not_look)
 {
 	bool done = false;
@@ -156,6 +241,11 @@ int main(void)
 	tcase_add_test(test, pages_that_are_lent_whole_have_no_neighbours);
 	tcase_add_test(test, both_ends_of_a_range_are_looked_at);
 	tcase_add_test(test, more_pages_than_it_looks_at_are_exchanged_all_the_same);
+	tcase_add_test(test, without_descriptors_it_does_not_look);
+	tcase_add_test(test, an_exchange_that_was_not_made_loses_nothing);
+	tcase_add_test(test, a_page_that_is_not_there_is_not_looked_at);
+	tcase_add_test(test, a_guarded_send_is_detached_and_kept);
+	tcase_add_test_raise_signal(test, a_lost_write_ends_the_program, SIGABRT);
 	tcase_add_test(test, without_memory_it_does_not_look);
 	suite_add_tcase(suite, test);
 	return suite_run(suite);

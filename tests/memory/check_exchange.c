@@ -146,8 +146,10 @@ START_TEST(many_ranges_in_one_call)
 	lend(area, PAGE);
 	lend(area + 2 * PAGE, PAGE);
 	lend(area + 4 * PAGE, 4 * PAGE);
-	ck_assert_int_eq(zcreq_exchange(context, lent, 4, 0), 0);
-	ck_assert_mem_eq(area, was, sizeof(was));
+	ck_assert_int_eq(zcreq_exchange(context, lent, 4, _i ? ZCREQ_DETACH_DISCARD : 0), 0);
+	ck_assert_mem_eq(area, was, 2 * PAGE);
+	if (!_i)
+		ck_assert_mem_eq(area, was, sizeof(was));
 	ck_assert_int_eq(mprotect(area + 5 * PAGE, PAGE, PROT_READ | PROT_WRITE), 0);
 	memset(area, '!', sizeof(was));
 	expect_sent(was, PAGE);
@@ -262,6 +264,24 @@ static char *unmapped(void)
 	return at;
 }
 
+static char *shared_not_readable(void)
+{
+	return map_with(PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1);
+}
+
+/* Its name does not fit into what is read of a line. */
+static char *of_a_long_name(void)
+{
+	char name[200];
+	int fd;
+
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	fd = memfd_create(name, 0);
+	ck_assert_int_eq(ftruncate(fd, 2 * PAGE), 0);
+	return map_with(PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+}
+
 static char *not_readable(void) { return map_with(PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1); }
 
 static char *huge_pages(void)
@@ -279,7 +299,8 @@ static const struct {
 	{shared, ZCREQ_MEMORY_SHARED},     {of_file, ZCREQ_MEMORY_FILE},
 	{locked, ZCREQ_MEMORY_LOCKED},     {not_for_children, ZCREQ_MEMORY_SPECIAL},
 	{unmapped, ZCREQ_MEMORY_UNMAPPED}, {not_readable, ZCREQ_MEMORY_SPECIAL},
-	{huge_pages, ZCREQ_MEMORY_HUGE},
+	{huge_pages, ZCREQ_MEMORY_HUGE},   {shared_not_readable, ZCREQ_MEMORY_SHARED},
+	{of_a_long_name, ZCREQ_MEMORY_SHARED},
 };
 
 START_TEST(what_cannot_be_exchanged_is_refused_with_the_reason)
@@ -326,6 +347,45 @@ START_TEST(nonsense_is_no_memory)
 	/* behind everything */
 	ck_assert_int_eq(zcreq_memory_kind((char *)0 - 2 * PAGE, 1), ZCREQ_MEMORY_UNMAPPED);
 	ck_assert_int_eq(exchange((char *)0 - 2 * PAGE, 1, 0), -EPERM);
+}
+END_TEST
+
+START_TEST(without_a_descriptor_nobody_knows)
+{
+	const int lowest = dup(0);
+	const struct rlimit limit = {(rlim_t)lowest, (rlim_t)lowest};
+
+	close(lowest);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(zcreq_memory_kind(area, 1), -EMFILE);
+	ck_assert_int_eq(exchange(area, PAGE, 0), -EMFILE);
+}
+END_TEST
+
+START_TEST(advice_stays)
+{
+	char flags[PAGES * PAGE];
+	FILE *smaps;
+	size_t len;
+
+	ck_assert_int_eq(madvise(area, PAGE, MADV_NOHUGEPAGE), 0);
+	ck_assert_int_eq(madvise(area, PAGE, MADV_DONTDUMP), 0);
+	ck_assert_int_eq(exchange(area, PAGE, 0), 0);
+	ck_assert_int_eq(zcreq_memory_kind(area, PAGE), ZCREQ_MEMORY_PRIVATE);
+	/* of the mapping that begins there */
+	smaps = fopen("/proc/self/smaps", "r");
+	snprintf(was, sizeof(was), "%lx-", (unsigned long)(uintptr_t)area);
+	do
+		ck_assert_ptr_nonnull(fgets(flags, sizeof(flags), smaps));
+	while (strncmp(flags, was, strlen(was)));
+	do
+		ck_assert_ptr_nonnull(fgets(flags, sizeof(flags), smaps));
+	while (strncmp(flags, "VmFlags:", 8));
+	len = strlen(flags);
+	ck_assert_uint_gt(len, 8);
+	ck_assert_ptr_nonnull(strstr(flags, " nh"));
+	ck_assert_ptr_nonnull(strstr(flags, " dd"));
+	fclose(smaps);
 }
 END_TEST
 
@@ -398,7 +458,7 @@ int main(void)
 	tcase_add_test(test, without_it_the_new_bytes_are_sent);
 	tcase_add_loop_test(test, what_else_is_on_the_pages_stays, 0, 2);
 	tcase_add_test(test, discarded_pages_are_zeros);
-	tcase_add_test(test, many_ranges_in_one_call);
+	tcase_add_loop_test(test, many_ranges_in_one_call, 0, 2);
 	tcase_add_loop_test(test, rights_stay_as_they_were, 0, 2);
 	tcase_add_test(test, memory_of_malloc_is_exchanged);
 	tcase_add_test(test, a_huge_page_is_split);
@@ -406,6 +466,8 @@ int main(void)
 			    COUNT(refusals));
 	tcase_add_test(test, a_part_is_enough_to_refuse);
 	tcase_add_test(test, nonsense_is_no_memory);
+	tcase_add_test(test, without_a_descriptor_nobody_knows);
+	tcase_add_test(test, advice_stays);
 	tcase_add_test(test, another_thread_reads_the_same_all_the_time);
 	tcase_add_test(test, again_and_again_needs_no_more_mappings);
 	tcase_add_test(test, errno_is_the_callers);

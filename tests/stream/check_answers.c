@@ -190,6 +190,23 @@ START_TEST(a_send_of_nothing_waits_for_the_next_event)
 }
 END_TEST
 
+START_TEST(a_copy_of_nothing_waits_as_well)
+{
+	heard_begin(conn, &heard);
+	stub.zerocopy_error = -EOPNOTSUPP; /* copies from here on */
+	stub_send(conn, heard.id, data, sizeof(data));
+	ck_assert_uint_eq(stub.copied_bytes, sizeof(data));
+	stub.takes_nothing = true;
+	stub_send(conn, heard.id, data, sizeof(data));
+	ck_assert_int_eq(zcreq_events(conn), POLLERR | POLLOUT);
+	stub.takes_nothing = false;
+	zcreq_process(conn, POLLOUT);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(stub.copied_bytes, 2 * sizeof(data));
+	scene_finish(0);
+}
+END_TEST
+
 START_TEST(an_interrupted_send_is_made_sixteen_times)
 {
 	heard_begin(conn, &heard);
@@ -492,6 +509,7 @@ int main(void)
 	tcase_add_test(open, an_interrupted_send_is_made_sixteen_times);
 	tcase_add_test(open, a_socket_that_does_not_tell_its_error_has_that_one);
 	tcase_add_test(open, a_send_of_nothing_waits_for_the_next_event);
+	tcase_add_test(open, a_copy_of_nothing_waits_as_well);
 	tcase_add_loop_test(open, messages_without_end_do_not_keep_a_call, 0, 2);
 	tcase_add_loop_test(open, an_error_of_the_error_queue_comes_after_its_messages, 0, 6);
 	tcase_add_test(open, messages_left_when_the_connection_is_freed_are_dropped);

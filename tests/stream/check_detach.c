@@ -209,16 +209,19 @@ END_TEST
 
 START_TEST(one_shot_sends_lend_as_well)
 {
-	const struct iovec iov = {pages + PAGE, 20};
+	const struct iovec iov = {pages + PAGE, 20}, more_iov = {pages + 3 * PAGE, 30};
 
 	scene_open();
+	/* the second has its places already */
 	ck_assert_int_eq(zcreq_send(conn, &silent, NULL, &iov, 1, 0, NULL), 0);
+	ck_assert_int_eq(zcreq_send(conn, &silent, NULL, &more_iov, 1, 0, NULL), 0);
 	zcreq_turn(context, 0);
 	abort_now();
 	ck_assert_int_eq(zcreq_conn_detach(conn, 0), 0);
 	expect_asked(0, PAGE, 20);
+	expect_asked(1, 3 * PAGE, 30);
 	zcreq_turn(context, SECOND);
-	expect_detached(1, 20);
+	expect_detached(2, 50);
 }
 END_TEST
 

@@ -126,6 +126,23 @@ START_TEST(field_libfabric_12197_both_sizes_are_read)
 END_TEST
 
 /* As doc/decisions.md says how much of a message of others is kept. */
+/* For who reads by himself: zcreq-guard. */
+START_TEST(a_notification_is_found_in_a_message)
+{
+	_Alignas(8) char control[64];
+	struct msghdr message = {.msg_control = control};
+	const struct sock_extended_err *err;
+
+	ck_assert_ptr_null(zcreq_errqueue_notification(&message));
+	put_cmsg(control, CMSG_LEN(sizeof(*err)), SOL_IP, IP_RECVERR);
+	put_err(CMSG_DATA((struct cmsghdr *)control), SO_EE_ORIGIN_ZEROCOPY, 0, 0, LO, HI);
+	message.msg_controllen = CMSG_SPACE(sizeof(*err));
+	err = zcreq_errqueue_notification(&message);
+	ck_assert_ptr_nonnull(err);
+	ck_assert_uint_eq(err->ee_info, LO);
+}
+END_TEST
+
 START_TEST(there_is_room_for_messages_of_others)
 {
 	ck_assert_uint_eq(sizeof(item.control), 512);
@@ -320,6 +337,7 @@ int main(void)
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad");
 
 	tcase_add_loop_test(good, field_libfabric_12197_both_sizes_are_read, 0, 2);
+	tcase_add_test(good, a_notification_is_found_in_a_message);
 	tcase_add_test(good, there_is_room_for_messages_of_others);
 	tcase_add_test(good, copied_is_read_from_the_code);
 	tcase_add_loop_test(good, field_qemu_messages_of_others_are_foreign, 0, 10);

@@ -411,6 +411,21 @@ END_TEST
 
 /* ---- registered memory ------------------------------------------------------ */
 
+START_TEST(pages_of_registered_buffers_are_known)
+{
+	static char around[4 * 4096] __attribute__((aligned(4096)));
+	const struct iovec buffer = {around + 4096 + 100, 100};
+	const struct iovec none[] = {{around, 4096}, {around + 2 * 4096, 4096}};
+	const struct iovec near[] = {{around, 10}, {around + 4096 + 300, 10}};
+
+	ck_assert(!zcreq_ring_has_any(uring, near, 2));
+	ck_assert_int_eq(zcreq_uring_register(uring, &buffer, 1), 0);
+	ck_assert(!zcreq_ring_has_any(uring, none, 2));
+	ck_assert(zcreq_ring_has_any(uring, near, 2));
+}
+END_TEST
+
+
 START_TEST(buffers_out_of_range_are_refused)
 {
 	static struct iovec many[16385];
@@ -581,6 +596,7 @@ int main(void)
 	tcase_add_test(used, without_a_ring_it_is_a_plain_stream);
 	tcase_add_test(used, a_ring_at_work_is_not_freed);
 	tcase_add_test(used, every_cell_of_its_work_is_written_out);
+	tcase_add_test(used, pages_of_registered_buffers_are_known);
 	tcase_add_test(used, buffers_out_of_range_are_refused);
 	tcase_add_test(used, the_rings_refusal_is_returned);
 	tcase_add_test(used, an_address_is_found_in_its_buffer);
