@@ -172,6 +172,7 @@ struct sender {
 	struct row *row;
 	struct zcreq_context *context;
 	struct ring *ring; /* NULL: through the socket */
+	struct zcreq_pool *pool; /* NULL: the ledger's own memory */
 	struct zcreq_conn *conn;
 	void *trace;
 	enum { SENDER_RUNNING = 1, SENDER_CLOSED } state;
@@ -267,6 +268,7 @@ static int sender_open(struct sender *sender, struct row *row, enum through thro
 
 	sender->row = row;
 	sender->ring = NULL;
+	sender->pool = NULL;
 	sender->trace = NULL;
 	sender->state = SENDER_RUNNING;
 	if (!r && through == THROUGH_RING)
@@ -333,6 +335,34 @@ static int sender_transfer(struct sender *sender)
 	return r < 0 ? r : row_in_flight(row, zcreq_stream_fd(sender->conn));
 }
 
+/* From now on the buffers are a pool's. */
+static int sender_pool(struct sender *sender)
+{
+	struct ledger *ledger = &sender->row->ledger;
+	const struct zcreq_pool_options options = {
+		.size = sizeof(options),
+		.flags = ZCREQ_POOL_POPULATE,
+		.count = ledger->setup->requests,
+		.buffer_bytes = ledger->setup->size_bytes,
+	};
+	int r = zcreq_pool_new(sender->context, &options, &sender->pool);
+
+	for (unsigned i = 0; !r && i < options.count; i++) {
+		ledger->slots[i].memory = zcreq_pool_get(sender->pool);
+		memset(ledger->slots[i].memory, OWN_BYTE, options.buffer_bytes);
+	}
+	return r;
+}
+
+static int sender_pool_free(struct sender *sender)
+{
+	struct ledger *ledger = &sender->row->ledger;
+
+	for (unsigned i = 0; sender->pool && i < ledger->setup->requests; i++)
+		zcreq_pool_put(sender->pool, ledger->slots[i].memory);
+	return zcreq_pool_free(sender->pool);
+}
+
 /* Turn until the library says that the connection is over; then check its books. */
 static int sender_close(struct sender *sender)
 {
@@ -353,6 +383,8 @@ static int sender_close(struct sender *sender)
 	r = sender_dump(sender);
 	if (!r)
 		r = ring_close(sender->ring);
+	if (!r)
+		r = sender_pool_free(sender);
 	return r ? r : zcreq_context_free(sender->context);
 }
 
@@ -411,6 +443,8 @@ static int way_detach(struct row *row)
 		return r;
 	row->cut = link_jam;
 	r = sender_open(&sender, row, THROUGH_SOCKET, 0);
+	if (!r)
+		r = sender_pool(&sender);
 	if (!r)
 		r = sender_transfer(&sender);
 	if (!r)
