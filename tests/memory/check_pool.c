@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <zcreq/zcreq.h>
@@ -160,7 +161,7 @@ START_TEST(its_memory_is_exchanged_without_asking)
 	make();
 	got = zcreq_pool_get(pool);
 	memset(got, 'p', 3 << 20);
-	ck_assert_int_eq(mlock(got, 4096), 0);
+	ck_assert_int_eq((int)syscall(SYS_mlock, got, 4096), 0);
 	ck_assert_int_eq(zcreq_memory_kind(got, 4096), ZCREQ_MEMORY_LOCKED);
 	lent = (struct iovec){got, 100000};
 	ck_assert_int_eq(zcreq_exchange(context, &lent, 1, 0), 0);
