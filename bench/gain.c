@@ -207,7 +207,7 @@ int main(int argc, char **argv)
 	int rounds = argc > 1 ? atoi(argv[1]) : 4;
 	const char *missing;
 
-	if (rounds < 1 || rounds * PASSES > GAIN_ROUNDS_MOST || argc > 6) {
+	if (rounds < 1 || rounds * PASSES > ROUNDS_MOST || argc > 6) {
 		fprintf(stderr, "usage: gain [ROUNDS [PATH [PAGES [BYTES [WAYS]]]]]\n");
 		return 2;
 	}

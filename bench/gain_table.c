@@ -15,32 +15,6 @@
 static struct gain_cell *cells[CELLS_MOST]; /* in order of path, pages and size */
 static unsigned cell_count;
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(const double *values, int n)
-{
-	double sorted[GAIN_ROUNDS_MOST];
-
-	memcpy(sorted, values, (size_t)n * sizeof(*values));
-	qsort(sorted, (size_t)n, sizeof(*sorted), by_value);
-	return sorted[n / 2];
-}
-
-/* The median of the ratios of neighbours in time. */
-static double ratio(const double *a, const double *b, int n)
-{
-	double ratios[GAIN_ROUNDS_MOST];
-
-	for (int i = 0; i < n; i++)
-		ratios[i] = a[i] / b[i];
-	return median(ratios, n);
-}
-
 struct gain_cell *gain_table_cell(const struct gain_case *c)
 {
 	for (unsigned i = 0; i < cell_count; i++)
@@ -63,7 +37,7 @@ static void print_case(const char *before, const struct gain_case *c)
 /* Processor time against that of the first way. */
 static double cost(const struct gain_cell *cell, unsigned way)
 {
-	return ratio(cell->results[way].cpu, cell->results[0].cpu, cell->rounds);
+	return median_ratio(cell->results[way].cpu, cell->results[0].cpu, cell->rounds);
 }
 
 static void print_ways(const struct gain_cell *cell)
@@ -74,7 +48,7 @@ static void print_ways(const struct gain_cell *cell)
 		print_case("", &cell->c);
 		printf(" bytes=%zu way=%s cpu_ns_per_kib=%.1f cpu=%.3f throughput=%.3f\n",
 		       cell->c.bytes, r->name, median(r->cpu, cell->rounds), cost(cell, i),
-		       ratio(r->mbps, cell->results[0].mbps, cell->rounds));
+		       median_ratio(r->mbps, cell->results[0].mbps, cell->rounds));
 	}
 }
 
@@ -134,8 +108,8 @@ static void print_auto(const struct gain_cell *cell, unsigned mode, bool shortag
 
 	if (!copies || !refers || !chooses)
 		return;
-	better = ratio(copies->cpu, refers->cpu, cell->rounds) < 1 ? copies : refers;
-	reached = ratio(better->cpu, chooses->cpu, cell->rounds);
+	better = median_ratio(copies->cpu, refers->cpu, cell->rounds) < 1 ? copies : refers;
+	reached = median_ratio(better->cpu, chooses->cpu, cell->rounds);
 	if (shortage && reached < REACHED)
 		printf("short: %s %s %zu: %s reaches %.3f of %s\n", gain_path_names[cell->c.path],
 		       cell->c.huge ? "huge" : "4k", cell->c.bytes, chooses->name, reached,
@@ -145,8 +119,8 @@ static void print_auto(const struct gain_cell *cell, unsigned mode, bool shortag
 	print_case("", &cell->c);
 	printf(" bytes=%zu auto=%s better=%s reached=%.3f throughput=%.3f copy/zerocopy=%.3f\n",
 	       cell->c.bytes, chooses->name, better->name, reached,
-	       ratio(chooses->mbps, better->mbps, cell->rounds),
-	       ratio(copies->cpu, refers->cpu, cell->rounds));
+	       median_ratio(chooses->mbps, better->mbps, cell->rounds),
+	       median_ratio(copies->cpu, refers->cpu, cell->rounds));
 }
 
 static bool same_curve(unsigned a, unsigned b)

@@ -6,8 +6,8 @@
 #define BENCH_GAIN_TABLE_H
 
 #include "gain.h"
+#include "median.h"
 
-#define GAIN_ROUNDS_MOST 99
 #define GAIN_WAYS_MOST 16
 
 struct gain_case {
@@ -18,8 +18,8 @@ struct gain_case {
 
 struct gain_result {
 	const char *name;
-	double cpu[GAIN_ROUNDS_MOST];  /* ns of processor for a KiB */
-	double mbps[GAIN_ROUNDS_MOST];
+	double cpu[ROUNDS_MOST];  /* ns of processor for a KiB */
+	double mbps[ROUNDS_MOST];
 };
 
 struct gain_cell {

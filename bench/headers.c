@@ -41,13 +41,13 @@
 
 #include "../tests/real/net.h"
 #include "congestion.h"
+#include "median.h"
 
 #define HEADER 24
 #define PAGE 4096
 #define WINDOW 256
 #define DATA_MOST 131072
 #define BATCH_BYTES (256 * 1024)
-#define ROUNDS_MOST 99
 
 enum way { COPIED, OWN, GATHERED, SINGLE, MORE, WAYS };
 enum path { LOOPBACK, VETH, PATHS };
@@ -274,19 +274,6 @@ static void one_round(struct result *result, int round, enum path path, struct n
 	result->cpu_ns[round] = (double)(cpu_ns() - start_cpu) / (double)s.pdus;
 	close(s.fd);
 	waitpid(reader, NULL, 0);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-	qsort(values, (size_t)n, sizeof(*values), by_value);
-	return values[n / 2];
 }
 
 static void compare(enum path path, struct net *net, size_t bytes, int rounds, unsigned ms)

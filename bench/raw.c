@@ -32,10 +32,10 @@
 #include <zcreq/zcreq.h>
 
 #include "congestion.h"
+#include "median.h"
 #include "senders.h"
 
 #define ROUND_NS 250000000
-#define ROUNDS_MOST 99
 
 void die(const char *what)
 {
@@ -151,37 +151,11 @@ static void one_round(struct result *r, int way, size_t size, int round)
 	pair_end(pair);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(const double *values, int n)
-{
-	double sorted[ROUNDS_MOST];
-
-	memcpy(sorted, values, n * sizeof(*values));
-	qsort(sorted, n, sizeof(*sorted), by_value);
-	return sorted[n / 2];
-}
-
-/* The median of the ratios of neighbours in time: noise hits both alike. */
-static double ratio(const double *a, const double *b, int n)
-{
-	double ratios[ROUNDS_MOST];
-
-	for (int i = 0; i < n; i++)
-		ratios[i] = a[i] / b[i];
-	return median(ratios, n);
-}
-
 static void compare(const struct result *r, int a, int b, size_t size, int rounds)
 {
 	printf("bench=raw ratio=%s/%s bytes=%zu throughput=%.3f cpu=%.3f\n", ways[a].name,
-	       ways[b].name, size, ratio(r[a].mbps, r[b].mbps, rounds),
-	       ratio(r[a].cpu, r[b].cpu, rounds));
+	       ways[b].name, size, median_ratio(r[a].mbps, r[b].mbps, rounds),
+	       median_ratio(r[a].cpu, r[b].cpu, rounds));
 }
 
 int main(int argc, char **argv)

@@ -24,11 +24,11 @@
 
 #include "../tests/real/net.h"
 #include "congestion.h"
+#include "median.h"
 
 #define SEND_BYTES 512
 #define MOST 100000
 #define CALL 1000
-#define ROUNDS_MOST 99
 #define ROOM_BYTES (1 << 30) /* of the socket: each send of its own has its overhead */
 
 static struct net net;
@@ -118,19 +118,6 @@ static void one_round(struct result *result, int round, uint32_t count, uint32_t
 		zcreq_turn(context, zcreq_now_ns());
 	close(far);
 	check(net_misdirect(&net, false), "neighbours");
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-	qsort(values, (size_t)n, sizeof(*values), by_value);
-	return values[n / 2];
 }
 
 static void measure(uint32_t count, uint32_t call, int rounds)
