@@ -18,6 +18,7 @@ alone. e1000e (whose packets qemu copies, whatever the tap says): the transmitte
 switched off in the card's control register; the driver, left alone with a hung ring,
 would reset the card some seconds later.
 """
+import contextlib
 import os
 import subprocess
 import time
@@ -139,6 +140,15 @@ class Bench:
             self.transmitter(True)
         else:
             self.network.run("tc", "qdisc", "delete", "dev", "out", "root")
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """The device stands still as long as this lasts."""
+        self.stop_device()
+        try:
+            yield
+        finally:
+            self.start_device()
 
     def quiet(self):
         """A look at half a second, which is no claim: a ring that is full enough has stopped."""
@@ -269,14 +279,11 @@ def what_the_ring_has_stays_until_it_lets_go(bench, uring):
     transfer.flowing()
     if skipped(transfer):
         return None
-    bench.stop_device()
-    try:
+    with bench.stopped():
         left = transfer.abort()
         claim(left > 0, "the ring has buffers after connect(AF_UNSPEC)")
         claim(int(transfer.says("quarantined")[3]) >= 300, "quarantine comes after linger_ms")
         claim(not transfer.ended(), "without proof nothing ends")
-    finally:
-        bench.start_device()
     numbers, _ = clean(transfer)
     claim(numbers["quarantined"] <= left, f"{numbers['quarantined']} were quarantined, at most {left}")
     return f"{numbers['quarantined']} of {left} quarantined, released by late proof after {numbers['after']} ms"
@@ -287,15 +294,12 @@ def what_the_ring_has_is_detached(bench, uring):
     transfer.flowing()
     if skipped(transfer):
         return None
-    bench.stop_device()
-    try:
+    with bench.stopped():
         left = transfer.abort()
         claim(left > 0, "the ring has buffers after connect(AF_UNSPEC)")
         words = transfer.says("detached")
         claim(int(words[1]) == 0, f"{words[1]} are left after detaching")
         claim(not transfer.ended(), "without proof the connection does not end")
-    finally:
-        bench.start_device()
     numbers, _ = clean(transfer)
     claim(numbers["quarantined"] == 0, "nothing was quarantined")
     return f"{left} detached in {words[3]} us, and not a byte of the next tenant's"
@@ -306,11 +310,8 @@ def taking_the_abort_for_proof_is_seen_on_the_wire(bench, uring):
     transfer.flowing()
     if skipped(transfer):
         return None
-    bench.stop_device()
-    try:
+    with bench.stopped():
         left = transfer.abort()
-    finally:
-        bench.start_device()
     status, numbers, _, wire = transfer.end()
     claim(status == 0 and left > 0 and numbers, "the control played")
     claim(wire[2] > 0, "the next tenant's bytes are on the wire")

@@ -12,6 +12,16 @@
 #include "stream/stream.h"
 #include "stream/detach_scene.h"
 
+/* The stream, in a context with these limits in place of the scene's. */
+static void open_within(struct zcreq_context_options limits)
+{
+	limits.size = sizeof(limits);
+	limits.allocator = &memory.allocator;
+	counting_end(&memory, context);
+	ck_assert_int_eq(zcreq_context_new(&limits, &context), 0);
+	scene_open();
+}
+
 START_TEST(a_refusal_leaves_everything_as_it_was)
 {
 	send_and_abort();
@@ -102,15 +112,7 @@ END_TEST
 
 START_TEST(no_more_than_the_context_allows)
 {
-	struct zcreq_context_options with = {
-		.size = sizeof(with),
-		.detached_bytes = 30,
-		.allocator = &memory.allocator,
-	};
-
-	counting_end(&memory, context);
-	ck_assert_int_eq(zcreq_context_new(&with, &context), 0);
-	scene_open();
+	open_within((struct zcreq_context_options){.detached_bytes = 30});
 	for (int i = 0; i < 4; i++)
 		send_pages(&more[i], (size_t)i * 20, 10);
 	abort_now();
@@ -160,16 +162,9 @@ END_TEST
 /* A request that cannot begin has lent nothing. */
 START_TEST(a_send_that_was_refused_is_not_noted)
 {
-	struct zcreq_context_options with = {
-		.size = sizeof(with),
-		.max_requests = 1,
-		.allocator = &memory.allocator,
-	};
 	const struct iovec iov[] = {{pages, 10}, {pages + 2 * PAGE, 10}};
 
-	counting_end(&memory, context);
-	ck_assert_int_eq(zcreq_context_new(&with, &context), 0);
-	scene_open();
+	open_within((struct zcreq_context_options){.max_requests = 1});
 	ck_assert_int_eq(zcreq_send(conn, &silent, NULL, &iov[0], 1, 0, NULL), 0);
 	ck_assert_int_eq(zcreq_send(conn, &silent, NULL, &iov[1], 1, 0, NULL), -EMFILE);
 	zcreq_turn(context, 0);
