@@ -48,6 +48,7 @@ struct row {
 	unsigned number;
 	uint64_t cut_at_ns;
 	int (*cut)(const struct link *link);
+	uint32_t stream_flags;
 };
 
 static int64_t ms_left(uint64_t until_ns)
@@ -262,7 +263,7 @@ static int sender_open(struct sender *sender, struct row *row, enum through thro
 		.arg = sender,
 		.mode = ZCREQ_MODE_ALWAYS, /* veth copies at the far end, and auto would adapt */
 		.stall_ms = stall_ms,
-		.flags = row->number == 8 ? ZCREQ_STREAM_DETACH : 0,
+		.flags = row->stream_flags,
 	};
 	int r = zcreq_context_new(NULL, &sender->context);
 
@@ -442,6 +443,7 @@ static int way_detach(struct row *row)
 	if (r)
 		return r;
 	row->cut = link_jam;
+	row->stream_flags = ZCREQ_STREAM_DETACH;
 	r = sender_open(&sender, row, THROUGH_SOCKET, 0);
 	if (!r)
 		r = sender_pool(&sender);
