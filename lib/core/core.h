@@ -316,9 +316,7 @@ static inline void zcreq_request_due(struct zcreq_request *request, enum zcreq_d
 /* No send and no hold is left: if the owner has finished, that is the end of it. */
 static inline void zcreq_request_last(struct zcreq_request *request)
 {
-	int ret = zcreq_request_event(request, ZCREQ_EVENT_LAST);
-
-	zcreq_assert(ret == 0);
+	zcreq_request_must_in(request, request->state, ZCREQ_EVENT_LAST);
 	if (request->state == ZCREQ_STATE_DONE)
 		zcreq_request_due(request, request->status
 						   ? ZCREQ_DUE_RELEASED

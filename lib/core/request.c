@@ -24,9 +24,7 @@
 /* For events of the library's own: to be refused would be a defect. */
 static void must(struct zcreq_request *request, enum zcreq_event event)
 {
-	int ret = zcreq_request_event(request, event);
-
-	zcreq_assert(ret == 0);
+	zcreq_request_must_in(request, request->state, event);
 }
 
 void zcreq_stale(struct zcreq_context *context, struct zcreq_stats *stats, uint64_t handle)
