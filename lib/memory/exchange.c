@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/pages.h"
 #include "memory/maps.h"
 #include "memory/pool.h"
 
@@ -42,20 +43,18 @@ static uintptr_t end_of(const struct iovec *run) { return begin_of(run) + run->i
 /* The pages that the bytes lie on. */
 static int make_runs(struct plan *plan)
 {
-	const uintptr_t mask = plan->page_bytes - 1;
-
 	plan->runs = zcreq_calloc(plan->allocator, (size_t)plan->lent_count, sizeof(*plan->runs));
 	if (!plan->runs)
 		return -ENOMEM;
 	for (int i = 0; i < plan->lent_count; i++) {
-		uintptr_t start = begin_of(&plan->lent[i]) & ~mask;
-		uintptr_t end = (end_of(&plan->lent[i]) + mask) & ~mask;
+		const struct zcreq_pages pages = zcreq_pages_of(&plan->lent[i]);
 		struct iovec *last = plan->run_count ? &plan->runs[plan->run_count - 1] : NULL;
 
-		if (last && start <= end_of(last))
-			last->iov_len = end - begin_of(last);
+		if (last && pages.start <= end_of(last))
+			last->iov_len = pages.end - begin_of(last);
 		else
-			plan->runs[plan->run_count++] = (struct iovec){(char *)0 + start, end - start};
+			plan->runs[plan->run_count++] = (struct iovec){(char *)0 + pages.start,
+								       pages.end - pages.start};
 	}
 	return 0;
 }

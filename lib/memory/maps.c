@@ -12,29 +12,26 @@
 /* Of a line this much is read: what stands behind is the name of a file. */
 #define LINE_BYTES 160
 
-/* Flags of a mapping that can be exchanged: permissions, advice that does not outlive the
- * pages, and how it is accounted for. All others have a kind of their own, or are special. */
-static const char harmless[][3] = {"rd", "wr", "ex", "mr", "mw", "me", "sr", "rr", "ac", "nr", "sd"};
-
+/* What a mapping's flags say. PRIVATE is what can be exchanged: permissions, how it is accounted
+ * for, and advice, of which some is given again. A flag that is not here is special. */
 static const struct {
 	char name[3];
 	enum zcreq_memory kind;
-} kinds[] = {
-	{"sh", ZCREQ_MEMORY_SHARED},
-	{"ht", ZCREQ_MEMORY_HUGE},
-	{"lo", ZCREQ_MEMORY_LOCKED},
+	unsigned advice; /* enum zcreq_advice */
+} flags_known[] = {
+	{"rd", ZCREQ_MEMORY_PRIVATE, 0}, {"wr", ZCREQ_MEMORY_PRIVATE, 0},
+	{"ex", ZCREQ_MEMORY_PRIVATE, 0}, {"mr", ZCREQ_MEMORY_PRIVATE, 0},
+	{"mw", ZCREQ_MEMORY_PRIVATE, 0}, {"me", ZCREQ_MEMORY_PRIVATE, 0},
+	{"sr", ZCREQ_MEMORY_PRIVATE, 0}, {"rr", ZCREQ_MEMORY_PRIVATE, 0},
+	{"ac", ZCREQ_MEMORY_PRIVATE, 0}, {"nr", ZCREQ_MEMORY_PRIVATE, 0},
+	{"sd", ZCREQ_MEMORY_PRIVATE, 0},
+	{"hg", ZCREQ_MEMORY_PRIVATE, ZCREQ_ADVICE_HUGE},
+	{"nh", ZCREQ_MEMORY_PRIVATE, ZCREQ_ADVICE_NOT_HUGE},
+	{"dd", ZCREQ_MEMORY_PRIVATE, ZCREQ_ADVICE_NO_DUMP},
+	{"sh", ZCREQ_MEMORY_SHARED, 0},
+	{"ht", ZCREQ_MEMORY_HUGE, 0},
+	{"lo", ZCREQ_MEMORY_LOCKED, 0},
 };
-
-static const struct {
-	char name[3];
-	enum zcreq_advice advice;
-} advices[] = {
-	{"hg", ZCREQ_ADVICE_HUGE},
-	{"nh", ZCREQ_ADVICE_NOT_HUGE},
-	{"dd", ZCREQ_ADVICE_NO_DUMP},
-};
-
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 /* Unless something else is the matter with it. */
 static void worse(struct zcreq_mapping *mapping, enum zcreq_memory kind)
@@ -64,24 +61,16 @@ static int parse_head(const char *line, struct zcreq_mapping *mapping)
 	return 0;
 }
 
-/* What one flag says, unless something worse is known. */
 static void parse_flag(const char *flag, struct zcreq_mapping *mapping)
 {
-	for (size_t i = 0; i < COUNT(harmless); i++) {
-		if (!memcmp(flag, harmless[i], 2))
-			return;
-	}
-	for (size_t i = 0; i < COUNT(advices); i++) {
-		if (!memcmp(flag, advices[i].name, 2)) {
-			mapping->advice |= advices[i].advice;
-			return;
-		}
-	}
-	for (size_t i = 0; i < COUNT(kinds); i++) {
-		if (!memcmp(flag, kinds[i].name, 2)) {
-			mapping->kind = kinds[i].kind;
-			return;
-		}
+	for (size_t i = 0; i < sizeof(flags_known) / sizeof(*flags_known); i++) {
+		if (memcmp(flag, flags_known[i].name, 2))
+			continue;
+		mapping->advice |= flags_known[i].advice;
+		/* it says more than the line before: memory of hugetlbfs is a file's too */
+		if (flags_known[i].kind != ZCREQ_MEMORY_PRIVATE)
+			mapping->kind = flags_known[i].kind;
+		return;
 	}
 	worse(mapping, ZCREQ_MEMORY_SPECIAL);
 }

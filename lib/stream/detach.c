@@ -71,9 +71,22 @@ static int merge(struct iovec *lent, int count)
 	return last + 1;
 }
 
-/* Beside all that is detached already, in the whole context. */
-static bool is_too_much(const struct zcreq_context *context, uint64_t bytes)
+/* What a request's sends have lent, or all. */
+static uint64_t lent_bytes(const struct zcreq_conn *conn, const struct zcreq_request *request)
 {
+	uint64_t bytes = 0;
+
+	if (request)
+		return request->send_bytes;
+	TAILQ_FOREACH(request, &conn->requests, in_conn)
+		bytes += request->send_bytes;
+	return bytes;
+}
+
+/* Is it, beside all that is detached already in the whole context? */
+static bool is_too_much(const struct zcreq_conn *conn, const struct zcreq_request *request)
+{
+	const struct zcreq_context *context = conn->context;
 	struct zcreq_stats stats;
 	int ret;
 
@@ -81,7 +94,7 @@ static bool is_too_much(const struct zcreq_context *context, uint64_t bytes)
 		return false;
 	ret = zcreq_context_stats(context, &stats, sizeof(stats));
 	zcreq_assert(!ret && stats.detached_bytes_now <= context->detached_most);
-	return bytes > context->detached_most - stats.detached_bytes_now;
+	return lent_bytes(conn, request) > context->detached_most - stats.detached_bytes_now;
 }
 
 static int exchange(struct zcreq_stream *stream, const struct iovec *lent, int count,
@@ -110,7 +123,7 @@ static int detach(struct zcreq_stream *stream, const struct zcreq_request *reque
 
 	if (zcreq_stream_lent(stream))
 		return -EBUSY;
-	if (is_too_much(stream->conn.context, zcreq_sendq_lent_bytes(&stream->queue, request)))
+	if (is_too_much(&stream->conn, request))
 		return -EDQUOT;
 	count = collect(stream, request, &lent);
 	if (count < 0)

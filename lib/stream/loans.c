@@ -2,7 +2,8 @@
 #include "stream/loans.h"
 
 #include <errno.h>
-#include <unistd.h>
+
+#include "base/pages.h"
 
 #define LOANS_LEAST 16
 
@@ -64,35 +65,34 @@ struct zcreq_send *zcreq_loan_send(const struct zcreq_loan *loan, const struct z
 	return zcreq_send_request(send) ? send : NULL;
 }
 
-/* Without the pages @from..@to, which begin before its end. */
-static void cut(struct iovec *memory, uintptr_t from, uintptr_t to)
+/* Without these pages, which begin before its end. */
+static void cut(struct iovec *memory, struct zcreq_pages pages)
 {
 	const uintptr_t start = (uintptr_t)memory->iov_base, end = start + memory->iov_len;
 
 	/* two ranges may lie on one page */
-	if (start >= to)
+	if (start >= pages.end)
 		return;
-	if (start >= from && end <= to) {
+	if (start >= pages.start && end <= pages.end) {
 		memory->iov_len = 0;
-	} else if (start >= from) {
-		memory->iov_base = (char *)memory->iov_base + (to - start);
-		memory->iov_len = end - to;
-	} else if (end <= to) {
-		memory->iov_len = from - start;
+	} else if (start >= pages.start) {
+		memory->iov_base = (char *)memory->iov_base + (pages.end - start);
+		memory->iov_len = end - pages.end;
+	} else if (end <= pages.end) {
+		memory->iov_len = pages.start - start;
 	}
 	/* one that reaches beyond both sides stays: its pages are exchanged once more */
 }
 
 /* The first of the ranges, which are sorted, whose pages end behind @start. */
-static int first_behind(const struct iovec *lent, int count, uintptr_t start, uintptr_t mask)
+static int first_behind(const struct iovec *lent, int count, uintptr_t start)
 {
 	int low = 0, high = count;
 
 	while (low < high) {
 		const int middle = low + (high - low) / 2;
-		const uintptr_t end = (uintptr_t)lent[middle].iov_base + lent[middle].iov_len;
 
-		if (((end + mask) & ~mask) > start)
+		if (zcreq_pages_of(&lent[middle]).end > start)
 			high = middle;
 		else
 			low = middle + 1;
@@ -102,18 +102,16 @@ static int first_behind(const struct iovec *lent, int count, uintptr_t start, ui
 
 void zcreq_loans_exchanged(struct zcreq_loans *loans, const struct iovec *lent, int count)
 {
-	const uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-
 	for (uint32_t at = loans->head; at != loans->tail; at++) {
 		struct iovec *memory = &zcreq_loans_at(loans, at)->memory;
-		int i = first_behind(lent, count, (uintptr_t)memory->iov_base, mask);
+		int i = first_behind(lent, count, (uintptr_t)memory->iov_base);
 
 		for (; i < count && memory->iov_len; i++) {
-			const uintptr_t start = (uintptr_t)lent[i].iov_base;
+			const struct zcreq_pages pages = zcreq_pages_of(&lent[i]);
 
-			if ((start & ~mask) >= (uintptr_t)memory->iov_base + memory->iov_len)
+			if (pages.start >= (uintptr_t)memory->iov_base + memory->iov_len)
 				break;
-			cut(memory, start & ~mask, (start + lent[i].iov_len + mask) & ~mask);
+			cut(memory, pages);
 		}
 	}
 }

@@ -312,26 +312,6 @@ void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request
 	skip_sent(q);
 }
 
-/* Of a request, or of any; a send that is gone has none. */
-static bool belongs(const struct zcreq_send *send, const struct zcreq_request *request)
-{
-	const struct zcreq_request *owner = zcreq_send_request(send);
-
-	return owner && (!request || owner == request);
-}
-
-uint64_t zcreq_sendq_lent_bytes(const struct zcreq_sendq *q, const struct zcreq_request *request)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t number = q->head; number != q->tail; number++) {
-		const struct zcreq_send *send = zcreq_sendq_at(q, number);
-
-		bytes += belongs(send, request) ? send->total_bytes : 0;
-	}
-	return bytes;
-}
-
 uint32_t zcreq_sendq_detach(struct zcreq_sendq *q, const struct zcreq_request *request)
 {
 	uint32_t sends = 0;
@@ -341,7 +321,7 @@ uint32_t zcreq_sendq_detach(struct zcreq_sendq *q, const struct zcreq_request *r
 		struct zcreq_send *send = zcreq_sendq_at(q, number);
 		struct zcreq_request *owner = zcreq_send_request(send);
 
-		if (!belongs(send, request))
+		if (!owner || (request && owner != request))
 			continue;
 		send->owner = ZCREQ_SEND_DETACHED;
 		q->detached_bytes += send->total_bytes;

@@ -258,9 +258,8 @@ void zcreq_sendq_prove(struct zcreq_sendq *q, uint32_t first, uint32_t last,
 		       enum zcreq_gone why);
 
 /* The sends of one request or, with NULL, of all requests, of which nothing is unsent, have
- * their memory back. Returns how many those are; @bytes of them, which may be asked before. */
+ * their memory back. Returns how many those are. */
 uint32_t zcreq_sendq_detach(struct zcreq_sendq *q, const struct zcreq_request *request);
-uint64_t zcreq_sendq_lent_bytes(const struct zcreq_sendq *q, const struct zcreq_request *request);
 
 /* Drops what is unsent, of one request or, with NULL, of all. */
 void zcreq_sendq_drop(struct zcreq_sendq *q, const struct zcreq_request *request);

@@ -9,7 +9,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "base/pages.h"
 
 #define BUFFERS_MOST 16384
 
@@ -92,20 +93,28 @@ int zcreq_uring_unregister(struct zcreq_uring *uring)
 	return 0;
 }
 
-int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov)
+/* How many of them start before @at. */
+static unsigned starting_before(const struct zcreq_uring *uring, uintptr_t at)
 {
-	uintptr_t start = (uintptr_t)iov->iov_base;
 	unsigned low = 0, high = uring->buffer_count;
 
-	/* the last that does not start behind it */
 	while (low < high) {
 		unsigned middle = low + (high - low) / 2;
 
-		if (uring->buffers[middle].start <= start)
+		if (uring->buffers[middle].start < at)
 			low = middle + 1;
 		else
 			high = middle;
 	}
+	return low;
+}
+
+int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *iov)
+{
+	uintptr_t start = (uintptr_t)iov->iov_base;
+	/* the last that does not start behind it */
+	unsigned low = starting_before(uring, start + 1);
+
 	if (!low || iov->iov_len > uring->buffers[low - 1].end - start ||
 	    start >= uring->buffers[low - 1].end)
 		return -1;
@@ -114,16 +123,13 @@ int zcreq_ring_buffer_of(const struct zcreq_uring *uring, const struct iovec *io
 
 bool zcreq_ring_has_any(const struct zcreq_uring *uring, const struct iovec *memory, int count)
 {
-	const uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-
 	for (int i = 0; i < count; i++) {
-		const uintptr_t start = (uintptr_t)memory[i].iov_base & ~mask;
-		const uintptr_t end = ((uintptr_t)memory[i].iov_base + memory[i].iov_len + mask) & ~mask;
+		const struct zcreq_pages pages = zcreq_pages_of(&memory[i]);
+		/* they do not overlap: of those before its end the last reaches furthest */
+		unsigned low = starting_before(uring, pages.end);
 
-		for (unsigned at = 0; at < uring->buffer_count; at++) {
-			if (uring->buffers[at].start < end && uring->buffers[at].end > start)
-				return true;
-		}
+		if (low && uring->buffers[low - 1].end > pages.start)
+			return true;
 	}
 	return false;
 }

@@ -222,8 +222,8 @@ plant loans-forgotten lib/stream/loans.c \
 
 # what was exchanged with a neighbour's page is more than that page
 plant loans-cut lib/stream/loans.c \
-	'if (start >= from && end <= to) {' \
-	'if (start >= from) {' \
+	'if (start >= pages.start && end <= pages.end) {' \
+	'if (start >= pages.start) {' \
 	'^I2: rN is detached, the kernel has N bytes of its pages|^cN: exchanges N bytes of which N are lent'
 
 # a refusal is not looked at
