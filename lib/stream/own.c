@@ -92,10 +92,7 @@ static void lend(struct zcreq_stream *stream, uint64_t total)
 	zcreq_sender_event(stream, ZCREQ_SENDER_ROOM); /* it is trying */
 	zcreq_sender_event(stream, ZCREQ_SENDER_SUBMIT);
 	zcreq_sender_event(stream, ZCREQ_SENDER_RETURNED);
-	zcreq_conn_queued(&stream->conn);
-	if (stream->stall_ms)
-		zcreq_conn_stir(&stream->conn);
-	zcreq_stream_events_changed(stream);
+	zcreq_stream_queued(stream);
 }
 
 int zcreq_offer(struct zcreq_conn *conn, const struct zcreq_part *parts, int count,

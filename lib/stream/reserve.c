@@ -48,7 +48,7 @@ int zcreq_reserve(struct zcreq_stream *stream, const struct zcreq_allocator *all
 		ret = zcreq_writebuf_reserve(&stream->queue.writes, allocator, o->reserve_writes);
 	if (!ret)
 		ret = zcreq_message_reserve(&stream->conn, allocator, o->reserve_messages);
-	if (!ret && (o->flags & ZCREQ_STREAM_DETACH || o->detach_ms))
+	if (!ret && zcreq_wants_loans(o))
 		ret = make_loans(stream, allocator, o->reserve_iovs);
 	stream->keeps = o->flags & ZCREQ_STREAM_KEEP_MEMORY || any(o);
 	return ret;

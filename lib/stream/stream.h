@@ -2,7 +2,8 @@
 /*
  * stream.h - a stream from the inside: what the files of this room share
  *
- *	stream.c    opening, queueing, what the caller asks
+ *	stream.c    opening, and what a connection asks of its transport
+ *	queue.c     sends and writes that the program puts on it
  *	loop.c      zcreq_process(): what to do with revents
  *	send.c      batches out to the socket
  *	proof.c     claims read from the error queue, judged, believed; dying
@@ -308,6 +309,15 @@ static inline int zcreq_stream_check_room(struct zcreq_stream *stream, uint64_t 
 	return zcreq_stream_refuse(stream, len);
 }
 
+/* Something was queued: it is sent, and the watchdog looks, in this turn or in the next. */
+static inline void zcreq_stream_queued(struct zcreq_stream *stream)
+{
+	zcreq_conn_queued(&stream->conn);
+	if (stream->stall_ms)
+		zcreq_conn_stir(&stream->conn);
+	zcreq_stream_events_changed(stream);
+}
+
 /* loop.c: something may have left: does that make room, or end the connection? */
 void zcreq_stream_follow_up(struct zcreq_stream *stream);
 
@@ -395,6 +405,12 @@ uint64_t zcreq_ladder_timers(struct zcreq_stream *stream, uint64_t now_ns);
 
 /* detach.c: by itself, if it is time. */
 uint64_t zcreq_detach_timers(struct zcreq_stream *stream, uint64_t now_ns);
+
+/* Does a stream remember which memory its sends have lent? */
+static inline bool zcreq_wants_loans(const struct zcreq_stream_options *o)
+{
+	return o->flags & ZCREQ_STREAM_DETACH || o->detach_ms;
+}
 
 /* reserve.c: can so much be asked for? And then it is there, or -ENOMEM. */
 bool zcreq_reserve_possible(const struct zcreq_stream_options *o);
