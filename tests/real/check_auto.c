@@ -4,9 +4,9 @@
  * where it may pin next to nothing
  */
 #include <errno.h>
-#include <sys/resource.h>
 
 #include "real/load.h"
+#include "real/locked.h"
 #include "stream/policy.h"
 #include "real/real.h"
 
@@ -92,11 +92,9 @@ END_TEST
  * flight, nothing ever waits, and after a probe it is not tried each time. */
 START_TEST(with_64_kb_of_locked_memory_it_goes_on_and_learns)
 {
-	const struct rlimit limit = {65536, 65536};
 	struct zcreq_stats stats;
 
-	ck_ok(setrlimit(RLIMIT_MEMLOCK, &limit));
-	real_drop_lock_capability();
+	ck_ok(locked_limit(65536));
 	load_connect(&load, &roomy, &automatic);
 	ck_assert_uint_eq(by_reference(300, 70000), 0);
 	stats = load_stats(&load);
@@ -112,10 +110,7 @@ END_TEST
 /* The same with what just fits, several at a time: some are refused, all arrive. */
 START_TEST(with_64_kb_of_locked_memory_what_fits_goes_on_as_well)
 {
-	const struct rlimit limit = {65536, 65536};
-
-	ck_ok(setrlimit(RLIMIT_MEMLOCK, &limit));
-	real_drop_lock_capability();
+	ck_ok(locked_limit(65536));
 	load_connect(&load, &roomy, &automatic);
 	for (int i = 0; i < 100; i++) {
 		for (int n = 0; n < 4; n++)

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "real/sender.h"
 #include "real/load.h"
+#include "real/locked.h"
 #include "real/raw.h"
 #include "real/real.h"
 
@@ -217,10 +217,7 @@ END_TEST
 /* Containers with a small limit: nothing is in flight, so nothing would wake it. */
 START_TEST(field_spdk_1592_grpc_29961_a_small_locked_memory_limit_copies_and_goes_on)
 {
-	const struct rlimit limit = {65536, 65536};
-
-	ck_ok(setrlimit(RLIMIT_MEMLOCK, &limit));
-	real_drop_lock_capability();
+	ck_ok(locked_limit(65536));
 	load_connect(&load, &roomy, NULL);
 	for (int i = 0; i < 10; i++) {
 		load_submit(&load, 4, _i ? 30000 : 500000);

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "real/locked.h"
 #include "real/net.h"
 #include "real/raw.h"
 #include "real/real.h"
@@ -231,11 +231,8 @@ END_TEST
 
 START_TEST(locked_memory_limit_is_enobufs_with_nothing_in_flight)
 {
-	const struct rlimit limit = {65536, 65536};
-
 	connect_pair((struct net_pair){.near_sndbuf = MEMORY_BYTES});
-	ck_ok(setrlimit(RLIMIT_MEMLOCK, &limit));
-	real_drop_lock_capability();
+	ck_ok(locked_limit(65536));
 	ck_assert_int_eq(raw_send(near, memory, 1 << 20), -ENOBUFS);
 	ck_assert_int_eq(send(near, memory, 1 << 20, MSG_DONTWAIT), 1 << 20);
 	ck_assert_int_eq(raw_read(far, sink, 1 << 20, 2000), 1 << 20);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "real/real.h"
 
-#include <linux/capability.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -64,15 +62,4 @@ bool real_linux_before(unsigned major, unsigned minor)
 	ck_ok(uname(&name));
 	ck_assert_int_eq(sscanf(name.release, "%u.%u", &here_major, &here_minor), 2);
 	return here_major < major || (here_major == major && here_minor < minor);
-}
-
-void real_drop_lock_capability(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	ck_ok(syscall(SYS_capget, &header, data));
-	data[0].effective &= ~(1u << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
-	ck_ok(syscall(SYS_capset, &header, data));
 }

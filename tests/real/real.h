@@ -34,9 +34,6 @@
 TCase *real_group(Suite *suite, const char *name, SFun setup, SFun teardown,
 		  const char *missing);
 
-/* Gives CAP_IPC_LOCK up, which exempts root from the limit on locked memory. */
-void real_drop_lock_capability(void);
-
 /* Is this Linux older than @major.@minor? For what doc/kernel.md says of versions: the test
  * then claims what the older one does, or says why it is left out. */
 bool real_linux_before(unsigned major, unsigned minor);

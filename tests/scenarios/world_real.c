@@ -3,7 +3,6 @@
  * world_real.c - a world on the real kernel: two namespaces and a cable (tests/real/net.h)
  */
 #include <errno.h>
-#include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/net_tstamp.h>
@@ -16,11 +15,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "real/locked.h"
 #include "real/net.h"
 #include "real/raw.h"
 #include "stream/socket.h"
@@ -66,18 +64,6 @@ static void need_net(void)
 		must(net_open(&net), "namespaces");
 }
 
-/* root is exempt from the limit on locked memory, by this. */
-static void drop_lock_capability(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	must_call(syscall(SYS_capget, &header, data), "capget");
-	data[0].effective &= ~(1u << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
-	must_call(syscall(SYS_capset, &header, data), "capset");
-}
-
 /* The device cannot gather, so every byte is copied when it is sent. */
 static void no_scatter_gather(void)
 {
@@ -92,7 +78,6 @@ static void no_scatter_gather(void)
 
 static bool real_limit(const char *what, uint64_t value)
 {
-	struct rlimit limit;
 	char text[32];
 
 	need_net();
@@ -100,9 +85,7 @@ static bool real_limit(const char *what, uint64_t value)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
 		must(net_sysctl(&net, NET_NEAR, "core/optmem_max", text), "optmem_max");
 	} else if (!strcmp(what, "locked")) {
-		limit.rlim_cur = limit.rlim_max = value * 4096;
-		must_call(setrlimit(RLIMIT_MEMLOCK, &limit), "locked memory");
-		drop_lock_capability();
+		must(locked_limit(value * 4096), "locked memory");
 	} else if (!strcmp(what, "no-sg")) {
 		no_scatter_gather();
 	} else if (!strcmp(what, "fresh-carrier")) {
