@@ -7,6 +7,7 @@
 
 #include "scaffold.h" /* check(), connect_pair(), allocate(), read_away() */
 
+/* README.md shows what follows */
 static void released(zcreq_id id, int status, void *buffer)
 {
 	(void)id;
@@ -14,12 +15,18 @@ static void released(zcreq_id id, int status, void *buffer)
 	free(buffer);
 }
 
-static const struct zcreq_request_hooks hooks = {.released = released};
+static int send_buffer(struct zcreq_conn *conn, void *buffer, size_t len)
+{
+	static const struct zcreq_request_hooks hooks = {.released = released};
+	const struct iovec iov = {buffer, len};
+
+	return zcreq_send(conn, &hooks, buffer, &iov, 1, 0, NULL);
+}
+/* README.md shows what is above */
 
 int main(void)
 {
 	struct zcreq_stream_options options = {.size = sizeof(options), .stall_ms = 500};
-	struct iovec iov = {allocate(1 << 20), 1 << 20};
 	struct zcreq_context *context;
 	struct zcreq_conn *conn;
 	int fds[2];
@@ -28,7 +35,7 @@ int main(void)
 	options.fd = fds[0];
 	check("context", zcreq_context_new(NULL, &context));
 	check("open", zcreq_stream_open(context, &options, &conn));
-	check("send", zcreq_send(conn, &hooks, iov.iov_base, &iov, 1, 0, NULL));
+	check("send", send_buffer(conn, allocate(1 << 20), 1 << 20));
 	check("drain", zcreq_conn_drain(conn, 0));
 	for (;;) {
 		struct pollfd fd[] = {{zcreq_context_fd(context), POLLIN, 0}, {fds[1], POLLIN, 0}};

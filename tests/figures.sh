@@ -6,7 +6,8 @@
 # That page is what bench/tables/ gives. Another page may not have a result line of a
 # benchmark, nor a number of three digits or more that is a result in those tables,
 # whatever is written between its digits. Between the lines <!-- figures --> and
-# <!-- end --> a page may show rows of that page, word for word.
+# <!-- end --> a page may show rows of that page, word for word; or say a figure in its own
+# words, with some words of the result line behind it in backquotes.
 #
 # Numbers that a benchmark is given (sizes, depths, how many in flight) are no results.
 set -u
@@ -59,6 +60,19 @@ for page in $pages; do
 	inside "$src/$page" | while read -r row; do
 		grep -qxF "$row" "$src/bench/figures.md" || echo "$row"
 	done >"$tmp/other"
+	# quoted: one result line has all of these words, and the page says no other figure
+	sed -n '/^<!-- figures -->$/,/^<!-- end -->$/p' "$src/$page" | grep -v '^|' >"$tmp/inside"
+	grep -oE '`[a-z0-9_]+=[^`]*`' "$tmp/inside" | tr -d '`' >"$tmp/quoted"
+	awk -v quoted="$tmp/quoted" 'FILENAME == quoted { want[++n] = $0; next }
+		{ for (i = 1; i <= n; i++) if (!(i in found)) {
+			words = split(want[i], word, " "); there = 0
+			for (w = 1; w <= words; w++) there += index(" " $0 " ", " " word[w] " ") > 0
+			if (there == words) found[i] = 1 } }
+		END { for (i = 1; i <= n; i++) if (!(i in found)) print want[i] }' \
+		"$tmp/quoted" "$src"/bench/tables/*.txt >>"$tmp/other"
+	tr ' ' '\n' <"$tmp/quoted" | sed 's/.*=//' | sort -u >"$tmp/values"
+	sed 's/`[^`]*=[^`]*`//g' "$tmp/inside" | grep -oE '[0-9][0-9.]*[0-9]' | sort -u |
+		comm -12 "$tmp/results" - | comm -13 "$tmp/values" - >>"$tmp/other"
 	[ -s "$tmp/other" ] && complain "$page shows what bench/figures.md does not say: $(cat "$tmp/other")"
 done
 exit $failed

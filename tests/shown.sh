@@ -3,7 +3,7 @@
 #
 # shown.sh - what a page shows of a program is in its file, and is what it prints
 #
-# In a page of doc/ a block of code may have a line in front that names where it is from:
+# In a page of doc/, or in README, a block of code may have a line in front that names where it is from:
 #
 #	<!-- from FILE -->	its lines stand in FILE, one after the other
 #	<!-- printed by PROGRAM -->	PROGRAM ends with 0, and prints this
@@ -73,7 +73,7 @@ page()
 	done
 }
 
-for page in $(grep -lE '^<!-- (from|printed by) ' "$src"/doc/*.md); do
+for page in $(grep -lE '^<!-- (from|printed by) ' "$src"/doc/*.md "$src"/README*.md); do
 	page "$page"
 done
 [ $shown -gt 0 ] || fail "no page shows anything"

@@ -3,7 +3,8 @@
  * check_printed.c - the loops that a reader copies, as they are printed
  *
  * printed.sh makes C files of the text itself. The loop in zcreq/context.h serves every
- * scenario; the program in the README is run whole, and once with a peer that vanishes.
+ * scenario; the program of which the README shows a part is run whole, and once with a peer
+ * that vanishes.
  * Each also with every wake-up late and none that was not asked for (late.h).
  */
 #include <dlfcn.h>
@@ -88,7 +89,7 @@ static const struct loop_driver as_printed = {
 	.stop = stop,
 };
 
-/* ---- README.md ---- */
+/* ---- examples/hello.c ---- */
 
 static bool peer_vanishes;
 
@@ -126,14 +127,14 @@ static const char *say_hello(void)
 }
 
 /* @_i: as it comes, and late. */
-START_TEST(the_program_in_the_readme_gets_its_buffer_back)
+START_TEST(hello_gets_its_buffer_back)
 {
 	late.by_ms = _i ? SCENE_LATE_MS : 0;
 	ck_assert_ptr_nonnull(strstr(say_hello(), "released, status 0:"));
 }
 END_TEST
 
-START_TEST(the_program_in_the_readme_finds_a_vanished_host)
+START_TEST(hello_finds_a_vanished_host)
 {
 	char line[64];
 
@@ -148,11 +149,11 @@ int main(void)
 {
 	static const struct loop_driver *const drivers[] = {&as_printed, NULL};
 	Suite *suite = loop_suite("printed", drivers);
-	TCase *group = tcase_create("README");
+	TCase *group = tcase_create("hello");
 
 	tcase_set_timeout(group, 20);
-	tcase_add_loop_test(group, the_program_in_the_readme_gets_its_buffer_back, 0, 2);
-	tcase_add_loop_test(group, the_program_in_the_readme_finds_a_vanished_host, 0, 2);
+	tcase_add_loop_test(group, hello_gets_its_buffer_back, 0, 2);
+	tcase_add_loop_test(group, hello_finds_a_vanished_host, 0, 2);
 	suite_add_tcase(suite, group);
 	return real_run(suite, NULL);
 }

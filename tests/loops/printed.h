@@ -16,7 +16,7 @@ bool printed_rest(void);
 	if (printed_rest()) \
 		return
 
-/* Of include/zcreq/context.h, and of README.md. */
+/* Of include/zcreq/context.h, and of examples/hello.c. */
 void printed_turns(struct zcreq_context *context, struct pollfd *fds, nfds_t n);
 int printed_hello(void);
 

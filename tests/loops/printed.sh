@@ -5,7 +5,7 @@
 #
 #   printed.sh turns PAGE   the code in a comment of PAGE that calls zcreq_turn(), as a
 #   printed.sh ev PAGE      function of check_printed.c; the one that calls ev_run()
-#   printed.sh hello PAGE   the program in PAGE, whose main() is called printed_hello()
+#   printed.sh hello FILE   the program FILE, whose main() is called printed_hello()
 #   printed.sh              (make check) each printed text that waits or turns is one of these
 #
 # The text is compiled as it stands there. A line of three dots is the program's own part.
@@ -67,22 +67,22 @@ ev)
 #pragma GCC diagnostic ignored "-Wunused-result"' 'PRINTED_EV'
 	exit ;;
 hello)
-	echo '/* made by tests/loops/printed.sh from README.md */'
+	echo '/* made by tests/loops/printed.sh from examples/hello.c */'
 	echo '#define main printed_hello'
 	echo 'int printed_hello(void);'
-	text "$2" poll | sed 's/PRINTED_REST();/.../'
+	cat "$2"
 	exit ;;
 esac
 
 # ---- none is left out ----
 
 # doc/zcreq.7 is compiled by tests/manual.sh; what a page shows of a file is held by shown.sh
-known="include/zcreq/context.h include/zcreq/ev.h README.md doc/zcreq.7"
+known="include/zcreq/context.h include/zcreq/ev.h doc/zcreq.7"
 calls='poll|ppoll|select|epoll_p?wait2?|ev_run|uv_run|g_main_loop_run|g_main_context_iteration|zcreq_turn'
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
 cd "$src"
-for page in include/zcreq/*.h include/zcreq/*.in README.md NEWS.md HACKING.md doc/*.md doc/*.[1-9] nvmet/doc/*.md examples/*.md; do
+for page in include/zcreq/*.h include/zcreq/*.in README*.md NEWS.md HACKING.md doc/*.md doc/*.[1-9] nvmet/doc/*.md examples/*.md; do
 	[ -e "$page" ] || continue
 	for number in $(waiting "$page" "$calls"); do
 		echo "$page"
