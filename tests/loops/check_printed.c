@@ -3,9 +3,8 @@
  * check_printed.c - the loops that a reader copies, as they are printed
  *
  * printed.sh makes C files of the text itself. The loop in zcreq/context.h serves every
- * scenario; the program of which the README shows a part is run whole, and once with a peer
- * that vanishes.
- * Each also with every wake-up late and none that was not asked for (late.h).
+ * scenario; hello.c, of which the README shows a part, is run whole, and once with a peer
+ * that vanishes. Each also with every wake-up late and none that was not asked for (late.h).
  */
 #include <dlfcn.h>
 #include <errno.h>
