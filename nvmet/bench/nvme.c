@@ -2,15 +2,15 @@
 /**
  * nvme.c - how many reads or writes a second does an NVMe/TCP target serve?
  *
- *   nvme --target ADDRESS:PORT --nqn NQN [--op read|write] [--bs BYTES] [--qd N]
- *        [--queues N] [--secs S] [--nsid N] [--sequential] [--hdgst] [--ddgst]
+ *   nvme --target ADDRESS:PORT --nqn NQN [--op read|write|mixed] [--bs BYTES]
+ *        [--qd N] [--queues N] [--secs S] [--nsid N] [--sequential] [--hdgst] [--ddgst]
  *        [--as-it-is]
  *
  * One thread with the tests' own initiator keeps every queue full and prints one
- * line of key=value pairs. Blocks are chosen at random in the first 256 MiB of the
- * namespace, which are written first unless --as-it-is: a block that was never
- * written costs a target less to read. The same program measures any target, so
- * figures can be compared.
+ * line of key=value pairs; mixed is 70 % reads. Blocks are chosen at random in the
+ * first 256 MiB of the namespace, which are written first unless --as-it-is: a block
+ * that was never written costs a target less to read. The same program measures any
+ * target, so figures can be compared.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -29,7 +29,7 @@
 struct bench {
 	struct ini_host host;
 	const char *op;
-	uint8_t opcode;
+	unsigned reads; /* of ten commands */
 	uint32_t bs, nsid, blocks; /* blocks of one command */
 	uint16_t qd;
 	double secs;
@@ -48,7 +48,8 @@ static void finished(struct ini_queue *queue, struct ini_command *command, void 
 
 static void submit(struct bench *bench, struct ini_queue *queue, uint8_t *data)
 {
-	uint64_t slot = bench->next++ % bench->slots;
+	uint64_t slot = bench->next % bench->slots;
+	bool read = bench->next++ % 10 < bench->reads;
 	struct wire_sqe sqe;
 
 	if (!bench->sequential) {
@@ -57,9 +58,10 @@ static void submit(struct bench *bench, struct ini_queue *queue, uint8_t *data)
 		bench->random ^= bench->random << 17;
 		slot = bench->random % bench->slots;
 	}
-	sqe = ini_block_sqe(bench->opcode, bench->nsid, slot * bench->blocks, bench->blocks);
-	ini_submit(queue, &sqe, data, bench->bs, bench->opcode == nvme_cmd_write,
-		   bench->controller->in_capsule, finished, bench);
+	sqe = ini_block_sqe(read ? nvme_cmd_read : nvme_cmd_write, bench->nsid,
+			    slot * bench->blocks, bench->blocks);
+	ini_submit(queue, &sqe, data, bench->bs, !read, bench->controller->in_capsule, finished,
+		   bench);
 }
 
 static void finished(struct ini_queue *queue, struct ini_command *command, void *arg)
@@ -193,8 +195,8 @@ static bool set_option(struct bench *bench, int option, const char *value)
 		return true;
 	case 'o':
 		bench->op = value;
-		bench->opcode = strcmp(value, "write") ? nvme_cmd_read : nvme_cmd_write;
-		return !strcmp(value, "read") || !strcmp(value, "write");
+		bench->reads = !strcmp(value, "read") ? 10 : !strcmp(value, "mixed") ? 7 : 0;
+		return bench->reads || !strcmp(value, "write");
 	case 'b':
 		bench->bs = (uint32_t)strtoul(value, NULL, 0);
 		return bench->bs > 0;
@@ -226,7 +228,7 @@ int main(int argc, char **argv)
 {
 	static struct bench bench = { .host = { .io_queues = 1, .options.congestion = CONGESTION },
 				      .op = "read",
-				      .opcode = nvme_cmd_read,
+				      .reads = 10,
 				      .bs = 4096,
 				      .nsid = 1,
 				      .qd = 32,
@@ -239,8 +241,8 @@ int main(int argc, char **argv)
 		if (!set_option(&bench, option, optarg))
 			break;
 	if (option != -1 || !bench.host.nqn || !bench.host.options.address.ss_family) {
-		fprintf(stderr, "usage: %s --target ADDRESS:PORT --nqn NQN [--op read|write] [--bs BYTES] "
-				"[--qd N] [--queues N] [--secs S] [--nsid N] [--sequential] [--hdgst] "
+		fprintf(stderr, "usage: %s --target ADDRESS:PORT --nqn NQN [--op read|write|mixed] "
+				"[--bs BYTES] [--qd N] [--queues N] [--secs S] [--nsid N] [--sequential] [--hdgst] "
 				"[--ddgst] [--as-it-is]\n",
 			argv[0]);
 		return 2;

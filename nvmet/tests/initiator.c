@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,8 @@
 #include "receive.h"
 
 #define MAX_POLL 64
+#define MAX_IOV 64
+#define PIECE_LEAST 16384 /* bytes of data that are worth a piece of their own */
 
 uint64_t ini_now_ns(void)
 {
@@ -190,14 +193,22 @@ void ini_close(struct ini_queue *queue, bool reset)
 	free(queue->free_ids);
 	free(queue->in);
 	free(queue->out);
+	free(queue->pieces);
 	free(queue);
+}
+
+static bool out_is_empty(const struct ini_queue *queue)
+{
+	return queue->out_begin == queue->out_end && queue->piece_begin == queue->piece_end;
 }
 
 /* Room for @len bytes at the end of the outgoing stream. */
 static uint8_t *out_room(struct ini_queue *queue, size_t len)
 {
-	if (queue->out_begin == queue->out_end)
+	if (out_is_empty(queue)) {
 		queue->out_begin = queue->out_end = 0;
+		queue->piece_begin = queue->piece_end = 0;
+	}
 	if (queue->out_end + len > queue->out_size) {
 		queue->out_size = (queue->out_end + len) * 2;
 		queue->out = realloc(queue->out, queue->out_size);
@@ -206,6 +217,22 @@ static uint8_t *out_room(struct ini_queue *queue, size_t len)
 	}
 	queue->out_end += len;
 	return queue->out + queue->out_end - len;
+}
+
+/* Data that goes out next. A fault rewrites the stream in its copy: then there is one. */
+static void put_data(struct ini_queue *queue, const void *data, uint32_t len)
+{
+	if (len < PIECE_LEAST || queue->fault.kind != INI_FAULT_NONE) {
+		memcpy(out_room(queue, len), data, len);
+		return;
+	}
+	if (queue->piece_end == queue->piece_size) {
+		queue->piece_size = queue->piece_size * 2 + 16;
+		queue->pieces = realloc(queue->pieces, queue->piece_size * sizeof(*queue->pieces));
+		if (!queue->pieces)
+			abort();
+	}
+	queue->pieces[queue->piece_end++] = (struct ini_piece){ queue->out_end, data, len };
 }
 
 void ini_raw(struct ini_queue *queue, const void *bytes, size_t len)
@@ -224,19 +251,17 @@ static void put_pdu(struct ini_queue *queue, struct wire_common *header, size_t 
 	header->flags |= (uint8_t)((hdgst_len ? WIRE_HDGST : 0) | (ddgst_len ? WIRE_DDGST : 0));
 	header->pdo = len ? (uint8_t)(header_len + hdgst_len) : 0;
 	header->plen = (uint32_t)header_len + hdgst_len + len + ddgst_len;
-	out = out_room(queue, header->plen);
+	out = out_room(queue, header_len + hdgst_len);
 	memcpy(out, header, header_len);
-	out += header_len;
 	if (hdgst_len) {
 		crc = crc32c(0, header, header_len);
-		memcpy(out, &crc, 4);
-		out += 4;
+		memcpy(out + header_len, &crc, 4);
 	}
 	if (len)
-		memcpy(out, data, len);
+		put_data(queue, data, len);
 	if (ddgst_len) {
 		crc = crc32c(0, data, len);
-		memcpy(out + len, &crc, 4);
+		memcpy(out_room(queue, 4), &crc, 4);
 	}
 }
 
@@ -307,29 +332,77 @@ static size_t apply_fault(struct ini_queue *queue, uint8_t *bytes, size_t len)
 	return len;
 }
 
+/* What is to go out next, never nothing. */
+static int next_out(struct ini_queue *queue, struct iovec *iov)
+{
+	size_t at = queue->out_begin, i;
+	int count = 0;
+
+	for (i = queue->piece_begin; i < queue->piece_end && count < MAX_IOV - 2; i++) {
+		const struct ini_piece *piece = &queue->pieces[i];
+
+		if (piece->at > at)
+			iov[count++] = (struct iovec){ queue->out + at, piece->at - at };
+		iov[count++] = (struct iovec){ (void *)(uintptr_t)piece->bytes, piece->len };
+		at = piece->at;
+	}
+	if (i == queue->piece_end && at < queue->out_end)
+		iov[count++] = (struct iovec){ queue->out + at, queue->out_end - at };
+	return count;
+}
+
+static void was_sent(struct ini_queue *queue, size_t len)
+{
+	queue->sent_total += len;
+	while (len) {
+		bool piece = queue->piece_begin < queue->piece_end;
+		struct ini_piece *next = piece ? &queue->pieces[queue->piece_begin] : NULL;
+		size_t some = (piece ? next->at : queue->out_end) - queue->out_begin;
+
+		if (some > len)
+			some = len;
+		queue->out_begin += some;
+		len -= some;
+		if (!piece || queue->out_begin < next->at)
+			continue;
+		some = next->len < len ? next->len : len;
+		next->bytes += some;
+		next->len -= some;
+		len -= some;
+		if (!next->len)
+			queue->piece_begin++;
+	}
+}
+
 void ini_flush(struct ini_queue *queue)
 {
-	while (queue->out_begin < queue->out_end && !queue->ended) {
-		uint8_t *bytes = queue->out + queue->out_begin;
-		size_t len = apply_fault(queue, bytes, queue->out_end - queue->out_begin);
+	while (!out_is_empty(queue) && !queue->ended) {
+		struct iovec iov[MAX_IOV];
+		struct msghdr message = { .msg_iov = iov };
 		ssize_t n;
 
-		if (!len) {
+		message.msg_iovlen = (size_t)next_out(queue, iov);
+		if (queue->fault.kind != INI_FAULT_NONE) {
+			message.msg_iovlen = 1;
+			iov[0].iov_len = apply_fault(queue, iov[0].iov_base, iov[0].iov_len);
+		}
+		if (!iov[0].iov_len) {
 			shutdown(queue->fd, SHUT_WR);
 			ini_end(queue, "cut here by the test");
 			return;
 		}
-		n = send(queue->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = sendmsg(queue->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;
 			/* A reset may have a TermReq in front of it: reading will tell. */
-			if (errno != EAGAIN)
+			if (errno != EAGAIN) {
 				queue->out_begin = queue->out_end;
+				queue->piece_begin = queue->piece_end;
+			}
 			return;
 		}
-		queue->out_begin += (size_t)n;
-		queue->sent_total += (uint64_t)n;
+		was_sent(queue, (size_t)n);
 	}
 }
 
@@ -351,7 +424,7 @@ int ini_poll(struct ini_queue *const *queues, int count, int timeout_ms)
 			continue;
 		pollers[i].fd = queue->fd;
 		pollers[i].events = POLLIN;
-		if (queue->out_begin < queue->out_end)
+		if (!out_is_empty(queue))
 			pollers[i].events |= POLLOUT;
 		live++;
 	}

@@ -65,6 +65,13 @@ struct ini_options {
 	struct ini_fault fault;
 };
 
+/** Data of a command, borrowed until it is done. */
+struct ini_piece {
+	size_t at; /**< in @out, whose bytes from there on come after it */
+	const uint8_t *bytes;
+	size_t len;
+};
+
 enum ini_receive_state {
 	INI_HEADER,
 	INI_DATA,
@@ -94,6 +101,8 @@ struct ini_queue {
 	uint64_t sent_total;     /**< bytes that the kernel took */
 	uint8_t *out;
 	size_t out_begin, out_end, out_size;
+	struct ini_piece *pieces; /**< data that is sent from where it is, in order */
+	size_t piece_begin, piece_end, piece_size;
 
 	enum ini_receive_state receive;
 	union {
