@@ -3,8 +3,8 @@
 # speed.sh - targets in turn, in every row that targets are compared in: this tree's, and others
 # that are named. Sourced by scripts/bench, in the build folder, after target.sh.
 
-speed_rows="read:4096:1 read:4096:32 read:4096:128 write:4096:32 mixed:4096:32
-	read:131072:1 read:131072:8 read:131072:32 write:131072:1 write:131072:8 write:131072:32"
+speed_rows=${ROWS:-"read:4096:1 read:4096:32 read:4096:128 write:4096:32 mixed:4096:32
+	read:131072:1 read:131072:8 read:131072:32 write:131072:1 write:131072:8 write:131072:32"}
 
 # start NAME PROGRAM OPTION...: it is stopped until it has its turn, since one that polls
 # never sleeps

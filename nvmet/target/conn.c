@@ -17,12 +17,15 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ctrl.h"
 #include "subsystem.h"
 
 #define TERMINATE_S 2.   /* for the host to close after a TermReq */
+#define AHEAD_BYTES 1024 /* several commands, or none and little data */
+#define CALLS_IN_TURN 8  /* to read, before others have theirs */
 
 static void stop_reading(struct conn *conn)
 {
@@ -253,34 +256,49 @@ static void receive_stash(struct conn *conn)
 	free(stash);
 }
 
-static void receive_new(struct conn *conn)
+/*
+ * Data goes to where it belongs, and what comes behind it into the thread's buffer. While large
+ * data is expected little is read ahead, so that little of it has to be copied. True: there may
+ * be more.
+ */
+static bool receive_new(struct conn *conn)
 {
-	struct target *target = conn->target;
-	ssize_t len = recv(conn->readable.fd, target->received, RECEIVE_BYTES, MSG_DONTWAIT);
-	size_t used;
+	size_t ahead = conn->asked_large ? AHEAD_BYTES : RECEIVE_BYTES, len, placed, used;
+	uint8_t *received = conn->target->received;
+	struct iovec iov[PLACE_PIECES + 1];
+	unsigned count = conn_place(conn, iov);
+	ssize_t ret;
 
-	if (len < 0) {
+	iov[count] = (struct iovec){ received, ahead };
+	ret = readv(conn->readable.fd, iov, (int)count + 1);
+	if (ret < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			conn_abort(conn, -errno);
-		return;
+		return false;
 	}
-	if (len == 0) {
+	if (ret == 0) {
 		host_closed(conn);
-		return;
+		return false;
 	}
-	used = conn_receive(conn, target->received, (size_t)len);
-	keep_rest(conn, target->received + used, (size_t)len - used);
+	placed = conn_placed(conn, iov, count, (size_t)ret);
+	len = (size_t)ret - placed;
+	used = conn_receive(conn, received, len);
+	keep_rest(conn, received + used, len - used);
+	return len == ahead;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int revents)
 {
 	struct conn *conn = watcher->data;
+	unsigned calls = 0;
 
 	(void)revents;
 	if (conn->stash)
 		receive_stash(conn);
 	else
-		receive_new(conn);
+		while (receive_new(conn) && ++calls < CALLS_IN_TURN && !conn->stash &&
+		       conn_may_receive(conn))
+			;
 	if (conn->phase == CONN_UP && !conn_may_receive(conn))
 		ev_io_stop(loop, watcher);
 }

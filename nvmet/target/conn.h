@@ -19,6 +19,10 @@
 #include "target.h"
 #include "task.h"
 
+#define LARGE_BYTES (32u << 10) /* of a command's data: worth a call of its own to receive */
+#define PLACE_BYTES (256u << 10)
+#define PLACE_PIECES (PLACE_BYTES / BLOCK_BYTES + 1)
+
 enum conn_phase {
 	CONN_NEW = 1,     /* no ICReq yet */
 	CONN_UP,          /* PDUs flow */
@@ -52,6 +56,7 @@ struct conn {
 	struct task **tags;   /* queue_size entries: who waits for data */
 	uint16_t next_tag;
 	uint64_t asked_bytes; /* asked for and not complete */
+	unsigned asked_large; /* tasks among those with LARGE_BYTES or more */
 	struct task_list tasks;
 	struct task_list ready;
 	unsigned ready_count;
@@ -80,6 +85,11 @@ void conn_terminate(struct conn *conn, uint16_t fes, uint32_t fei, const void *w
 void conn_read_on(struct conn *conn);
 /* There is room again: runs what was held for want of it (receive.c). */
 void conn_run_held(struct conn *conn);
+/* Where the data that comes next belongs, PLACE_PIECES at most: 0 where what comes has to be
+ * looked at first (receive.c). */
+unsigned conn_place(const struct conn *conn, struct iovec *iov);
+/* Of @len bytes that were received there, and behind: how many are data. */
+size_t conn_placed(struct conn *conn, const struct iovec *iov, unsigned count, size_t len);
 /* Turns received bytes into tasks; returns how many it took (receive.c). */
 size_t conn_receive(struct conn *conn, const uint8_t *bytes, size_t len);
 

@@ -217,22 +217,32 @@ static void skip_padding(struct pdu_reader *reader, const uint8_t **bytes, size_
 		reader->phase = reader->data_len ? PHASE_DATA : PHASE_END;
 }
 
+uint32_t pdu_data_left(const struct pdu_reader *reader)
+{
+	return reader->phase == PHASE_DATA ? reader->data_len - reader->data_done : 0;
+}
+
+void pdu_data_came(struct pdu_reader *reader, const uint8_t *bytes, uint32_t len)
+{
+	if (has_data_digest(reader))
+		reader->crc = crc_update(reader->crc, bytes, len);
+	reader->data_done += len;
+	if (reader->data_done == reader->data_len)
+		reader->phase = has_data_digest(reader) ? PHASE_DIGEST : PHASE_END;
+}
+
 static enum pdu_event take_data(struct pdu_reader *reader, const uint8_t **bytes, size_t *len,
 				struct pdu_piece *piece)
 {
-	uint32_t left = reader->data_len - reader->data_done;
+	uint32_t left = pdu_data_left(reader);
 	uint32_t take = left < *len ? left : (uint32_t)*len;
 
 	piece->bytes = *bytes;
 	piece->len = take;
 	piece->offset = reader->data_done;
-	if (has_data_digest(reader))
-		reader->crc = crc_update(reader->crc, *bytes, take);
-	reader->data_done += take;
+	pdu_data_came(reader, *bytes, take);
 	*bytes += take;
 	*len -= take;
-	if (take == left)
-		reader->phase = has_data_digest(reader) ? PHASE_DIGEST : PHASE_END;
 	return PDU_PAYLOAD;
 }
 

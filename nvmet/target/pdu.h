@@ -87,6 +87,12 @@ void pdu_reader_establish(struct pdu_reader *reader, const struct pdu_agreed *ag
 enum pdu_event pdu_read(struct pdu_reader *reader, const uint8_t **bytes, size_t *len,
 			struct pdu_piece *piece);
 
+/* Bytes of data that the PDU still lacks. Who knows their place may receive them there, past
+ * pdu_read(), and tell of each piece in order: the reader wants no more of them than to see them
+ * for the digest. */
+uint32_t pdu_data_left(const struct pdu_reader *reader);
+void pdu_data_came(struct pdu_reader *reader, const uint8_t *bytes, uint32_t len);
+
 /* Between two PDUs, with no byte of the next one taken. */
 bool pdu_reader_idle(const struct pdu_reader *reader);
 

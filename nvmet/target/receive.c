@@ -305,6 +305,30 @@ static void on_end(struct conn *conn)
 	}
 }
 
+/* The blocks are the task's alone until all of its data is here: what a host that is lost in
+ * the midst of it leaves there is never read. */
+unsigned conn_place(const struct conn *conn, struct iovec *iov)
+{
+	uint32_t left = pdu_data_left(&conn->reader), offset;
+	const struct task *task = conn->arriving;
+
+	if (conn->phase != CONN_UP || !left || !task || task->state != TASK_TRANSFER)
+		return 0;
+	offset = task->data_done + conn->reader.data_done;
+	return task_pieces(task, offset, left < PLACE_BYTES ? left : PLACE_BYTES, iov);
+}
+
+size_t conn_placed(struct conn *conn, const struct iovec *iov, unsigned count, size_t len)
+{
+	size_t left = len, some;
+
+	for (; count && left; count--, iov++, left -= some) {
+		some = left < iov->iov_len ? left : iov->iov_len;
+		pdu_data_came(&conn->reader, iov->iov_base, (uint32_t)some);
+	}
+	return len - left;
+}
+
 size_t conn_receive(struct conn *conn, const uint8_t *bytes, size_t len)
 {
 	struct pdu_reader *reader = &conn->reader;

@@ -107,15 +107,6 @@ struct task *task_new(struct conn *conn, const struct wire_sqe *sqe)
 	return task;
 }
 
-static void drop_blocks(struct task *task)
-{
-	blocks_unref(&task->conn->target->pool, task->blocks, task->block_count);
-	task->block_count = 0;
-	if (task->blocks != task->few_blocks)
-		free(task->blocks);
-	task->blocks = task->few_blocks;
-}
-
 /* Takes the task off the list that its state is about. */
 static void leave_state(struct task *task)
 {
@@ -135,6 +126,7 @@ static void leave_state(struct task *task)
 	case TASK_TRANSFER:
 		conn->tags[task->tag] = NULL;
 		conn->asked_bytes -= task->data_len;
+		conn->asked_large -= task->data_len >= LARGE_BYTES;
 		break;
 	case TASK_WORKING:
 		TAILQ_REMOVE(&conn->target->working, task, in_queue);
@@ -160,7 +152,7 @@ static void leave_state(struct task *task)
 
 static void forget(struct task *task)
 {
-	drop_blocks(task);
+	task_drop_blocks(task);
 	if (task->heads != task->few_heads)
 		free(task->heads);
 	TAILQ_REMOVE(&task->conn->tasks, task, in_conn);
@@ -172,95 +164,6 @@ void task_free(struct task *task)
 	leave_state(task);
 	task->conn->outstanding--;
 	forget(task);
-}
-
-int task_block_array(struct task *task, uint32_t count)
-{
-	struct block **blocks;
-
-	if (count <= TASK_FEW_BLOCKS)
-		return 0;
-	blocks = malloc(count * sizeof(*blocks));
-	if (!blocks)
-		return -ENOMEM;
-	task->blocks = blocks;
-	return 0;
-}
-
-int task_buffer(struct task *task, uint32_t len)
-{
-	uint32_t count = (task->lead + len + BLOCK_BYTES - 1) / BLOCK_BYTES;
-	int err = task_block_array(task, count);
-
-	if (err == 0)
-		err = pool_take(&task->conn->target->pool, task->blocks, count);
-	if (err == 0)
-		task->block_count = count;
-	return err;
-}
-
-void task_trim(struct task *task, uint32_t count)
-{
-	if (task->block_count <= count)
-		return;
-	blocks_unref(&task->conn->target->pool, task->blocks + count, task->block_count - count);
-	task->block_count = count;
-}
-
-int task_reply_buffer(struct task *task, uint32_t len)
-{
-	int err = task_buffer(task, len);
-	uint32_t i;
-
-	if (err < 0)
-		return err;
-	for (i = 0; i < task->block_count; i++)
-		memset(block_data(task->blocks[i]), 0, BLOCK_BYTES);
-	task->data_len = len;
-	task->reply_data = true;
-	return 0;
-}
-
-/* Where in the buffer @offset is, and how much there is in one piece. */
-static uint8_t *piece_at(const struct task *task, uint32_t offset, size_t *len)
-{
-	size_t left;
-
-	offset += task->lead;
-	left = BLOCK_BYTES - offset % BLOCK_BYTES;
-
-	if (*len > left)
-		*len = left;
-	return (uint8_t *)block_data(task->blocks[offset / BLOCK_BYTES]) + offset % BLOCK_BYTES;
-}
-
-void task_put(struct task *task, uint32_t offset, const void *bytes, size_t len)
-{
-	const uint8_t *from = bytes;
-	size_t room, some;
-	uint8_t *to;
-
-	room = offset < task->data_len ? task->data_len - offset : 0;
-	if (len > room)
-		len = room;
-	for (; len; len -= some, from += some, offset += (uint32_t)some) {
-		some = len;
-		to = piece_at(task, offset, &some);
-		memcpy(to, from, some);
-	}
-}
-
-void task_get(const struct task *task, uint32_t offset, void *bytes, size_t len)
-{
-	const uint8_t *from;
-	uint8_t *to = bytes;
-	size_t some;
-
-	for (; len; len -= some, to += some, offset += (uint32_t)some) {
-		some = len;
-		from = piece_at(task, offset, &some);
-		memcpy(to, from, some);
-	}
 }
 
 /* As if there had been no answer: the queue head moves once for each command. */
@@ -333,27 +236,6 @@ static struct wire_cqe completion(const struct task *task)
 	};
 }
 
-/* Adds the blocks of one PDU, neighbours in memory as one piece. */
-static unsigned add_data(const struct task *task, struct iovec *iov, uint32_t offset,
-			 uint32_t len, uint32_t *crc)
-{
-	unsigned count = 0;
-	uint8_t *data;
-	size_t some;
-
-	for (; len; len -= (uint32_t)some, offset += (uint32_t)some) {
-		some = len;
-		data = piece_at(task, offset, &some);
-		if (task->conn->agreed.data_digest)
-			*crc = crc_update(*crc, data, some);
-		if (count && (uint8_t *)iov[count - 1].iov_base + iov[count - 1].iov_len == data)
-			iov[count - 1].iov_len += some;
-		else
-			iov[count++] = (struct iovec){ data, some };
-	}
-	return count;
-}
-
 /* The completion may be left out if it would say nothing but success, and the host
  * has no need of the queue head in it. */
 static bool success_is_enough(const struct task *task)
@@ -392,9 +274,9 @@ static int lay_out(struct task *task, struct iovec *iov)
 	const struct conn *conn = task->conn;
 	uint32_t max = conn->target->options.c2h_data_max, offset, len, crc;
 	uint32_t pdus = (task->lead + task->data_len + max - 1) / max;
+	unsigned count = 0, pieces;
 	uint8_t flags, *head;
 	struct wire_cqe cqe;
-	unsigned count = 0;
 
 	if (heads_ready(task, pdus) < 0)
 		return -ENOMEM;
@@ -408,10 +290,12 @@ static int lay_out(struct task *task, struct iovec *iov)
 		iov[count].iov_len = pdu_put_c2h(head, &conn->agreed, le16toh(task->sqe.cid),
 						 flags, offset, len);
 		head += iov[count++].iov_len;
-		crc = CRC_START;
-		count += add_data(task, iov + count, offset, len, &crc);
+		pieces = task_pieces(task, offset, len, iov + count);
+		count += pieces;
 		if (!conn->agreed.data_digest)
 			continue;
+		for (crc = CRC_START; pieces; pieces--)
+			crc = crc_update(crc, iov[count - pieces].iov_base, iov[count - pieces].iov_len);
 		pdu_put_digest(head, crc);
 		iov[count++] = (struct iovec){ head, PDU_DIGEST_LEN };
 		head += PDU_DIGEST_LEN;
@@ -494,7 +378,7 @@ void task_complete(struct task *task, uint16_t status)
 	if (status && conn->ctrl)
 		ctrl_log_error(conn->ctrl, task);
 	if (status || !task->reply_data)
-		drop_blocks(task);
+		task_drop_blocks(task);
 	if (TAILQ_EMPTY(&conn->blocked) && send_answer(task) != -EAGAIN)
 		return;
 	leave_state(task);
@@ -553,6 +437,7 @@ static int ask(struct task *task)
 	task->state = TASK_TRANSFER;
 	conn->tags[task->tag] = task;
 	conn->asked_bytes += task->data_len;
+	conn->asked_large += task->data_len >= LARGE_BYTES;
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #define NVMET_TASK_H
 
 #include <sys/queue.h>
+#include <sys/uio.h>
 #include <zcreq/zcreq.h>
 
 #include "block.h"
@@ -96,6 +97,11 @@ void task_trim(struct task *task, uint32_t count);
 void task_put(struct task *task, uint32_t offset, const void *bytes, size_t len);
 /* Copies out of the buffer, which is at least that long. */
 void task_get(const struct task *task, uint32_t offset, void *bytes, size_t len);
+/* Where @len bytes of the buffer lie, neighbours in memory as one piece: how many pieces, at
+ * most one for each block that is touched. */
+unsigned task_pieces(const struct task *task, uint32_t offset, uint32_t len, struct iovec *iov);
+/* Lets go of all of them. */
+void task_drop_blocks(struct task *task);
 /* task_buffer(), zeroed, and marked as the answer. */
 int task_reply_buffer(struct task *task, uint32_t len);
 

@@ -142,6 +142,54 @@ END_TEST
 
 /* With both digests, a single wrong byte behind the handshake never goes unseen;
  * padding and the host's TermReq are not covered by any digest. */
+/* Some of the data goes past the reader, as where its place is known: as much as there is, or
+ * less. */
+static struct outcome read_in_place(size_t most)
+{
+	const uint8_t *at = session.bytes, *end = at + session.len;
+	struct outcome outcome = {0};
+	struct pdu_reader reader;
+	size_t len;
+
+	pdu_reader_init(&reader);
+	while (at < end) {
+		len = pdu_data_left(&reader);
+		if (len > most)
+			len = most;
+		if (len) {
+			outcome.payload += len;
+			outcome.payload_crc = crc_update(outcome.payload_crc, at, len);
+			pdu_data_came(&reader, at, (uint32_t)len);
+			at += len;
+		}
+		len = at < end;
+		feed(&reader, at, len, &outcome);
+		at += len;
+	}
+	return outcome;
+}
+
+START_TEST(data_that_goes_past_the_reader_makes_no_difference)
+{
+	static const size_t most[] = {1, 100, SESSION_MAX};
+	struct outcome whole, other;
+	size_t i;
+
+	session_whole(&session, _i & 1, _i & 2);
+	whole = read_whole();
+	for (i = 0; i < sizeof(most) / sizeof(most[0]); i++) {
+		other = read_in_place(most[i]);
+		ck_assert_int_eq(other.last, whole.last);
+		ck_assert_uint_eq(other.headers, whole.headers);
+		ck_assert_uint_eq(other.ends, whole.ends);
+		ck_assert_uint_eq(other.bad_digests, whole.bad_digests);
+		ck_assert_uint_eq(other.payload, whole.payload);
+		ck_assert_uint_eq(other.header_crc, whole.header_crc);
+		ck_assert_uint_eq(other.payload_crc, whole.payload_crc);
+	}
+}
+END_TEST
+
 START_TEST(corrupt_byte_is_noticed)
 {
 	static const uint8_t flips[] = { 0x01, 0x80, 0xff };
@@ -388,6 +436,7 @@ int main(void)
 	tcase_add_loop_test(cases, whole_session_is_read, 0, 4);
 	tcase_add_loop_test(cases, cut_anywhere_makes_no_difference, 0, 4);
 	tcase_add_loop_test(cases, byte_by_byte_makes_no_difference, 0, 4);
+	tcase_add_loop_test(cases, data_that_goes_past_the_reader_makes_no_difference, 0, 4);
 	tcase_add_test(cases, corrupt_byte_is_noticed);
 	tcase_add_test(cases, corrupt_byte_without_digests_is_survived);
 	tcase_add_loop_test(cases, truncated_anywhere_waits_for_more, 0, 4);

@@ -10,4 +10,4 @@ set -u
 . "${srcdir:-.}/nvmet/tests/each.sh"
 export ZCREQ_TEST_THREADS="${ZCREQ_TEST_THREADS:-2}"
 # shellcheck disable=SC2086  # a list of names
-each ${ZCREQ_TESTS:-check_commands check_corruption check_end check_fatal check_fields check_frozen check_limits check_mandatory check_vanish}
+each ${ZCREQ_TESTS:-check_commands check_corruption check_end check_fatal check_fields check_frozen check_limits check_mandatory check_vanish check_writes}
