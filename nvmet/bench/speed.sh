@@ -90,7 +90,7 @@ speed_medians() {
 
 # speed_table [epoll|poll]... [NAME=PROGRAM]...: both engines unless one is named
 speed_table() {
-	rounds=7 secs=1 threads=1 initiator_cores=1 engines= others=
+	rounds=5 secs=1 threads=1 initiator_cores=1 engines= others=
 	[ -z "$SHORT" ] || rounds=1 secs=0.2
 	for word; do
 		case $word in
