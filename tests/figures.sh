@@ -29,14 +29,15 @@ figures_page "$src/bench/tables" >"$tmp/page"
 diff -u "$src/bench/figures.md" "$tmp/page" ||
 	complain "bench/figures.md is not what bench/tables/ gives: scripts/bench figures page"
 
-# results: one a line; three digits at least, and not a round number or a power of two
+# results: one a line; three digits at least, and no multiple of 50 or power of two, which
+# limits and aims are
 results()
 {
 	grep -h '^bench=' "$src"/bench/tables/*.txt | tr ' ' '\n' |
 		grep -vE '^(bench|inflight|turn|turns|bytes|bs|qd|secs|conns|others|sends|requests|threads|queues|sndbuf|polled|call|design|order|op|way|ratio|what|state|path)=' |
 		sed 's/.*=//' | awk '
 			{ digits = $0; gsub(/\./, "", digits); sub(/^0+/, "", digits) }
-			length(digits) < 3 || digits !~ /^[0-9]+$/ || digits % 100 == 0 { next }
+			length(digits) < 3 || digits !~ /^[0-9]+$/ || digits % 50 == 0 { next }
 			{ for (p = 1; p < $0; p *= 2); if (p != $0) print }' | sort -u
 }
 results >"$tmp/results"
