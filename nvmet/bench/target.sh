@@ -23,7 +23,7 @@ medians() {
 			key = ""
 			for (i = 1; i <= NF; i++) {
 				split($i, word, "=")
-				if (word[1] ~ /^(bench|op|way|bs|qd|sndbuf|queues|threads)$/) key = key $i " "
+				if (word[1] ~ /^(bench|target|engine|op|way|bs|qd|sndbuf|queues|threads)$/) key = key $i " "
 				else {
 					values[key, word[1]] = values[key, word[1]] " " word[2]
 					if (!((key, word[1]) in seen)) {
@@ -118,16 +118,24 @@ buffers_table() {
 	done
 }
 
+# launch LOG CORES PROGRAM OPTION...: a target that is ready: $target and where it listens
+launch() {
+	log=$1 cores=$2 program=$3
+	shift 3
+	taskset -c "$cores" "$program" --listen 127.0.0.1:0 --nqn $nqn \
+		--queue-size 256 --congestion reno "$@" >"$log" 2>&1 &
+	target=$!
+	until grep -q '^ready' "$log"; do sleep 0.1; done
+	listen=$(sed -n 's/^ready listen=\([^ ]*\).*/\1/p' "$log")
+}
+
 # serve THREADS CORES INITIATOR_CORES OPTION...: a target that is ready, its region filled
 serve() {
 	threads=$1 cores=$2 initiator_cores=$3
 	shift 3
-	taskset -c "$cores" nvmet/zcreq-nvmet --listen 127.0.0.1:0 --nqn $nqn \
-		--queue-size 256 --congestion reno --threads "$threads" "$@" >nvmet.log 2>&1 &
-	target=$!
+	target=
 	trap 'kill $target 2>/dev/null; wait $target' EXIT
-	until grep -q '^ready' nvmet.log; do sleep 0.1; done
-	listen=$(sed -n 's/^ready listen=\([^ ]*\).*/\1/p' nvmet.log)
+	launch nvmet.log "$cores" nvmet/zcreq-nvmet --threads "$threads" "$@"
 	initiator read 4096 32 0.1 >/dev/null
 }
 
