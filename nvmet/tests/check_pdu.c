@@ -140,8 +140,6 @@ START_TEST(byte_by_byte_makes_no_difference)
 }
 END_TEST
 
-/* With both digests, a single wrong byte behind the handshake never goes unseen;
- * padding and the host's TermReq are not covered by any digest. */
 /* Some of the data goes past the reader, as where its place is known: as much as there is, or
  * less. */
 static struct outcome read_in_place(size_t most)
@@ -190,6 +188,8 @@ START_TEST(data_that_goes_past_the_reader_makes_no_difference)
 }
 END_TEST
 
+/* With both digests, a single wrong byte behind the handshake never goes unseen;
+ * padding and the host's TermReq are not covered by any digest. */
 START_TEST(corrupt_byte_is_noticed)
 {
 	static const uint8_t flips[] = { 0x01, 0x80, 0xff };

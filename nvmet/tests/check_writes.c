@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crc32c.h"
 #include "fixture.h"
 
 #define BLOCK 4096u
@@ -53,14 +52,16 @@ static void fill(void)
 /* Is it the new content of Write @number, whole, or the old one, whole? Nothing else may be. */
 static bool written(unsigned number)
 {
-	uint8_t *data = malloc(BYTES);
+	uint8_t *data = malloc(BYTES), *expected = malloc(BYTES);
 	bool is_new;
 
 	ck_assert_int_eq(ini_transfer(bystander, 1, nvme_cmd_read, 1, number * BYTES / BLOCK,
 				      BYTES / BLOCK, data, BYTES), 0);
 	is_new = data[0] != OLD;
 	for (uint32_t i = 0; i < BYTES; i++)
-		ck_assert_uint_eq(data[i], is_new ? pattern(number, i) : OLD);
+		expected[i] = is_new ? pattern(number, i) : OLD;
+	ck_assert_mem_eq(data, expected, BYTES);
+	free(expected);
 	free(data);
 	return is_new;
 }
@@ -73,43 +74,6 @@ struct writes {
 	uint32_t sent[WRITES];
 };
 
-static void read_exactly(struct ini_queue *queue, void *to, size_t len)
-{
-	uint64_t end = ini_now_ns() + INI_WAIT_MS * 1000000ull;
-	ssize_t n;
-
-	for (size_t got = 0; got < len;) {
-		n = recv(queue->fd, (uint8_t *)to + got, len - got, MSG_DONTWAIT);
-		if (n > 0)
-			got += (size_t)n;
-		ck_assert(n != 0 && ini_now_ns() < end);
-	}
-}
-
-static void put_digest(struct ini_queue *queue, const void *bytes, size_t len)
-{
-	uint32_t crc = crc32c(0, bytes, len);
-
-	ini_raw(queue, &crc, sizeof(crc));
-}
-
-static void put_command(struct writes *writes, unsigned number)
-{
-	struct wire_command pdu = { .common = { .type = WIRE_COMMAND, .hlen = 72, .plen = 72 } };
-
-	pdu.sqe = ini_block_sqe(nvme_cmd_write, 1, number * BYTES / BLOCK, BYTES / BLOCK);
-	pdu.sqe.flags = 0x40;
-	pdu.sqe.cid = (uint16_t)number;
-	pdu.sqe.sgl = (struct wire_sgl){ .len = BYTES, .type = WIRE_SGL_TRANSPORT };
-	if (writes->hdgst) {
-		pdu.common.flags = WIRE_HDGST;
-		pdu.common.plen += 4;
-	}
-	ini_raw(writes->queue, &pdu, sizeof(pdu));
-	if (writes->hdgst)
-		put_digest(writes->queue, &pdu, sizeof(pdu));
-}
-
 /* All of them, before any data: there is an R2T for each, whole, and no two have one tag. */
 static void post(struct writes *writes, struct ini_controller *controller)
 {
@@ -118,15 +82,15 @@ static void post(struct writes *writes, struct ini_controller *controller)
 	writes->hdgst = writes->queue->hdgst;
 	writes->ddgst = writes->queue->ddgst;
 	for (unsigned i = 0; i < WRITES; i++)
-		put_command(writes, i);
+		fixture_put_write(writes->queue, (uint16_t)i, i * BYTES / BLOCK, BYTES / BLOCK, BYTES);
 	ini_flush(writes->queue);
 	for (unsigned i = 0; i < WRITES; i++) {
 		struct wire_data *r2t = &writes->r2t[i];
 		uint32_t digest;
 
-		read_exactly(writes->queue, r2t, sizeof(*r2t));
+		fixture_read(writes->queue, r2t, sizeof(*r2t));
 		if (writes->hdgst)
-			read_exactly(writes->queue, &digest, sizeof(digest));
+			fixture_read(writes->queue, &digest, sizeof(digest));
 		ck_assert_uint_eq(r2t->common.type, WIRE_R2T);
 		ck_assert_uint_eq(r2t->cid, i);
 		ck_assert_uint_eq(r2t->offset, 0);
@@ -160,12 +124,8 @@ static bool put_part(struct writes *writes, unsigned number, uint32_t len)
 	if (writes->ddgst)
 		pdu.common.flags |= WIRE_DDGST;
 	pdu.common.plen = pdu.common.pdo + len + (writes->ddgst ? 4 : 0);
-	ini_raw(writes->queue, &pdu, sizeof(pdu));
-	if (writes->hdgst)
-		put_digest(writes->queue, &pdu, sizeof(pdu));
-	ini_raw(writes->queue, data, len);
-	if (writes->ddgst)
-		put_digest(writes->queue, data, len);
+	fixture_put(writes->queue, &pdu, sizeof(pdu), writes->hdgst);
+	fixture_put(writes->queue, data, len, writes->ddgst);
 	return writes->sent[number] == BYTES;
 }
 
@@ -200,9 +160,9 @@ static void take_answers(struct writes *writes, unsigned count)
 		struct wire_response answer;
 		uint32_t digest;
 
-		read_exactly(writes->queue, &answer, sizeof(answer));
+		fixture_read(writes->queue, &answer, sizeof(answer));
 		if (writes->hdgst)
-			read_exactly(writes->queue, &digest, sizeof(digest));
+			fixture_read(writes->queue, &digest, sizeof(digest));
 		ck_assert_uint_eq(answer.common.type, WIRE_RESPONSE);
 		ck_assert_uint_eq(ini_status(&answer.cqe), 0);
 	}

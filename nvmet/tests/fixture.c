@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "crc32c.h"
 #include "fixture.h"
 
 struct target fixture_target;
@@ -109,26 +110,49 @@ void fixture_serves(struct ini_controller *controller)
 	free(data);
 }
 
+void fixture_put(struct ini_queue *queue, const void *bytes, size_t len, bool digest)
+{
+	uint32_t crc = crc32c(0, bytes, len);
+
+	ini_raw(queue, bytes, len);
+	if (digest)
+		ini_raw(queue, &crc, sizeof(crc));
+}
+
+void fixture_put_write(struct ini_queue *queue, uint16_t cid, uint64_t slba, uint32_t blocks,
+		       uint32_t bytes)
+{
+	struct wire_command pdu = { .common = { .type = WIRE_COMMAND, .hlen = 72, .plen = 72 } };
+
+	pdu.sqe = ini_block_sqe(nvme_cmd_write, 1, slba, blocks);
+	pdu.sqe.flags = 0x40;
+	pdu.sqe.cid = cid;
+	pdu.sqe.sgl = (struct wire_sgl){ .len = bytes, .type = WIRE_SGL_TRANSPORT };
+	if (queue->hdgst) {
+		pdu.common.flags = WIRE_HDGST;
+		pdu.common.plen += 4;
+	}
+	fixture_put(queue, &pdu, sizeof(pdu), queue->hdgst);
+}
+
+void fixture_read(struct ini_queue *queue, void *to, size_t len)
+{
+	struct pollfd poller = { .fd = queue->fd, .events = POLLIN };
+	ssize_t n;
+
+	for (size_t got = 0; got < len; got += (size_t)n) {
+		ck_assert_int_eq(poll(&poller, 1, INI_WAIT_MS), 1);
+		n = recv(queue->fd, (uint8_t *)to + got, len - got, 0);
+		ck_assert_int_gt(n, 0);
+	}
+}
+
 void fixture_post_write(struct ini_queue *queue, uint32_t bytes, uint32_t block_size,
 			struct wire_data *r2t)
 {
-	struct wire_command pdu = { .common = { .type = WIRE_COMMAND, .hlen = 72, .plen = 72 } };
-	struct pollfd poller = { .fd = queue->fd, .events = POLLIN };
-	size_t got = 0;
-	ssize_t n;
-
-	pdu.sqe = ini_block_sqe(nvme_cmd_write, 1, 0, bytes / block_size);
-	pdu.sqe.flags = 0x40;
-	pdu.sqe.cid = 5;
-	pdu.sqe.sgl = (struct wire_sgl){ .len = bytes, .type = WIRE_SGL_TRANSPORT };
-	ini_raw(queue, &pdu, sizeof(pdu));
+	fixture_put_write(queue, 5, 0, bytes / block_size, bytes);
 	ini_flush(queue);
-	/* read past the queue, which would answer it */
-	for (; got < sizeof(*r2t); got += (size_t)n) {
-		ck_assert_int_eq(poll(&poller, 1, INI_WAIT_MS), 1);
-		n = recv(queue->fd, (uint8_t *)r2t + got, sizeof(*r2t) - got, 0);
-		ck_assert_int_gt(n, 0);
-	}
+	fixture_read(queue, r2t, sizeof(*r2t));
 	ck_assert_int_eq(r2t->common.type, WIRE_R2T);
 }
 

@@ -51,6 +51,13 @@ uint32_t fixture_block_size(struct ini_controller *controller);
 /** One block of namespace 1 can be read: this host is served. */
 void fixture_serves(struct ini_controller *controller);
 
+/** Bytes that the queue sends next, and if asked for a digest of them. */
+void fixture_put(struct ini_queue *queue, const void *bytes, size_t len, bool digest);
+/** A Write of @bytes to namespace 1, of which the target has to ask for the data. */
+void fixture_put_write(struct ini_queue *queue, uint16_t cid, uint64_t slba, uint32_t blocks,
+		       uint32_t bytes);
+/** What the target sends next, past the queue, which would answer it. */
+void fixture_read(struct ini_queue *queue, void *to, size_t len);
 /** Sends a Write of @bytes to namespace 1 without its data; the R2T that comes. */
 void fixture_post_write(struct ini_queue *queue, uint32_t bytes, uint32_t block_size,
 			struct wire_data *r2t);
