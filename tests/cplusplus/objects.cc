@@ -193,6 +193,8 @@ static void a_refused_completion_is_as_it_was()
 	CLAIM(moved.send(&iov, 1, std::move(done)) == 0);
 	CLAIM(!done.memory);
 	served(context, ends.theirs, [&] { return released == 107; });
+	CLAIM(moved.drain(0) == 0);
+	served(context, ends.theirs, [&] { return moved.state() == ZCREQ_CONN_CLOSED; });
 }
 
 static void an_owner_hears_what_it_has_functions_for()
