@@ -12,8 +12,8 @@ calls_of() {
 		awk -F, '/sys_enter/ && $1 + 0 > 0 { print $1 }'
 }
 
-# counted OP BYTES DEPTH: system calls for a command, in a round of its own
-counted() {
+# calls_each OP BYTES DEPTH: system calls for a command, in a round of its own
+calls_each() {
 	calls_of "$secs" >calls.out &
 	counter=$!
 	initiator "$@" "$secs" --as-it-is >counted.out
@@ -44,7 +44,7 @@ one_row() {
 		kill -CONT "$target"
 		line=$(initiator "$@" "$secs" --as-it-is)
 		calls=
-		[ $round -gt 0 ] || calls=$(counted "$@")
+		[ $round -gt 0 ] || calls=$(calls_each "$@")
 		kill -STOP "$target"
 		echo "$line $calls" | speed_line "$name"
 	done <speed.targets
