@@ -10,18 +10,8 @@
 # and a function are changed in what is stored, and have to be found.
 #
 # Run by make check from the build tree. Uses: srcdir OBJDUMP
-set -u
-export LC_ALL=C
-srcdir=${srcdir:-.}
+. "${srcdir:-.}/tests/verdict.sh"
 OBJDUMP=${OBJDUMP:-objdump}
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-fail() {
-	echo "FAIL: $*"
-	failed=1
-}
 
 # names MAP NODE: what a map exports, in alphabetical order
 names() {

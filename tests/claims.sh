@@ -10,18 +10,8 @@
 # At the end a call is planted that breaks a claim, and has to be found.
 #
 # Run by make check from the build tree. Uses: srcdir CC
-set -u
-export LC_ALL=C
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
+. "${srcdir:-.}/tests/verdict.sh"
 rooms="base core memory stream explain"
-
-fail()
-{
-	echo "FAIL: $*"
-	failed=1
-}
 
 archive() { echo "lib/$1/.libs/lib$1.a"; }
 

@@ -7,20 +7,10 @@
 # errors and run; so is the example.
 #
 # Run by make check from the build tree. Uses: srcdir CC CXX SANITIZE_CFLAGS
-set -u
-export LC_ALL=C
-srcdir=${srcdir:-.}
+. "${srcdir:-.}/tests/verdict.sh"
 CC=${CC:-cc} CXX=${CXX:-c++}
 command -v "${CXX%% *}" >/dev/null || { echo "no C++ compiler here"; exit 77; }
 [ -f .libs/libzcreq.so ] || { echo "no shared library here"; exit 77; }
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-fail() {
-	echo "FAIL: $*"
-	failed=1
-}
 
 lines=$(wc -l <"$srcdir/include/zcreq/zcreq.hpp")
 [ "$lines" -le 200 ] || fail "zcreq.hpp has $lines lines"

@@ -7,12 +7,8 @@
 # if it had found nothing, and make says what it would pack. Both have to be the same.
 #
 # Run by make check. Uses: srcdir
-set -u
-export LC_ALL=C
-srcdir=${srcdir:-.}
+. "${srcdir:-.}/tests/verdict.sh"
 [ -f "$srcdir/Makefile.in" ] || { echo "no Makefile.in here"; exit 77; }
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
 
 # packed KEEP DROP: what is packed where each condition's side KEEP holds
 packed() {

@@ -10,30 +10,19 @@
 # words, with some words of the result line behind it in backquotes.
 #
 # Numbers that a benchmark is given (sizes, depths, how many in flight) are no results.
-set -u
-export LC_ALL=C
-src=${srcdir:-.}
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-complain()
-{
-	echo "FAIL: $*"
-	failed=1
-}
+. "${srcdir:-.}/tests/verdict.sh"
 
 # shellcheck source=bench/figures.sh
-. "$src/bench/figures.sh"
-figures_page "$src/bench/tables" >"$tmp/page"
-diff -u "$src/bench/figures.md" "$tmp/page" ||
-	complain "bench/figures.md is not what bench/tables/ gives: scripts/bench figures page"
+. "$srcdir/bench/figures.sh"
+figures_page "$srcdir/bench/tables" >"$tmp/page"
+diff -u "$srcdir/bench/figures.md" "$tmp/page" ||
+	fail "bench/figures.md is not what bench/tables/ gives: scripts/bench figures page"
 
 # results: one a line; three digits at least, and no multiple of 50 or power of two, which
 # limits and aims are
 results()
 {
-	grep -h '^bench=' "$src"/bench/tables/*.txt | tr ' ' '\n' |
+	grep -h '^bench=' "$srcdir"/bench/tables/*.txt | tr ' ' '\n' |
 		grep -vE '^(bench|inflight|turn|turns|bytes|bs|qd|secs|conns|others|sends|requests|threads|queues|sndbuf|polled|call|design|order|op|way|ratio|what|state|path)=' |
 		sed 's/.*=//' | awk '
 			{ digits = $0; gsub(/\./, "", digits); sub(/^0+/, "", digits) }
@@ -41,28 +30,28 @@ results()
 			{ for (p = 1; p < $0; p *= 2); if (p != $0) print }' | sort -u
 }
 results >"$tmp/results"
-[ -s "$tmp/results" ] || complain "no results were found"
+[ -s "$tmp/results" ] || fail "no results were found"
 
 # outside PAGE: what is not in a marked region, and no link or code that names a commit
 outside() { sed '/^<!-- figures -->$/,/^<!-- end -->$/d' "$1"; }
 inside() { sed -n '/^<!-- figures -->$/,/^<!-- end -->$/p' "$1" | grep '^|' | grep '[0-9]'; }
 
-pages=$(cd "$src" && ls ./*.md doc/*.md doc/*.[1-9] bench/*.md nvmet/doc/*.md | sed 's|^\./||')
+pages=$(cd "$srcdir" && ls ./*.md doc/*.md doc/*.[1-9] bench/*.md nvmet/doc/*.md | sed 's|^\./||')
 for page in $pages; do
 	[ "$page" = bench/figures.md ] && continue
-	outside "$src/$page" >"$tmp/outside"
+	outside "$srcdir/$page" >"$tmp/outside"
 	grep -nE '^bench=' "$tmp/outside" >"$tmp/copied" &&
-		complain "$page has result lines: $(cat "$tmp/copied")"
+		fail "$page has result lines: $(cat "$tmp/copied")"
 	# 1 184 and 1,184 are 1184
 	sed -E ':a; s/([0-9])[ ,]([0-9]{3})([^0-9]|$)/\1\2\3/; ta' "$tmp/outside" |
 		grep -oE '[A-Za-z0-9_.=/-]+' | sed 's/[.]*$//' | sort -u >"$tmp/numbers"
 	comm -12 "$tmp/results" "$tmp/numbers" >"$tmp/copied"
-	[ -s "$tmp/copied" ] && complain "$page repeats figures of bench/figures.md: $(xargs <"$tmp/copied")"
-	inside "$src/$page" | while read -r row; do
-		grep -qxF "$row" "$src/bench/figures.md" || echo "$row"
+	[ -s "$tmp/copied" ] && fail "$page repeats figures of bench/figures.md: $(xargs <"$tmp/copied")"
+	inside "$srcdir/$page" | while read -r row; do
+		grep -qxF "$row" "$srcdir/bench/figures.md" || echo "$row"
 	done >"$tmp/other"
 	# quoted: one result line has all of these words, and the page says no other figure
-	sed -n '/^<!-- figures -->$/,/^<!-- end -->$/p' "$src/$page" | grep -v '^|' >"$tmp/inside"
+	sed -n '/^<!-- figures -->$/,/^<!-- end -->$/p' "$srcdir/$page" | grep -v '^|' >"$tmp/inside"
 	grep -oE '`[a-z0-9_]+=[^`]*`' "$tmp/inside" | tr -d '`' >"$tmp/quoted"
 	awk -v quoted="$tmp/quoted" 'FILENAME == quoted { want[++n] = $0; next }
 		{ for (i = 1; i <= n; i++) if (!(i in found)) {
@@ -70,10 +59,10 @@ for page in $pages; do
 			for (w = 1; w <= words; w++) there += index(" " $0 " ", " " word[w] " ") > 0
 			if (there == words) found[i] = 1 } }
 		END { for (i = 1; i <= n; i++) if (!(i in found)) print want[i] }' \
-		"$tmp/quoted" "$src"/bench/tables/*.txt >>"$tmp/other"
+		"$tmp/quoted" "$srcdir"/bench/tables/*.txt >>"$tmp/other"
 	tr ' ' '\n' <"$tmp/quoted" | sed 's/.*=//' | sort -u >"$tmp/values"
 	sed 's/`[^`]*=[^`]*`//g' "$tmp/inside" | grep -oE '[0-9][0-9.]*[0-9]' | sort -u |
 		comm -12 "$tmp/results" - | comm -13 "$tmp/values" - >>"$tmp/other"
-	[ -s "$tmp/other" ] && complain "$page shows what bench/figures.md does not say: $(cat "$tmp/other")"
+	[ -s "$tmp/other" ] && fail "$page shows what bench/figures.md does not say: $(cat "$tmp/other")"
 done
 exit $failed

@@ -9,23 +9,13 @@
 # one library exports for another of ours is in a node of its own, and in no header here.
 #
 # Run by make check from the build tree. Uses: srcdir CC CXX OBJDUMP SANITIZE_CFLAGS
-set -u
-export LC_ALL=C
-srcdir=${srcdir:-.}
+. "${srcdir:-.}/tests/verdict.sh"
 CC=${CC:-cc} CXX=${CXX:-c++} OBJDUMP=${OBJDUMP:-objdump}
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
 
 if ! command -v "${CXX%% *}" >/dev/null; then
 	echo "no C++ compiler here: C++ not checked"
 	CXX=no
 fi
-
-fail() {
-	echo "FAIL: $*"
-	failed=1
-}
 
 # same NAME FILE NAME FILE: both have the same lines
 same() {

@@ -7,11 +7,8 @@
 # be.
 #
 # Run by make check. Uses: srcdir
-set -u
-srcdir=${srcdir:-.}
+. "${srcdir:-.}/tests/verdict.sh"
 command -v git >/dev/null && [ -e "$srcdir/.git" ] || { echo "not a git tree"; exit 77; }
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
 
 # shellcheck disable=SC2016  # make's variables
 printf '%s\n' 'made: ; @printf "%s\n" $(sort $(PROGRAMS) $(EXTRA_PROGRAMS) $(check_PROGRAMS) \

@@ -11,18 +11,8 @@
 # At the end an upward include and an upward call are planted, and have to be found.
 #
 # Run by make check from the build tree. Uses: srcdir CC
-set -u
-export LC_ALL=C
-srcdir=${srcdir:-.}
+. "${srcdir:-.}/tests/verdict.sh"
 top=$(cd "$srcdir" && pwd)
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-fail() {
-	echo "FAIL: $*"
-	failed=1
-}
 
 # below ROOM: the rooms that it may know, itself included
 below() {

@@ -13,29 +13,19 @@
 # At the end defects are planted, and have to be found.
 #
 # Run by make check from the build tree. Uses: srcdir CC SANITIZE_CFLAGS
-set -u
-export LC_ALL=C
-src=${srcdir:-.} CC=${CC:-cc}
+. "${srcdir:-.}/tests/verdict.sh"
+CC=${CC:-cc}
 command -v mandoc >/dev/null || { echo "mandoc is not installed"; exit 77; }
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-fail()
-{
-	echo "FAIL: $*"
-	failed=1
-}
 
 # made HEADERS...: section 3 into $tmp/man3
 made()
 {
 	rm -rf "$tmp/man3" && mkdir "$tmp/man3" &&
-		awk -v out="$tmp/man3" -v date="$(sed -n 's/^\.Dd //p' "$src/doc/zcreq.7")" \
-			-f "$src/doc/man/headers.awk" "$@"
+		awk -v out="$tmp/man3" -v date="$(sed -n 's/^\.Dd //p' "$srcdir/doc/zcreq.7")" \
+			-f "$srcdir/doc/man/headers.awk" "$@"
 }
 
-by_hand=$(ls "$src"/doc/*.[1-9] "$src"/tools/*/*.[1-9] "$src"/nvmet/doc/*.[1-9] 2>/dev/null)
+by_hand=$(ls "$srcdir"/doc/*.[1-9] "$srcdir"/tools/*/*.[1-9] "$srcdir"/nvmet/doc/*.[1-9] 2>/dev/null)
 
 pages()
 {
@@ -53,9 +43,9 @@ pages()
 	# shellcheck disable=SC2086
 	cat "$tmp"/man3/*.3 $by_hand | grep -oE '\bXr zcreq[a-z0-9_.-]* [0-9]' | cut -c4- | sort -u |
 		comm -23 - "$tmp/there" | grep . && fail "there is no such page"
-	for header in "$src"/include/zcreq/*.h; do
+	for header in "$srcdir"/include/zcreq/*.h; do
 		header=${header##*/}
-		[ "$header" = zcreq.h ] || grep -q "^\.It Xr zcreq_$header 3$" "$src/doc/zcreq.7" ||
+		[ "$header" = zcreq.h ] || grep -q "^\.It Xr zcreq_$header 3$" "$srcdir/doc/zcreq.7" ||
 			fail "zcreq(7) does not name zcreq_$header(3), so make html leaves it out"
 	done
 }
@@ -63,9 +53,9 @@ pages()
 symbols()
 {
 	{
-		cat "$src"/lib/libzcreq.map "$src"/lib/*/*.map | grep -oE '^	zcreq_[a-z0-9_]+;' |
+		cat "$srcdir"/lib/libzcreq.map "$srcdir"/lib/*/*.map | grep -oE '^	zcreq_[a-z0-9_]+;' |
 			tr -d ';\t' | grep -v '^zcreq_guard_\(of\|set\)$'
-		sed -n 's/^static inline .*\(zcreq_[a-z0-9_]*\)(.*/\1/p' "$src"/include/zcreq/*.h
+		sed -n 's/^static inline .*\(zcreq_[a-z0-9_]*\)(.*/\1/p' "$srcdir"/include/zcreq/*.h
 	} | sort >"$tmp/exported"
 	sed -n 's/^\.Fo //p' "$tmp"/man3/*.3 | sort >"$tmp/documented"
 	diff "$tmp/exported" "$tmp/documented" ||
@@ -81,7 +71,7 @@ symbols()
 		on { while (match($0, /-E[A-Z0-9][A-Z0-9]+/)) {
 			print name, substr($0, RSTART, RLENGTH)
 			$0 = substr($0, RSTART + RLENGTH)
-		} }' "$src"/include/zcreq/*.h "$src"/include/zcreq/*.in | sort -u >"$tmp/errors"
+		} }' "$srcdir"/include/zcreq/*.h "$srcdir"/include/zcreq/*.in | sort -u >"$tmp/errors"
 	(cd "$tmp/man3" && grep -oE -e '-E[A-Z0-9]{2,}' -- *.3) | sed 's/\.3:/ /' | sort -u >"$tmp/told"
 	[ -s "$tmp/errors" ] || fail "no header has an error"
 	comm -23 "$tmp/errors" "$tmp/told" | grep . && fail "an error was lost on the way to the page"
@@ -90,7 +80,7 @@ symbols()
 prototypes()
 {
 	{
-		for header in "$src"/include/zcreq/*.h; do
+		for header in "$srcdir"/include/zcreq/*.h; do
 			echo "#include <zcreq/${header##*/}>"
 		done
 		awk '/^\.Ft / { type = substr($0, 5) }
@@ -102,13 +92,13 @@ prototypes()
 			}
 			/^\.Fc/ { print line ");"; on = 0 }' "$tmp"/man3/*.3
 	} >"$tmp/prototypes.c"
-	$CC -std=c99 -Werror -fsyntax-only -I"$src/include" -Iinclude "$tmp/prototypes.c" 2>"$tmp/said" ||
+	$CC -std=c99 -Werror -fsyntax-only -I"$srcdir/include" -Iinclude "$tmp/prototypes.c" 2>"$tmp/said" ||
 		fail "prototypes of pages are not those of the headers: $(grep -m 3 error "$tmp/said")"
 }
 
 states()
 {
-	awk -f "$src/doc/man/states.awk" "$src/lib/core/transitions.h" "$src/lib/core/conn.c" "$1" |
+	awk -f "$srcdir/doc/man/states.awk" "$srcdir/lib/core/transitions.h" "$srcdir/lib/core/conn.c" "$1" |
 		diff "$1" - || fail "$1 has other tables than lib/core: draw it with doc/man/states.awk"
 	grep -q 'drawn from' "$1" || fail "nothing in $1 is drawn"
 }
@@ -129,7 +119,7 @@ linked()
 	file=$1
 	shift
 	# shellcheck disable=SC2086  # lists of words
-	$CC -std=gnu11 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} -I"$src/include" -Iinclude -c \
+	$CC -std=gnu11 -Wall -Wextra -Werror ${SANITIZE_CFLAGS:-} -I"$srcdir/include" -Iinclude -c \
 		-o "$tmp/$file.o" "$tmp/$file.c" &&
 		./libtool --quiet --tag=CC --mode=link $CC ${SANITIZE_CFLAGS:-} -no-install \
 			-o "$tmp/$file" "$tmp/$file.o" "$@"
@@ -143,7 +133,7 @@ commands() { sed -n '/^\.Sh EXAMPLES/,/^\.Sh [^E]/s/^\.Dl //p' "$1"; }
 
 examples()
 {
-	literal "$src/doc/zcreq.7" >"$tmp/example.c"
+	literal "$srcdir/doc/zcreq.7" >"$tmp/example.c"
 	if linked example libzcreq.la; then
 		"$tmp/example" | grep -qx 'released, status 0' || fail "the example of zcreq(7) does not work"
 	else
@@ -151,18 +141,18 @@ examples()
 	fi
 	# the code of headers that no other test compiles, each as a function
 	{
-		sed -n '1,/^PRINTED$/p' "$src/tests/man/printed.c.in" | sed '$d'
+		sed -n '1,/^PRINTED$/p' "$srcdir/tests/man/printed.c.in" | sed '$d'
 		echo 'static void printed_offer(void)'
-		block "$src/include/zcreq/sender.h" 'zcreq_offer\('
+		block "$srcdir/include/zcreq/sender.h" 'zcreq_offer\('
 		echo 'static void printed_guard(void)'
-		block "$src/include/zcreq/guard.h" 'zcreq_guard_attach\('
+		block "$srcdir/include/zcreq/guard.h" 'zcreq_guard_attach\('
 		if [ -f libzcreq-uring.la ]; then
 			echo '#define PRINTED_URING'
 			echo 'static struct zcreq_uring *ring;'
 			echo 'static void printed_uring(void)'
-			block "$src/include/zcreq/uring.h" 'zcreq_uring_new\('
+			block "$srcdir/include/zcreq/uring.h" 'zcreq_uring_new\('
 		fi
-		sed '1,/^PRINTED$/d' "$src/tests/man/printed.c.in"
+		sed '1,/^PRINTED$/d' "$srcdir/tests/man/printed.c.in"
 	} >"$tmp/printed.c"
 	uring=
 	[ -f libzcreq-uring.la ] && uring=libzcreq-uring.la
@@ -173,7 +163,7 @@ examples()
 		fail "what headers print is not compiled"
 	fi
 	# a picture or a sample of output is no code; a new block has to be put somewhere
-	for header in "$src"/include/zcreq/*.h; do
+	for header in "$srcdir"/include/zcreq/*.h; do
 		echo "${header##*/} $(awk '/^ \*\t/ { n += !on; on = 1; next } /^ \*$/ && on { next } { on = 0 }
 			END { print n + 0 }' "$header")"
 	done | grep -v ' 0$' >"$tmp/blocks"
@@ -205,14 +195,14 @@ called()
 	here=$PWD
 	{
 		if [ -x tools/trace/zcreq-trace ]; then
-			commands "$src/tools/trace/zcreq-trace.1" | sed "s|^zcreq-trace|$here/tools/trace/zcreq-trace|"
+			commands "$srcdir/tools/trace/zcreq-trace.1" | sed "s|^zcreq-trace|$here/tools/trace/zcreq-trace|"
 		fi
 		if [ -f tools/guard/.libs/zcreq-guard.so ] && [ -z "${SANITIZE_CFLAGS:-}" ]; then
-			commands "$src/tools/guard/zcreq-guard.1" |
+			commands "$srcdir/tools/guard/zcreq-guard.1" |
 				sed "s|zcreq-guard |sh $here/tools/guard/zcreq-guard |; s|/tmp/guard|$tmp/guard|"
 		fi
 		if [ -x nvmet/zcreq-nvmet ]; then
-			commands "$src/nvmet/doc/zcreq-nvmet.8" | grep ^zcreq-nvmet |
+			commands "$srcdir/nvmet/doc/zcreq-nvmet.8" | grep ^zcreq-nvmet |
 				sed "s|^zcreq-nvmet\(.*\)|$here/nvmet/zcreq-nvmet\1 --help >/dev/null|"
 		fi
 	} >"$tmp/commands"
@@ -223,13 +213,13 @@ called()
 	done <"$tmp/commands"
 }
 
-made "$src"/include/zcreq/*.h "$src"/include/zcreq/version.h.in || exit 1
+made "$srcdir"/include/zcreq/*.h "$srcdir"/include/zcreq/version.h.in || exit 1
 pages
 symbols
 prototypes
-states "$src/doc/zcreq-lifecycle.7"
-options tools/trace/zcreq-trace "$src/tools/trace/zcreq-trace.1"
-options nvmet/zcreq-nvmet "$src/nvmet/doc/zcreq-nvmet.8"
+states "$srcdir/doc/zcreq-lifecycle.7"
+options tools/trace/zcreq-trace "$srcdir/tools/trace/zcreq-trace.1"
+options nvmet/zcreq-nvmet "$srcdir/nvmet/doc/zcreq-nvmet.8"
 examples
 [ $failed = 0 ] || exit 1
 
@@ -246,13 +236,13 @@ planted()
 	fi
 }
 cp "$tmp/documented" "$tmp/kept"
-sed 's/const void \*data, size_t len/const void *data, int len/' "$src/include/zcreq/stream.h" >"$tmp/stream.h"
+sed 's/const void \*data, size_t len/const void *data, int len/' "$srcdir/include/zcreq/stream.h" >"$tmp/stream.h"
 made "$tmp/stream.h" || exit 1
 planted "another prototype" prototypes
 planted "missing pages" symbols
-sed 's/zcreq_turn(/zcreq_return(/' "$src/include/zcreq/stream.h" >"$tmp/stream.h"
+sed 's/zcreq_turn(/zcreq_return(/' "$srcdir/include/zcreq/stream.h" >"$tmp/stream.h"
 made "$tmp/stream.h" || exit 1
 planted "a page that leads nowhere" pages
-sed 's/-- drain -->/-- finish -->/' "$src/doc/zcreq-lifecycle.7" >"$tmp/drawn.7"
+sed 's/-- drain -->/-- finish -->/' "$srcdir/doc/zcreq-lifecycle.7" >"$tmp/drawn.7"
 planted "another transition" states "$tmp/drawn.7"
 echo "$(wc -l <"$tmp/kept") functions have their page, $(echo "$by_hand" | wc -l) pages are written by hand"

@@ -8,18 +8,8 @@
 # and scripts: each page and each function; and the name of the file itself at its head. A
 # path may also be a program that a room.am names. What has capitals or a star where a name
 # would be is a pattern, and is not asked.
-set -u
-export LC_ALL=C
-cd "${srcdir:-.}" || exit 99
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-complain()
-{
-	echo "FAIL: $*"
-	failed=1
-}
+. "${srcdir:-.}/tests/verdict.sh"
+cd "$srcdir" || exit 99
 
 tops="bench doc examples include lib nvmet scripts tests tools"
 sources=$(find bench examples include lib nvmet tests tools -name '*.[ch]' -o -name '*.h.in' | sort)
@@ -47,18 +37,18 @@ paths()
 
 for page in $pages; do
 	for path in $(paths "$page"); do
-		there "$path" || there "${page%/*}/$path" || complain "$page: there is no $path"
+		there "$path" || there "${page%/*}/$path" || fail "$page: there is no $path"
 	done
 	for header in $(grep -oE '[`</ ]zcreq/[a-z]+\.h' "$page" | sed 's/^.//' | sort -u); do
-		there "include/$header" || complain "$page: there is no $header"
+		there "include/$header" || fail "$page: there is no $header"
 	done
 	for test in $(grep -oE '`tests/[a-z_/]+\.c:[a-z0-9_]+`' "$page" | tr -d '`' | sort -u); do
 		grep -q "START_TEST(${test#*:})" "${test%%:*}" 2>/dev/null ||
-			complain "$page: there is no test $test"
+			fail "$page: there is no test $test"
 	done
 	for link in $(grep -oE '\]\([^)#]+' "$page" | sed 's/^](//' | grep -v '^[a-z]*:' | sort -u); do
 		case $page in */*) from=${page%/*} ;; *) from=. ;; esac
-		[ -e "$from/$link" ] || complain "$page: the link to $link leads nowhere"
+		[ -e "$from/$link" ] || fail "$page: the link to $link leads nowhere"
 	done
 done
 
@@ -89,12 +79,12 @@ for map in lib/libzcreq.map lib/*/*.map; do
 	for name in $(grep -oE 'zcreq_[a-z0-9_]+;' "$map" | tr -d ';' | grep -v '^zcreq_guard_\(of\|set\)$'); do
 		all=$((all + 1))
 		[ "$(grep -oE "\\b$name\\(\\)" doc/interface.md | wc -l)" = 1 ] ||
-			complain "doc/interface.md: $name() does not stand there once"
+			fail "doc/interface.md: $name() does not stand there once"
 	done
 done
 grep -q "In all $all functions" doc/interface.md ||
-	complain "doc/interface.md: there are $all functions"
+	fail "doc/interface.md: there are $all functions"
 
-[ -n "$pages" ] && [ -n "$sources" ] && [ -s "$tmp/functions" ] || complain "nothing found to look at"
+[ -n "$pages" ] && [ -n "$sources" ] && [ -s "$tmp/functions" ] || fail "nothing found to look at"
 [ $failed = 0 ] && echo "$(echo "$pages" | wc -l) pages, $(echo "$sources" | wc -l) sources"
 exit $failed

@@ -9,18 +9,7 @@
 # same anchors, and under each the same code, commands, links and numbers.
 #
 # At the end defects are planted. Uses: srcdir
-set -u
-export LC_ALL=C
-src=${srcdir:-.}
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-fail()
-{
-	echo "FAIL: $*"
-	failed=1
-}
+. "${srcdir:-.}/tests/verdict.sh"
 
 # code PAGE: its blocks of C
 code() { awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$1"; }
@@ -28,23 +17,23 @@ code() { awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$1"; }
 # alone PAGE: what holds of one page
 alone()
 {
-	sed -n '\|README.md shows what follows|,\|README.md shows what is above|p' "$src/examples/hello.c" |
+	sed -n '\|README.md shows what follows|,\|README.md shows what is above|p' "$srcdir/examples/hello.c" |
 		sed '1d; $d' >"$tmp/region"
 	code "$1" | diff -u "$tmp/region" - || fail "$1 does not show the marked lines of examples/hello.c"
 	[ -s "$tmp/region" ] || fail "examples/hello.c has no marked lines"
 	[ "$(wc -l <"$1")" -le 140 ] || fail "$1 has $(wc -l <"$1") lines"
 	for named in $(grep -oE '(^|[^A-Za-z0-9_./-])(nvmet|doc|scripts|tests|bench|examples)/[a-z0-9._/-]+[a-z0-9]' "$1" |
 		sed 's/^[^a-z]//' | sort -u); do
-		[ -e "$src/$named" ] || fail "$1 names $named, which is not there"
+		[ -e "$srcdir/$named" ] || fail "$1 names $named, which is not there"
 	done
-	for header in "$src"/include/zcreq/*.h "$src"/include/zcreq/*.hpp; do
+	for header in "$srcdir"/include/zcreq/*.h "$srcdir"/include/zcreq/*.hpp; do
 		header=${header##*/}
 		case $header in zcreq.h | version.h) continue ;; esac
 		grep -q "\`zcreq/$header\`" "$1" || fail "$1 has no word about zcreq/$header"
 	done
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do
 		test=$(sed -n "s/^| I$i | .*\`\\(tests[^\`]*\\)\` |\$/\\1/p" "$1")
-		[ -n "$test" ] && grep "^| I$i |" "$src/doc/architecture.md" | grep -qF "\`$test:" ||
+		[ -n "$test" ] && grep "^| I$i |" "$srcdir/doc/architecture.md" | grep -qF "\`$test:" ||
 			fail "$1, I$i: doc/architecture.md does not have '$test' for it"
 	done
 }
@@ -115,14 +104,14 @@ same()
 	diff -U 0 "$tmp/english" "$tmp/chinese" || fail "$1 and $2 do not say the same"
 }
 
-alone "$src/README.md"
-alone "$src/README.zh-CN.md"
-same "$src/README.md" "$src/README.zh-CN.md"
+alone "$srcdir/README.md"
+alone "$srcdir/README.zh-CN.md"
+same "$srcdir/README.md" "$srcdir/README.zh-CN.md"
 for kind in heading block code number word link row; do
 	cut -f 2 "$tmp/english" | grep -qx $kind || fail "no $kind was found"
 done
-grep -q '(README.zh-CN.md)' "$src/README.md" || fail "README.md does not link to the Chinese page"
-grep -q '(README.md)' "$src/README.zh-CN.md" || fail "README.zh-CN.md does not link to the English page"
+grep -q '(README.zh-CN.md)' "$srcdir/README.md" || fail "README.md does not link to the Chinese page"
+grep -q '(README.md)' "$srcdir/README.zh-CN.md" || fail "README.zh-CN.md does not link to the English page"
 [ $failed = 0 ] || exit 1
 
 # ---- planted ----
@@ -130,11 +119,11 @@ grep -q '(README.md)' "$src/README.zh-CN.md" || fail "README.zh-CN.md does not l
 # planted WHAT PAGE SED
 planted()
 {
-	sed "$3" "$src/$2" >"$tmp/planted"
-	! cmp -s "$src/$2" "$tmp/planted" || { echo "FAIL: nothing was planted: $1"; exit 1; }
+	sed "$3" "$srcdir/$2" >"$tmp/planted"
+	! cmp -s "$srcdir/$2" "$tmp/planted" || { echo "FAIL: nothing was planted: $1"; exit 1; }
 	case $2 in
-	README.md) found=$(same "$tmp/planted" "$src/README.zh-CN.md"; alone "$tmp/planted") ;;
-	*) found=$(same "$src/README.md" "$tmp/planted"; alone "$tmp/planted") ;;
+	README.md) found=$(same "$tmp/planted" "$srcdir/README.zh-CN.md"; alone "$tmp/planted") ;;
+	*) found=$(same "$srcdir/README.md" "$tmp/planted"; alone "$tmp/planted") ;;
 	esac
 	case $found in *FAIL:*) ;; *) echo "FAIL: nobody noticed $1"; exit 1 ;; esac
 }

@@ -11,18 +11,8 @@
 # A program that ends with 77 cannot show it here, and is named. At the end defects are planted.
 #
 # Run by make check from the build tree. Uses: srcdir SANITIZE_CFLAGS
-set -u
-export LC_ALL=C
-src=${srcdir:-.}
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0 skipped=0 shown=0
-
-fail()
-{
-	echo "FAIL: $*"
-	failed=1
-}
+. "${srcdir:-.}/tests/verdict.sh"
+skipped=0 shown=0
 
 # blocks PAGE: each into a file of $tmp/blocks, whose first line says what it is
 blocks()
@@ -59,7 +49,7 @@ page()
 		read -r kind name <"$block"
 		shown=$((shown + 1))
 		if [ "$kind" = from ]; then
-			within "$block" "$src/$name" || fail "${1##*/} shows what is not in $name"
+			within "$block" "$srcdir/$name" || fail "${1##*/} shows what is not in $name"
 			continue
 		fi
 		timeout 60 "./$name" >"$tmp/said" 2>"$tmp/complaint"
@@ -73,14 +63,14 @@ page()
 	done
 }
 
-for page in $(grep -lE '^<!-- (from|printed by) ' "$src"/doc/*.md "$src"/README*.md); do
+for page in $(grep -lE '^<!-- (from|printed by) ' "$srcdir"/doc/*.md "$srcdir"/README*.md); do
 	page "$page"
 done
 [ $shown -gt 0 ] || fail "no page shows anything"
 # each program of the page is on it
-for program in "$src"/examples/by-hand/*.c; do
+for program in "$srcdir"/examples/by-hand/*.c; do
 	name=${program##*/}
-	[ "$name" = by-hand.c ] || grep -q "printed by examples/by-hand/${name%.c} -->" "$src/doc/by-hand.md" ||
+	[ "$name" = by-hand.c ] || grep -q "printed by examples/by-hand/${name%.c} -->" "$srcdir/doc/by-hand.md" ||
 		fail "doc/by-hand.md does not have $name"
 done
 # what doc/by-hand.md says of the guard

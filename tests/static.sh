@@ -9,27 +9,17 @@
 # semaphore of the probes. Prints how large hello's part is, and what only looks.
 #
 # Run by make check from the build tree. Uses: srcdir CC SANITIZE_CFLAGS
-set -u
-export LC_ALL=C
-srcdir=${srcdir:-.}
+. "${srcdir:-.}/tests/verdict.sh"
 CC=${CC:-cc}
 archive=.libs/libzcreq.a
 [ -f $archive ] || { echo "no static library here"; exit 77; }
 for tool in nm size; do
 	command -v $tool >/dev/null || { echo "no $tool here"; exit 77; }
 done
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-failed=0
 
 # Names that hello must not have, and the files of the archive that only look.
 forbidden='^zcreq_(context|conn|request)_explain$ ^zcreq_trace_(start|stop|dump)$ ^zcreq_guard'
 looking='^(libexplain_la-|libcore_la-log\.o)'
-
-fail() {
-	echo "FAIL: $*"
-	failed=1
-}
 
 cflags=$(sed -n 's/^CFLAGS = //p' Makefile)
 # shellcheck disable=SC2086  # lists of words
