@@ -9,11 +9,14 @@
  *	always, auto in these modes; with +batch many sends in a turn
  *	uring        the library by reference through a ring; uring+reg from registered memory
  *	uring-never, uring-auto  in these modes through a ring
+ *	never-again  the same as never, on a connection of its own, and so with +batch and uring-:
+ *	             what two connections of one kind differ by is no difference of two kinds
  *
  * on a path that copies nothing, on loopback and over a veth pair, from pages of 4 KiB and
  * from huge ones. A connection of each way is open; after a moment that nobody measures they
  * take turns, some milliseconds each, for so many rounds. What is printed are medians, of
- * processor time of this process for each KiB and of throughput, and the medians of their
+ * processor time for each KiB (where somebody reads, the reader's included: gain_net.c) and of
+ * throughput, and the medians of their
  * ratios to send(2) in the same round: noise hits neighbours in time alike.
  *
  *	gain [ROUNDS [PATH [PAGES [BYTES]]]]    PATH and PAGES as printed, or "all"
@@ -21,6 +24,7 @@
 #include "gain.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,9 +61,10 @@ void check(int ret)
 static const struct way *const ways[] = {
 	&way_send, &way_zerocopy, &way_never, &way_always, &way_auto,
 	&way_never_batch, &way_always_batch, &way_auto_batch,
+	&way_never_again, &way_never_batch_again,
 #ifdef BENCH_RING
 	&way_send_zc, &way_send_zc_fixed, &way_uring, &way_uring_fixed,
-	&way_uring_never, &way_uring_auto,
+	&way_uring_never, &way_uring_auto, &way_uring_never_again,
 #endif
 };
 
@@ -75,6 +80,7 @@ static const size_t sizes[] = {
 struct place {
 	struct sender sender;
 	struct gain_end end;
+	uint64_t before; /* bytes that were read before the sender began */
 };
 
 static uint64_t cpu_ns(void)
@@ -91,6 +97,7 @@ static void open_place(struct place *place, const struct gain_case *c, unsigned 
 
 	most = most < 2 ? 2 : most;
 	place->end = gain_connect(c->path, n);
+	place->before = place->end.read ? *place->end.read : 0;
 	place->sender = (struct sender){
 		.way = chosen[n], .fd = place->end.fd, .pool = pool, .bytes = c->bytes,
 		.most = most < INFLIGHT_MOST ? (unsigned)most : INFLIGHT_MOST,
@@ -102,19 +109,44 @@ static void open_place(struct place *place, const struct gain_case *c, unsigned 
 		chosen[n]->run(&place->sender, zcreq_now_ns() + WARM_NS);
 }
 
-static void one_round(struct sender *sender, struct gain_result *result, int round)
+/* What one round leaves to be read, the next would pay for. */
+static void await_reader(const struct place *place)
 {
-	uint64_t start_ns = zcreq_now_ns(), start_cpu = cpu_ns(), sent = sender->sent;
+	while (*place->end.read - place->before < place->sender.sent)
+		sched_yield();
+}
+
+/* Where somebody reads, both have one core, and all of its time is theirs. */
+static void one_round(struct place *place, struct gain_result *result, int round)
+{
+	struct sender *sender = &place->sender;
+	uint64_t start_ns = zcreq_now_ns(), start_cpu = cpu_ns(), sent = sender->sent, took_ns;
 	double kib;
 
 	sender->way->run(sender, start_ns + ROUND_NS);
+	if (place->end.read)
+		await_reader(place);
+	took_ns = zcreq_now_ns() - start_ns;
 	kib = (double)(sender->sent - sent) / 1024;
-	result->cpu[round] = (double)(cpu_ns() - start_cpu) / kib;
-	result->mbps[round] = kib * 1024 / 1e6 / ((double)(zcreq_now_ns() - start_ns) / 1e9);
+	result->cpu[round] = (double)(place->end.read ? took_ns : cpu_ns() - start_cpu) / kib;
+	result->mbps[round] = kib * 1024 / 1e6 / ((double)took_ns / 1e9);
 }
 
-/* Who begins changes from round to round. False: a packet was lost, and what follows a loss
- * is sent in small pieces. */
+/* Another order in each round, the same ones in each run: whoever comes after a copy finds
+ * another cache than who comes after none. */
+static void shuffle(unsigned *order)
+{
+	static unsigned seed = 1;
+
+	for (unsigned n = 0; n < chosen_count; n++) {
+		unsigned other = (unsigned)rand_r(&seed) % (n + 1);
+
+		order[n] = order[other];
+		order[other] = n;
+	}
+}
+
+/* False: a packet was lost, and what follows a loss is sent in small pieces. */
 static bool measure_once(struct gain_cell *cell, const struct gain_case *c, char *pool, int rounds)
 {
 	struct place places[WAYS];
@@ -125,12 +157,13 @@ static bool measure_once(struct gain_cell *cell, const struct gain_case *c, char
 		cell->results[n].name = chosen[n]->name;
 	}
 	gain_pool_touch(pool);
-	for (int round = 0; round < rounds; round++)
-		for (unsigned n = 0; n < chosen_count; n++) {
-			unsigned way = (n + (unsigned)round) % chosen_count;
+	for (int round = 0; round < rounds; round++) {
+		unsigned order[WAYS];
 
-			one_round(&places[way].sender, &cell->results[way], cell->rounds + round);
-		}
+		shuffle(order);
+		for (unsigned n = 0; n < chosen_count; n++)
+			one_round(&places[order[n]], &cell->results[order[n]], cell->rounds + round);
+	}
 	for (unsigned n = 0; n < chosen_count; n++) {
 		lost_nothing = lost_nothing && gain_lost_nothing(places[n].sender.fd);
 		chosen[n]->close(&places[n].sender);
@@ -204,7 +237,7 @@ static void one_pass(char **words, int count, int rounds)
 
 int main(int argc, char **argv)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : 4;
+	int rounds = argc > 1 ? atoi(argv[1]) : 8;
 	const char *missing;
 
 	if (rounds < 1 || rounds * PASSES > ROUNDS_MOST || argc > 6) {

@@ -72,6 +72,7 @@ extern const struct way way_send_zc, way_send_zc_fixed;
 extern const struct way way_never, way_always, way_auto;
 extern const struct way way_never_batch, way_always_batch, way_auto_batch;
 extern const struct way way_uring, way_uring_fixed, way_uring_never, way_uring_auto;
+extern const struct way way_never_again, way_never_batch_again, way_uring_never_again;
 
 /* ---- gain_net.c ---- */
 
@@ -88,6 +89,7 @@ const char *gain_path_missing(enum gain_path path);
 struct gain_end {
 	int fd;
 	pid_t reader; /* 0: nobody reads */
+	const _Atomic uint64_t *read; /* how many bytes; NULL: nobody does */
 };
 
 /* The @n-th connection of those that are open at once. */

@@ -8,7 +8,7 @@
 #include "gain.h"
 #include "median.h"
 
-#define GAIN_WAYS_MOST 16
+#define GAIN_WAYS_MOST 20
 
 struct gain_case {
 	enum gain_path path;

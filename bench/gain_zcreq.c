@@ -147,10 +147,13 @@ static void close_library(struct sender *sender)
 const struct way way_never = LIBRARY("never", ZCREQ_MODE_NEVER, 0, 0, 0);
 const struct way way_always = LIBRARY("always", ZCREQ_MODE_ALWAYS, 0, 0, 0);
 const struct way way_auto = LIBRARY("auto", ZCREQ_MODE_AUTO, 0, 0, 0);
+const struct way way_never_again = LIBRARY("never-again", ZCREQ_MODE_NEVER, 0, 0, 0);
 const struct way way_never_batch = LIBRARY("never+batch", ZCREQ_MODE_NEVER, 0, 0, 1);
 const struct way way_always_batch = LIBRARY("always+batch", ZCREQ_MODE_ALWAYS, 0, 0, 1);
 const struct way way_auto_batch = LIBRARY("auto+batch", ZCREQ_MODE_AUTO, 0, 0, 1);
+const struct way way_never_batch_again = LIBRARY("never-again+batch", ZCREQ_MODE_NEVER, 0, 0, 1);
 const struct way way_uring = LIBRARY("uring", ZCREQ_MODE_ALWAYS, 1, 0, 1);
 const struct way way_uring_fixed = LIBRARY("uring+reg", ZCREQ_MODE_ALWAYS, 1, 1, 1);
 const struct way way_uring_never = LIBRARY("uring-never", ZCREQ_MODE_NEVER, 1, 0, 1);
+const struct way way_uring_never_again = LIBRARY("uring-never-again", ZCREQ_MODE_NEVER, 1, 0, 1);
 const struct way way_uring_auto = LIBRARY("uring-auto", ZCREQ_MODE_AUTO, 1, 0, 1);

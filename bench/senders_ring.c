@@ -92,14 +92,11 @@ static void top_up(struct zcreq_conn *conn, size_t size)
 	}
 }
 
-/* One turn; sleeps first if there is nothing else to do. */
-static void turn(struct zcreq_context *context)
+static void wait_until(struct zcreq_context *context, uint64_t deadline_ns)
 {
-	uint64_t now_ns = zcreq_now_ns(), deadline_ns = zcreq_turn(context, now_ns);
 	struct pollfd fd = {zcreq_context_fd(context), POLLIN, 0};
 
-	if (requests_inflight == WINDOW || deadline_ns != ZCREQ_NEVER)
-		poll(&fd, 1, zcreq_timeout_ms(deadline_ns, now_ns));
+	poll(&fd, 1, zcreq_timeout_ms(deadline_ns, zcreq_now_ns()));
 }
 
 uint64_t run_uring(int fd, size_t size, uint64_t end_ns)
@@ -111,17 +108,23 @@ uint64_t run_uring(int fd, size_t size, uint64_t end_ns)
 	struct zcreq_uring *uring;
 	struct zcreq_conn *conn;
 	struct zcreq_stats stats;
+	uint64_t deadline_ns;
 
 	check(zcreq_context_new(NULL, &context));
 	check(zcreq_uring_new(context, NULL, &uring));
 	check(zcreq_uring_stream_open(uring, context, &o, &conn));
 	while (zcreq_now_ns() < end_ns) {
 		top_up(conn, size);
-		turn(context);
+		deadline_ns = zcreq_turn(context, zcreq_now_ns());
+		if (requests_inflight == WINDOW)
+			wait_until(context, deadline_ns);
 	}
 	check(zcreq_conn_drain(conn, 0));
-	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED)
-		turn(context);
+	deadline_ns = zcreq_turn(context, zcreq_now_ns());
+	while (zcreq_conn_state(conn) != ZCREQ_CONN_CLOSED) {
+		wait_until(context, deadline_ns);
+		deadline_ns = zcreq_turn(context, zcreq_now_ns());
+	}
 	zcreq_conn_free(conn);
 	check(zcreq_context_stats(context, &stats, sizeof(stats)));
 	while (zcreq_uring_free(uring))

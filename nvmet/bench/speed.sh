@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # speed.sh - targets in turn, in every row that targets are compared in: this tree's, and others
 # that are named. Sourced by scripts/bench, in the build folder, after target.sh.
+#
+# Another target takes launch()'s options (target.sh), or is a script that makes its own of them
+# and says where it listens: "ready listen=ADDRESS:PORT". ROWS and SECS (of a round) in the
+# environment: other rows, longer rounds.
 
 speed_rows=${ROWS:-"read:4096:1 read:4096:32 read:4096:128 write:4096:32 mixed:4096:32
 	read:131072:1 read:131072:8 read:131072:32 write:131072:1 write:131072:8 write:131072:32"}
@@ -52,7 +56,7 @@ one_row() {
 
 # speed_table [epoll|poll]... [NAME=PROGRAM]...: both engines unless one is named
 speed_table() {
-	rounds=5 secs=1 threads=1 initiator_cores=1 engines= others=
+	rounds=5 secs=${SECS:-1} threads=1 initiator_cores=1 engines= others=
 	[ -z "$SHORT" ] || rounds=1 secs=0.2
 	for word; do
 		case $word in

@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 #define ACKER_PORT 9999      /* what is sent there is answered; all else passes */
-#define ACKER_FLOWS 16       /* a flow is told by its source port */
+#define ACKER_FLOWS 32       /* a flow is told by its source port */
 #define ACKER_FIRST_PORT 10000
 #define ACKER_SCALE 10       /* of the window */
 #define ACKER_RECYCLED 0xee  /* LOAD_RECYCLED: no byte of the stream has it */

@@ -148,6 +148,8 @@ int path_connect(struct path *path, unsigned flow, const char *control)
 {
 	int fd, ret;
 
+	if (flow >= ACKER_FLOWS)
+		return -EINVAL;
 	memset((void *)&path->acker->flows[flow], 0, sizeof(path->acker->flows[flow]));
 	fd = net_socket(path->net, NET_NEAR, AF_INET, SOCK_STREAM, 0);
 	if (fd < 0)
