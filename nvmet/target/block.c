@@ -19,6 +19,7 @@
 
 #define SLAB_BYTES ((size_t)SLAB_BLOCKS * BLOCK_BYTES)
 #define WORDS (SLAB_BLOCKS / 64)
+#define RUN_LOOKS 8
 #define WAKE_BLOCKS SLAB_BLOCKS /* that are sent home between two wake-ups */
 
 struct slab {
@@ -124,21 +125,60 @@ static void set_count(uint64_t *count, uint64_t value)
 	__atomic_store_n(count, value, __ATOMIC_RELAXED);
 }
 
-static struct block *take_lowest(struct pool *pool, struct slab *slab)
+static unsigned lowest_free(const struct slab *slab)
 {
-	struct block *block;
-	unsigned word = 0, bit;
+	unsigned word = 0;
 
 	while (!slab->free_bits[word])
 		word++;
-	bit = (unsigned)__builtin_ctzll(slab->free_bits[word]);
-	slab->free_bits[word] &= slab->free_bits[word] - 1;
+	return word * 64 + (unsigned)__builtin_ctzll(slab->free_bits[word]);
+}
+
+/* The first of @count free blocks in a row, or SLAB_BLOCKS. */
+static unsigned find_run(const struct slab *slab, size_t count)
+{
+	unsigned run = 0;
+
+	for (unsigned i = 0; i < SLAB_BLOCKS; i++) {
+		uint64_t from_here = slab->free_bits[i / 64] >> i % 64;
+
+		run = from_here & 1 ? run + 1 : 0;
+		if (run == count)
+			return i + 1 - run;
+		if (!from_here)
+			i |= 63; /* nothing more in this word */
+	}
+	return SLAB_BLOCKS;
+}
+
+static struct block *take(struct pool *pool, struct slab *slab, unsigned index)
+{
+	struct block *block = &slab->blocks[index];
+
+	slab->free_bits[index / 64] &= ~((uint64_t)1 << index % 64);
 	if (!--slab->free_count)
 		close_slab(pool, slab);
-	block = &slab->blocks[word * 64 + bit];
 	block->refs = 1;
 	set_count(&pool->used, pool->used + 1);
 	return block;
+}
+
+/* In one of the first open slabs, so that the search has an end; or nothing is taken. */
+static bool take_run(struct pool *pool, struct block **blocks, size_t count)
+{
+	struct slab *slab = pool->open;
+	unsigned first = SLAB_BLOCKS;
+
+	for (int looks = 0; slab && looks < RUN_LOOKS; looks++, slab = slab->next) {
+		first = slab->free_count >= count ? find_run(slab, count) : SLAB_BLOCKS;
+		if (first < SLAB_BLOCKS)
+			break;
+	}
+	if (first == SLAB_BLOCKS)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		blocks[i] = take(pool, slab, first + (unsigned)i);
+	return true;
 }
 
 int pool_take(struct pool *pool, struct block **blocks, size_t count)
@@ -147,13 +187,15 @@ int pool_take(struct pool *pool, struct block **blocks, size_t count)
 	size_t i;
 
 	pool_collect(pool);
+	if (count > 1 && take_run(pool, blocks, count))
+		return 0;
 	for (i = 0; i < count; i++) {
 		slab = slab_with_room(pool);
 		if (!slab) {
 			blocks_unref(pool, blocks, i);
 			return -ENOMEM;
 		}
-		blocks[i] = take_lowest(pool, slab);
+		blocks[i] = take(pool, slab, lowest_free(slab));
 	}
 	return 0;
 }

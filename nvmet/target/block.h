@@ -14,7 +14,8 @@
  *
  * Built on slabs of 2 MiB, so that neighbours in a namespace are mostly neighbours
  * in memory (one iovec instead of many), and a slab without a block in use goes
- * back to the system. The lowest free block is taken first, for the same reason.
+ * back to the system. The lowest free block is taken first, and several in a row where
+ * there are so many, for the same reason.
  */
 #ifndef NVMET_BLOCK_H
 #define NVMET_BLOCK_H
@@ -68,6 +69,14 @@ int pool_take(struct pool *pool, struct block **blocks, size_t count);
 static inline void *block_data(const struct block *block)
 {
 	return block->data;
+}
+
+/* Is the caller's reference the only one? Then its content may change, as long as nobody can
+ * take another. */
+static inline bool block_is_own(const struct block *block)
+{
+	/* what the last holder did with it comes before what is written to it now */
+	return __atomic_load_n(&block->refs, __ATOMIC_ACQUIRE) == 1;
 }
 
 /* @pool: of the thread that calls, whosever the block is; so below. */

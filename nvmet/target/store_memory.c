@@ -5,9 +5,13 @@
  * Owns: a table from logical block to the version that is current, one reference
  * each; in two levels, so that a namespace costs what was written to it.
  *
- * Never: writes into a block. A Write puts its own blocks into the table and lets
- * go of the old ones; whoever sends an old one keeps it alive. That is all there is
- * to versions, and why no read is ever torn.
+ * Never: writes into a block that somebody else has. A Write puts its own blocks into the
+ * table and lets go of the old ones; whoever sends an old one keeps it alive. That is all
+ * there is to versions, and why no read is ever torn.
+ *
+ * A small Write is copied into the old block where nobody else has that. So neighbours in the
+ * namespace stay neighbours in memory: a read of 128 KiB from 32 places takes the kernel nearly
+ * half as long again as from one (nvmet/doc/speed.md).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -102,6 +106,21 @@ static int ready_leaves(struct memory *memory, uint64_t first, uint32_t count)
 	return 0;
 }
 
+/* So few that copying them is cheaper than what strewn blocks cost later. A large write has
+ * neighbours of its own, and takes their place. */
+#define SMALL_BLOCKS 8
+
+static void replace(struct pool *pool, struct block **place, struct block *block, bool small)
+{
+	if (small && block_is_own(*place)) {
+		memcpy(block_data(*place), block_data(block), BLOCK_BYTES);
+		block_unref(pool, block);
+		return;
+	}
+	block_unref(pool, *place);
+	*place = block;
+}
+
 static int memory_write(struct store *store, struct pool *pool, uint64_t first, uint32_t count,
 			struct block **blocks)
 {
@@ -117,11 +136,12 @@ static int memory_write(struct store *store, struct pool *pool, uint64_t first, 
 	for (i = first; i < first + count; i++) {
 		leaf = memory->leaves[i / LEAF_BLOCKS];
 		place = &leaf->blocks[i % LEAF_BLOCKS];
-		if (*place)
-			block_unref(pool, *place);
-		else
+		if (*place) {
+			replace(pool, place, *blocks++, count <= SMALL_BLOCKS);
+		} else {
 			leaf->used++;
-		*place = *blocks++;
+			*place = *blocks++;
+		}
 	}
 	return 0;
 }

@@ -315,6 +315,69 @@ START_TEST(memory_is_asked_for_in_slabs_and_given_back)
 }
 END_TEST
 
+static bool are_neighbours(struct block **blocks, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (block_data(blocks[i]) != (char *)block_data(blocks[i - 1]) + BLOCK_BYTES)
+			return false;
+	return true;
+}
+
+START_TEST(several_are_taken_in_a_row_though_single_ones_are_free)
+{
+	static struct block *blocks[3 * SLAB_BLOCKS];
+	struct block *some[32], *strewn;
+
+	ck_assert_int_eq(pool_take(&pool, blocks, COUNT(blocks)), 0);
+	for (size_t i = 1; i < COUNT(blocks); i += 2)
+		block_unref(&pool, blocks[i]);
+	for (size_t i = SLAB_BLOCKS + 100; i < SLAB_BLOCKS + 132; i += 2)
+		block_unref(&pool, blocks[i]);
+	ck_assert_int_eq(pool_take(&pool, some, COUNT(some)), 0);
+	ck_assert(are_neighbours(some, COUNT(some)));
+	ck_assert_int_eq(pool_take(&pool, &strewn, 1), 0);
+	block_unref(&pool, strewn);
+	blocks_unref(&pool, some, COUNT(some));
+	for (size_t i = 0; i < COUNT(blocks); i += 2)
+		if (i < SLAB_BLOCKS + 100 || i >= SLAB_BLOCKS + 132)
+			block_unref(&pool, blocks[i]);
+}
+END_TEST
+
+/* A large read of it is sent from few pieces; who has a version keeps it nevertheless. */
+START_TEST(what_is_overwritten_in_small_pieces_stays_together)
+{
+	struct store *store = open_store(0);
+	struct block *blocks[64], *held;
+	unsigned seed = 1;
+	int last[64] = { 0 };
+
+	ck_assert_int_eq(pool_take(&pool, blocks, COUNT(blocks)), 0);
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		memset(block_data(blocks[i]), 0, BLOCK_BYTES);
+	ck_assert_int_eq(store_write(store, &pool, 100, COUNT(blocks), blocks), 0);
+	for (int value = 1; value < 250; value++) {
+		unsigned place = (unsigned)rand_r(&seed) % COUNT(blocks);
+
+		ck_assert_int_eq(write_block(store, 100 + place, value), 0);
+		last[place] = value;
+	}
+	ck_assert_int_eq(store_read(store, &pool, 100, COUNT(blocks), blocks), 0);
+	ck_assert(are_neighbours(blocks, COUNT(blocks)));
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		ck_assert(is_all(blocks[i], last[i]));
+	blocks_unref(&pool, blocks, COUNT(blocks));
+
+	ck_assert_int_eq(store_read(store, &pool, 110, 1, &held), 0);
+	ck_assert_int_eq(write_block(store, 110, 251), 0);
+	ck_assert(is_all(held, last[10]));
+	ck_assert_int_eq(read_value(store, 110), 251);
+	block_unref(&pool, held);
+	ck_assert_uint_eq(pool.used, COUNT(blocks));
+	store_close(store, &pool);
+}
+END_TEST
+
 /* The figures that smaps has of the mapping that @at is in. */
 static void look_up(const void *at, long *huge_kb, bool *asked)
 {
@@ -436,6 +499,8 @@ int main(void)
 	tcase_add_test(cases, shortened_file_is_an_error_not_a_signal);
 	tcase_add_test(cases, file_that_cannot_grow_is_an_error);
 	tcase_add_test(cases, memory_is_asked_for_in_slabs_and_given_back);
+	tcase_add_test(cases, several_are_taken_in_a_row_though_single_ones_are_free);
+	tcase_add_test(cases, what_is_overwritten_in_small_pieces_stays_together);
 	tcase_add_loop_test(cases, huge_pages_are_asked_for_and_not_needed, 0, 2);
 #ifndef NVMET_SANITIZED
 	tcase_add_test(cases, want_of_memory_takes_nothing);
