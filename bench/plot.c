@@ -66,11 +66,11 @@ struct chart {
 	{"send", "send(2)"}, {"zerocopy", "MSG_ZEROCOPY"}, {"auto", "zcreq, mode auto"}, \
 	{"auto+batch", "auto, in batches"}, \
 }
-#define GAIN(which, path, remarks) { \
-	.name = which, .heading = "What a KiB costs the sender, " remarks, \
-	.remark = "Nanoseconds of its processor for each KiB, by the size of one send. With zcreq " \
+#define GAIN(which, path, whom, other) { \
+	.name = which, .heading = "What a KiB costs " whom, \
+	.remark = "Nanoseconds of a processor for each KiB, by the size of one send. With zcreq " \
 		  "each send is a call of its own, or as many", \
-	.remark2 = "leave together as wait for it. The other side is on the other core.", \
+	.remark2 = "leave together as wait for it. " other, \
 	.bench = "gain", .only_key = "path", .only = path, .panel_key = "pages", \
 	.series_key = "way", .x_key = "bytes", .x_words = "bytes of a send", \
 	.y_key = "cpu_ns_per_kib", .y_words = "ns for each KiB", .low = 10, .high = 1e5, \
@@ -78,9 +78,9 @@ struct chart {
 }
 
 static const struct chart charts[] = {
-	GAIN("gain", "acker", "where nobody copies"),
-	GAIN("gain-loopback", "loopback", "on loopback"),
-	GAIN("gain-veth", "veth", "over a veth pair"),
+	GAIN("gain", "acker", "the sender, where nobody copies", "The other side is on the other core."),
+	GAIN("gain-loopback", "loopback", "both ends of loopback", "Both are on one core."),
+	GAIN("gain-veth", "veth", "both ends of a veth pair", "Both are on one core."),
 	{
 		.name = "cost",
 		.heading = "What one request costs: instructions",
