@@ -129,7 +129,7 @@ planted()
 }
 for page in README.md README.zh-CN.md; do
 	planted "another figure in $page" $page '/^- .*244/s/244/245/'
-	planted "another size in $page" $page 's/48 KiB/64 KiB/'
+	planted "another size in $page" $page 's/36 KiB/64 KiB/'
 	planted "another command in $page" $page 's|^scripts/check |scripts/checks |'
 	planted "a heading that has gone from $page" $page '0,/^## /{/^## /d}'
 	planted "a heading of another level in $page" $page '0,/^## /s/^## /### /'
