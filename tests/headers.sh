@@ -169,7 +169,7 @@ needs_only() {
 nothing_left_to_do() {
 	grep -rnE --include='*.[ch]' 'TO''DO|FIX''ME|XX''X' "$srcdir/lib" "$srcdir/include" &&
 		fail "something is left to do"
-	for file in $(find "$srcdir/lib" "$srcdir/include" "$srcdir/tests" "$srcdir/nvmet" "$srcdir/tools" -name '*.[ch]'); do
+	for file in $(find "$srcdir/lib" "$srcdir/include" "$srcdir/tests" "$srcdir/nvmet" "$srcdir/tools" "$srcdir/contrib" -name '*.[ch]'); do
 		[ "$(head -n 1 "$file")" = '/* SPDX-License-Identifier: BSD-2-Clause */' ] ||
 			fail "$file does not begin with its licence"
 	done

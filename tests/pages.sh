@@ -11,10 +11,10 @@
 . "${srcdir:-.}/tests/verdict.sh"
 cd "$srcdir" || exit 99
 
-tops="bench doc examples include lib nvmet scripts tests tools"
-sources=$(find bench examples include lib nvmet tests tools -name '*.[ch]' -o -name '*.h.in' | sort)
-pages=$(ls ./*.md doc/*.md doc/*.[1-9] bench/*.md nvmet/doc/*.md tools/*/*.[1-9] nvmet/doc/*.[1-9] .github/*/*.md 2>/dev/null | sed 's|^\./||')
-others=$(find bench lib nvmet scripts tests tools .ci -type f \
+tops="bench contrib doc examples include lib nvmet scripts tests tools"
+sources=$(find bench contrib examples include lib nvmet tests tools -name '*.[ch]' -o -name '*.h.in' | sort)
+pages=$(ls ./*.md doc/*.md doc/*.[1-9] bench/*.md nvmet/doc/*.md contrib/*/*.md tools/*/*.[1-9] nvmet/doc/*.[1-9] .github/*/*.md 2>/dev/null | sed 's|^\./||')
+others=$(find bench contrib lib nvmet scripts tests tools .ci -type f \
 	\( -name '*.sh' -o -name '*.am' -o -name '*.py' -o -name '*.pml' -o ! -name '*.*' \) 2>/dev/null |
 	grep -v -e corpus/ -e '^tests/pages.sh$')
 
