@@ -24,7 +24,7 @@ TAILQ_HEAD(lives, life);
 static struct {
 	pthread_mutex_t lock;
 	struct lives given; /* the thread takes them from here */
-	int wake, epoll;    /* 0 until there is a thread */
+	int epoll, wake;    /* wake is 0 until there is a thread */
 } reaper = { .lock = PTHREAD_MUTEX_INITIALIZER, .given = TAILQ_HEAD_INITIALIZER(reaper.given) };
 
 static void take_in(struct lives *lives)
@@ -80,6 +80,17 @@ static void *run(void *unused)
 	return NULL;
 }
 
+/* The next one who comes tries again. */
+static int not_started(int ret)
+{
+	if (reaper.epoll >= 0)
+		close(reaper.epoll);
+	if (reaper.wake >= 0)
+		close(reaper.wake);
+	reaper.wake = 0;
+	return ret;
+}
+
 /* On any processor, so that no reactor's is taken, and deaf to signals. */
 static int start(void)
 {
@@ -93,13 +104,13 @@ static int start(void)
 	reaper.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (reaper.epoll < 0 || reaper.wake < 0 ||
 	    epoll_ctl(reaper.epoll, EPOLL_CTL_ADD, reaper.wake, &event))
-		return -errno;
+		return not_started(-errno);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	ret = -pthread_create(&thread, NULL, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (ret)
-		return ret;
+		return not_started(ret);
 	CPU_ZERO(&set);
 	for (size_t i = 0; i < CPU_SETSIZE; i++)
 		CPU_SET(i, &set);
@@ -115,10 +126,10 @@ void reaper_take(struct life *life)
 
 	pthread_mutex_lock(&reaper.lock);
 	TAILQ_INSERT_TAIL(&reaper.given, life, link);
-	if (reaper.wake <= 0)
+	if (!reaper.wake)
 		ret = start();
 	if (ret)
-		SPDK_ERRLOG("no thread to wait for a closed socket (%d): it stays\n", ret);
+		SPDK_ERRLOG("no thread to wait for a closed socket (%d): it stays until there is one\n", ret);
 	else
 		(void)!write(reaper.wake, &one, sizeof(one));
 	pthread_mutex_unlock(&reaper.lock);
