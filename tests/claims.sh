@@ -47,26 +47,31 @@ look()
 {
 	# lib/stream/socket.h, include/zcreq/stream.h
 	only "calls on a stream's descriptor are made in socket.c" \
-		'(send|recv)(msg|mmsg|to|from)?|[gs]etsockopt|connect|shutdown|accept4?|socket|bind|listen|ioctl|fcntl|fstat' \
+		'(send|recv)(msg|mmsg|to|from)?|[gs]etsockopt|get(peer|sock)name|connect|shutdown|accept4?|socket|bind|listen|ioctl|fcntl|fstat' \
 		stream/socket.c
 	# lib/stream/poller.c: its counters are never read
 	only "an eventfd is in poller.c" 'eventfd|write' stream/poller.c
 	# lib/memory/maps.h: what is read is /proc/self/smaps, when something is detached
 	only "no descriptor is read but in maps.c" 'read|readv|writev|pread|pwrite' memory/maps.c
-	only "descriptors are closed in socket.c, poller.c and maps.c" 'close' \
-		stream/socket.c stream/poller.c memory/maps.c
+	only "descriptors are closed in socket.c, poller.c, maps.c and page_file.c" 'close' \
+		stream/socket.c stream/poller.c memory/maps.c explain/page_file.c
 	only "an epoll is in poller.c" 'epoll_create1|epoll_ctl|epoll_wait' stream/poller.c
 	# include/zcreq/context.h
-	only "the clock is read for the seed, and for who asks for the time" \
-		'clock_gettime|clock_nanosleep|time|gettimeofday|timerfd_.*' base/seed.c stream/socket.c
+	only "the clock is read for the seed, for who asks for the time, and for a page" \
+		'clock_gettime|clock_nanosleep|time|gettimeofday|timerfd_.*' base/seed.c stream/socket.c \
+		explain/page_image.c
 	only "nothing waits" 'poll|ppoll|select|pselect|epoll_p?wait2?|sleep|usleep|nanosleep|futex|syscall' stream/poller.c
 	only "there is no thread and no lock" '(pthread|mtx|cnd|thrd|sem)_.*'
 	only "there is no signal handler, and the environment is not read" \
 		'sigaction|signal|sigprocmask|atexit|(secure_)?getenv'
-	only "no file is opened but in maps.c" 'open(at)?|f?open(64)?' memory/maps.c
+	# include/zcreq/page.h: a file for pages
+	only "no file is opened but in maps.c and page_file.c" \
+		'open(at)?|f?open(64)?|mko?s?temp(64)?|rename|unlink|posix_fallocate(64)?' \
+		memory/maps.c explain/page_file.c
 	# include/zcreq/memory.h
-	only "pages are asked for in the memory room" 'mmap(64)?|mremap|munmap|mprotect|madvise|msync' \
-		memory/exchange.c memory/pool.c
+	only "pages are asked for in the memory room and in page_file.c" \
+		'mmap(64)?|mremap|munmap|mprotect|madvise|msync' memory/exchange.c memory/pool.c \
+		explain/page_file.c
 	# include/zcreq/context.h: memory comes from the context's allocator
 	only "memory is asked for in memory.c" '[cm]alloc|realloc|free|strdup|aligned_alloc' base/memory.c
 }

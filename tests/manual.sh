@@ -144,6 +144,8 @@ examples()
 		sed -n '1,/^PRINTED$/p' "$srcdir/tests/man/printed.c.in" | sed '$d'
 		echo 'static void printed_offer(void)'
 		block "$srcdir/include/zcreq/sender.h" 'zcreq_offer\('
+		echo 'static void printed_page(void)'
+		block "$srcdir/include/zcreq/page.h" 'zcreq_page_map\(' | sed "s|/run/server/stats|$tmp/page|"
 		echo 'static void printed_guard(void)'
 		block "$srcdir/include/zcreq/guard.h" 'zcreq_guard_attach\('
 		if [ -f libzcreq-uring.la ]; then
@@ -172,6 +174,7 @@ examples()
 		ev.h 1
 		explain.h 1
 		guard.h 2
+		page.h 1
 		sender.h 2
 		threads.h 1
 		uring.h 1
@@ -197,6 +200,10 @@ called()
 		if [ -x tools/trace/zcreq-trace ]; then
 			commands "$srcdir/tools/trace/zcreq-trace.1" | sed "s|^zcreq-trace|$here/tools/trace/zcreq-trace|"
 		fi
+		if [ -x tools/top/zcreq-top ]; then
+			commands "$srcdir/tools/top/zcreq-top.1" | grep ^zcreq-top |
+				sed "s|/run/nvmet|page|; s|/run/||g; s|/var/lib/node/||; s|^|$here/tools/top/|"
+		fi
 		if [ -f tools/guard/.libs/zcreq-guard.so ] && [ -z "${SANITIZE_CFLAGS:-}" ]; then
 			commands "$srcdir/tools/guard/zcreq-guard.1" |
 				sed "s|zcreq-guard |sh $here/tools/guard/zcreq-guard |; s|/tmp/guard|$tmp/guard|"
@@ -219,6 +226,7 @@ symbols
 prototypes
 states "$srcdir/doc/zcreq-lifecycle.7"
 options tools/trace/zcreq-trace "$srcdir/tools/trace/zcreq-trace.1"
+options tools/top/zcreq-top "$srcdir/tools/top/zcreq-top.1"
 options nvmet/zcreq-nvmet "$srcdir/nvmet/doc/zcreq-nvmet.8"
 examples
 [ $failed = 0 ] || exit 1

@@ -4,7 +4,7 @@
 # static.sh - a program that is linked with libzcreq.a has only what it calls for
 #
 # examples/hello, linked as a user would who has installed the archive, contains nothing
-# that is there for looking: no explain, no log of events, no guard. It needs no dynamic
+# that is there for looking: no explain, no log of events, no page, no guard. It needs no dynamic
 # linker to ask (dladdr), and the rooms that every program links have no variable but the
 # semaphore of the probes. Prints how large hello's part is, and what only looks.
 #
@@ -18,7 +18,7 @@ for tool in nm size; do
 done
 
 # Names that hello must not have, and the files of the archive that only look.
-forbidden='^zcreq_(context|conn|request)_explain$ ^zcreq_trace_(start|stop|dump)$ ^zcreq_guard'
+forbidden='^zcreq_(context|conn|request)_explain$ ^zcreq_trace_(start|stop|dump)$ ^zcreq_page_(keep|map|stop)$ ^zcreq_guard'
 looking='^(libexplain_la-|libcore_la-log\.o)'
 
 cflags=$(sed -n 's/^CFLAGS = //p' Makefile)

@@ -25,7 +25,8 @@
  *   is given the table refuses it with -EINVAL.
  * - Time enters through zcreq_turn() only, in nanoseconds of any clock that does
  *   not jump. No timer reads a clock. A context reads one once, when it is made, so that
- *   its handles are not those of another context.
+ *   its handles are not those of another context; and a page says by one when it was
+ *   written (page.h).
  * - After fork() only one of the two processes may go on using a context.
  */
 #ifndef ZCREQ_CONTEXT_H

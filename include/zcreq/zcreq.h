@@ -11,8 +11,9 @@
  * other threads may do), conn.h (the requests of one connection), stream.h (a TCP socket
  * and everything queued on it), sender.h (what to put in place of sendmsg), memory.h
  * (buffers, and how to have them back whatever the kernel does); and, to
- * look inside, explain.h (why is this stuck?) and trace.h (what happened?). Not in
- * here, because each has a library of its own: ev.h, guard.h, uring.h. C++17 has zcreq.hpp.
+ * look inside, explain.h (why is this stuck?), trace.h (what happened?) and page.h (how is
+ * it doing, for others to see). Not in here, because each has a library of its own: ev.h,
+ * guard.h, uring.h. C++17 has zcreq.hpp.
  */
 #ifndef ZCREQ_H
 #define ZCREQ_H
@@ -21,6 +22,7 @@
 #include <zcreq/context.h>
 #include <zcreq/explain.h>
 #include <zcreq/memory.h>
+#include <zcreq/page.h>
 #include <zcreq/threads.h>
 #include <zcreq/request.h>
 #include <zcreq/sender.h>

@@ -16,6 +16,7 @@
 
 #include "base/bug.h"
 #include "core/core.h"
+#include "core/keeper.h"
 #include "core/message.h"
 #include "base/options.h"
 #include "core/points.h"
@@ -346,6 +347,8 @@ static void run_closed(struct zcreq_conn *conn)
 	timers_list(conn, NULL);
 	zcreq_conn_unqueued(conn);
 	zcreq_trace_closed(conn);
+	if (conn->context->keeper)
+		conn->context->keeper->ops->closed(conn->context->keeper, conn);
 	if (conn->hooks->closed)
 		conn->hooks->closed(conn, conn->status, conn->arg);
 	zcreq_assert(!conn->message_count); /* delivered before, or they would be lost */

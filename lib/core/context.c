@@ -8,6 +8,7 @@
 #include "core/core.h"
 #include "base/options.h"
 #include "core/guarded.h"
+#include "core/keeper.h"
 #include "core/poller.h"
 
 /* All memory of a context of which nothing is left. */
@@ -95,6 +96,8 @@ int zcreq_context_free(struct zcreq_context *context)
 	if (context->dispatch_depth || context->sources || context->pools || !TAILQ_EMPTY(&context->conns) ||
 	    zcreq_threads_free(context))
 		return -EBUSY;
+	if (context->keeper)
+		context->keeper->ops->free(context->keeper);
 	if (context->poller)
 		context->poller->ops->free(context->poller);
 	if (context->guard_hooks)

@@ -30,6 +30,7 @@
 #include "core/slot.h"
 #include "core/transitions.h"
 
+struct zcreq_keeper;
 struct zcreq_message;
 struct zcreq_poller;
 struct zcreq_pool;
@@ -215,6 +216,7 @@ struct zcreq_context {
 	struct zcreq_threads *threads;  /* NULL: no other thread has a part in it */
 	struct zcreq_poller *poller;    /* NULL: nobody has asked for a descriptor; poller.h */
 	struct zcreq_source *sources;   /* what else takes part in a turn */
+	struct zcreq_keeper *keeper;    /* NULL: nobody keeps an account of it; keeper.h */
 	struct zcreq_pool *pools;       /* of buffers: see memory/pool.h */
 	uint64_t detached_most;         /* bytes that the kernel may keep of what was detached */
 	struct zcreq_allocator allocator;
@@ -447,6 +449,10 @@ struct zcreq_conn *zcreq_conn_tell(struct zcreq_context *context);
 
 /* stats.c: what is counted of a connection that is about to be freed is kept. */
 void zcreq_stats_keep(const struct zcreq_conn *conn);
+
+/* stats.c: for the library itself, as the two public functions. */
+struct zcreq_stats zcreq_conn_look_stats(const struct zcreq_conn *conn);
+struct zcreq_stats zcreq_context_look_stats(const struct zcreq_context *context);
 
 /* May it queue anything? Open and draining ones may. */
 static inline bool zcreq_conn_sends(const struct zcreq_conn *conn)

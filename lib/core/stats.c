@@ -26,7 +26,7 @@ static void add(struct zcreq_stats *to, const struct zcreq_stats *from)
 								: oldest_age_ns;
 }
 
-static struct zcreq_stats look(const struct zcreq_conn *conn)
+struct zcreq_stats zcreq_conn_look_stats(const struct zcreq_conn *conn)
 {
 	const struct zcreq_request *oldest = TAILQ_FIRST(&conn->requests);
 	struct zcreq_stats stats = conn->stats;
@@ -44,9 +44,24 @@ static struct zcreq_stats look(const struct zcreq_conn *conn)
 
 void zcreq_stats_keep(const struct zcreq_conn *conn)
 {
-	const struct zcreq_stats stats = look(conn);
+	const struct zcreq_stats stats = zcreq_conn_look_stats(conn);
 
 	add(&conn->context->stats, &stats);
+}
+
+struct zcreq_stats zcreq_context_look_stats(const struct zcreq_context *context)
+{
+	struct zcreq_stats sum = context->stats;
+	const struct zcreq_conn *conn;
+
+	TAILQ_FOREACH(conn, &context->conns, in_context) {
+		const struct zcreq_stats more = zcreq_conn_look_stats(conn);
+
+		add(&sum, &more);
+	}
+	if (context->threads)
+		sum.stale_handles += zcreq_threads_stale(context->threads);
+	return sum;
 }
 
 /* As much as both sides know; what only the caller knows is 0. */
@@ -65,7 +80,7 @@ int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, s
 	if (!conn || !stats || !size)
 		return -EINVAL;
 	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_LOOKS);
-	seen = look(conn);
+	seen = zcreq_conn_look_stats(conn);
 	copy_out(stats, size, &seen);
 	return 0;
 }
@@ -73,20 +88,12 @@ int zcreq_conn_stats(const struct zcreq_conn *conn, struct zcreq_stats *stats, s
 int zcreq_context_stats(const struct zcreq_context *context, struct zcreq_stats *stats,
 			size_t size)
 {
-	const struct zcreq_conn *conn;
 	struct zcreq_stats sum;
 
 	if (!context || !stats || !size)
 		return -EINVAL;
 	zcreq_guard_hears(context, NULL, ZCREQ_CALL_LOOKS);
-	sum = context->stats;
-	TAILQ_FOREACH(conn, &context->conns, in_context) {
-		const struct zcreq_stats more = look(conn);
-
-		add(&sum, &more);
-	}
-	if (context->threads)
-		sum.stale_handles += zcreq_threads_stale(context->threads);
+	sum = zcreq_context_look_stats(context);
 	copy_out(stats, size, &sum);
 	return 0;
 }

@@ -15,6 +15,7 @@
 
 #include "core/check.h"
 #include "core/core.h"
+#include "core/keeper.h"
 #include "core/points.h"
 #include "core/poller.h"
 
@@ -63,6 +64,15 @@ static bool turn_sources(const struct zcreq_context *context)
 	return more;
 }
 
+/* Its alarm is one of them. */
+static void ask_keeper(struct zcreq_context *context)
+{
+	uint64_t again_ns = context->keeper->ops->timers(context->keeper, context->now_ns);
+
+	if (again_ns < context->next_alarm_ns)
+		context->next_alarm_ns = again_ns;
+}
+
 /* Those whose alarm has gone off are to be asked; the earliest of the others is next. */
 static void ring_alarms(struct zcreq_context *context)
 {
@@ -76,6 +86,8 @@ static void ring_alarms(struct zcreq_context *context)
 		else if (conn->alarm_ns < context->next_alarm_ns)
 			context->next_alarm_ns = conn->alarm_ns;
 	}
+	if (context->keeper)
+		ask_keeper(context);
 }
 
 static void run_timers(struct zcreq_context *context)

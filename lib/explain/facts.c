@@ -146,36 +146,46 @@ static bool is_older(const struct zcreq_conn *a, const struct zcreq_conn *b)
 	return now - first->slot.since > now - second->slot.since;
 }
 
-/* Puts it in its place among the oldest so far. */
-static uint32_t insert(const struct zcreq_conn *oldest[ZCREQ_FACTS_CONNS], uint32_t count,
+/* Puts it in its place among the oldest so far, of which there are @count. */
+static uint32_t insert(const struct zcreq_conn **oldest, uint32_t most, uint32_t count,
 		       const struct zcreq_conn *conn)
 {
 	uint32_t at = count;
 
 	while (at && is_older(conn, oldest[at - 1]))
 		at--;
-	if (at == ZCREQ_FACTS_CONNS)
+	if (at == most)
 		return count;
-	count += count < ZCREQ_FACTS_CONNS;
+	count += count < most;
 	for (uint32_t i = count - 1; i > at; i--)
 		oldest[i] = oldest[i - 1];
 	oldest[at] = conn;
 	return count;
 }
 
-void zcreq_context_look(const struct zcreq_context *context, struct zcreq_context_facts *facts)
+uint32_t zcreq_context_oldest(const struct zcreq_context *context, const struct zcreq_conn **oldest,
+			      uint32_t most, uint32_t *conn_count)
 {
-	const struct zcreq_conn *oldest[ZCREQ_FACTS_CONNS], *conn;
-	int ret = zcreq_context_stats(context, &facts->stats, sizeof(facts->stats));
+	const struct zcreq_conn *conn;
+	uint32_t count = 0;
 
-	zcreq_assert(ret == 0);
-	facts->conn_count = facts->conns_seen = 0;
+	*conn_count = 0;
 	TAILQ_FOREACH(conn, &context->conns, in_context) {
 		if (conn->state == ZCREQ_CONN_CLOSED)
 			continue;
-		facts->conns_seen = insert(oldest, facts->conns_seen, conn);
-		facts->conn_count++;
+		count = insert(oldest, most, count, conn);
+		++*conn_count;
 	}
+	return count;
+}
+
+void zcreq_context_look(const struct zcreq_context *context, struct zcreq_context_facts *facts)
+{
+	const struct zcreq_conn *oldest[ZCREQ_FACTS_CONNS];
+
+	facts->stats = zcreq_context_look_stats(context);
+	facts->conns_seen =
+		zcreq_context_oldest(context, oldest, ZCREQ_FACTS_CONNS, &facts->conn_count);
 	for (uint32_t i = 0; i < facts->conns_seen; i++)
 		zcreq_conn_look(oldest[i], ZCREQ_FACTS_REQUESTS_OF_CONTEXT, facts->requests[i],
 				&facts->conns[i]);

@@ -116,6 +116,11 @@ void zcreq_conn_look(const struct zcreq_conn *conn, uint32_t most,
 		     struct zcreq_request_facts *requests, struct zcreq_conn_facts *facts);
 void zcreq_context_look(const struct zcreq_context *context, struct zcreq_context_facts *facts);
 
+/* facts.c: of the connections that are not closed, which are counted, those with the oldest
+ * request, @most of them; how many that are. */
+uint32_t zcreq_context_oldest(const struct zcreq_context *context, const struct zcreq_conn **oldest,
+			      uint32_t most, uint32_t *conn_count);
+
 /* facts_stream.c: the stream's part of these. */
 struct zcreq_peer_facts zcreq_peer_look(const struct zcreq_stream *stream);
 struct zcreq_stream_facts zcreq_stream_look(const struct zcreq_stream *stream);

@@ -72,6 +72,11 @@ const struct zcreq_socket_ops zcreq_kernel_socket = {
 	.close = kernel_close,
 };
 
+int zcreq_kernel_peer(int fd, struct sockaddr *address, socklen_t bytes)
+{
+	CALL(int, getpeername(fd, address, &bytes));
+}
+
 int zcreq_socket_disconnect(int fd)
 {
 	return kernel_disconnect(fd, NULL);

@@ -13,6 +13,9 @@
 
 extern const struct zcreq_socket_ops zcreq_kernel_socket;
 
+/* Writes the address of a socket's peer, @bytes at most: 0, or an error. */
+int zcreq_kernel_peer(int fd, struct sockaddr *address, socklen_t bytes);
+
 /* How often a call that was interrupted is made again before its event is left for
  * the next turn of the loop; of the kernel's ops or of anybody's. */
 #define ZCREQ_INTERRUPTS 16
