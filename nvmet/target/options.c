@@ -100,6 +100,8 @@ static void help(void)
 	       "  --mode MODE              auto, always or never without copying (auto)\n"
 	       "  --no-digests             refuse header and data digests\n"
 	       "  --congestion NAME        TCP's congestion control, of this end (the system's)\n"
+	       "  --stats-page FILE        keep statistics in it, a page for each thread: see zcreq-top(1);\n"
+	       "                           it is replaced at the start, and stays at the end (none)\n"
 	       "  --poll                   never sleep: each thread takes a core of its own\n");
 	for (i = 0; i < NUMBERS; i++)
 		printf("  --%-22s %s (%" PRIu32 ")\n", numbers[i].name, numbers[i].help,
@@ -236,8 +238,8 @@ static int allow_host(struct options *options, const char *value)
 
 enum word {
 	WORD_LISTEN = 1000, WORD_NAMESPACE, WORD_NAMESPACES, WORD_BLOCK, WORD_NQN, WORD_ALLOW_HOST,
-	WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS, WORD_CONGESTION, WORD_POLL, WORD_CONFIG,
-	WORD_HELP, WORD_VERSION,
+	WORD_ANA, WORD_SENDER, WORD_MODE, WORD_NO_DIGESTS, WORD_CONGESTION, WORD_STATS_PAGE, WORD_POLL,
+	WORD_CONFIG, WORD_HELP, WORD_VERSION,
 };
 
 /* 1 if the program has said what it was asked to and may end. */
@@ -267,6 +269,9 @@ static int set(struct options *options, int word, const char *value)
 		return 0;
 	case WORD_CONGESTION:
 		options->congestion = value;
+		return 0;
+	case WORD_STATS_PAGE:
+		options->stats_page = value;
 		return 0;
 	case WORD_POLL:
 		options->poll = true;
@@ -298,6 +303,7 @@ static const struct option words[] = {
 	{ "mode", required_argument, NULL, WORD_MODE },
 	{ "no-digests", no_argument, NULL, WORD_NO_DIGESTS },
 	{ "congestion", required_argument, NULL, WORD_CONGESTION },
+	{ "stats-page", required_argument, NULL, WORD_STATS_PAGE },
 	{ "poll", no_argument, NULL, WORD_POLL },
 	{ "config", required_argument, NULL, WORD_CONFIG },
 	{ "help", no_argument, NULL, WORD_HELP },

@@ -13,12 +13,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "conn.h"
 #include "ctrl.h"
+
+/* Connections of a thread that its page of statistics has room for. */
+#define PAGE_CONNS_MAX 256
 
 /* A descriptor on its way to its thread. */
 struct arrival {
@@ -240,15 +245,38 @@ void target_look(struct target *target)
 
 /* ---- threads ------------------------------------------------------------------ */
 
+/* --stats-page */
+static int map_pages(struct subsystem *subsystem, const struct options *options)
+{
+	uint32_t conns = options->connections_max;
+	int err;
+
+	if (!options->stats_page)
+		return 0;
+	subsystem->page_bytes = zcreq_page_bytes(conns < PAGE_CONNS_MAX ? conns : PAGE_CONNS_MAX);
+	err = zcreq_page_map(options->stats_page, options->threads * subsystem->page_bytes,
+			     &subsystem->pages);
+	if (err < 0)
+		fprintf(stderr, "zcreq-nvmet: cannot make %s\n", options->stats_page);
+	return err;
+}
+
+static void unmap_pages(struct subsystem *subsystem)
+{
+	if (subsystem->pages)
+		munmap(subsystem->pages, subsystem->thread_count * subsystem->page_bytes);
+}
+
 int subsystem_init(struct subsystem *subsystem, const struct options *options)
 {
 	struct target *target;
 	unsigned i;
-	int err = 0;
+	int err;
 
 	memset(subsystem, 0, sizeof(*subsystem));
 	pthread_mutex_init(&subsystem->lock, NULL);
 	TAILQ_INIT(&subsystem->ctrls);
+	err = map_pages(subsystem, options);
 	for (i = 0; i < options->threads && err == 0; i++) {
 		/* what a thread counts shares no cache line with another's */
 		target = aligned_alloc(_Alignof(struct target), sizeof(*target));
@@ -315,5 +343,6 @@ void subsystem_deinit(struct subsystem *subsystem)
 		pool_deinit(&subsystem->threads[i]->pool);
 		free(subsystem->threads[i]);
 	}
+	unmap_pages(subsystem);
 	pthread_mutex_destroy(&subsystem->lock);
 }

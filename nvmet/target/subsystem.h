@@ -34,6 +34,8 @@ struct subsystem {
 	unsigned thread_count;
 	struct sockaddr_storage addresses[LISTENERS_MAX];
 	unsigned address_count;
+	void *pages;       /* of statistics, one for each thread; NULL: none */
+	size_t page_bytes; /* of each */
 
 	pthread_mutex_t lock; /* of these, and of what ctrl.h says */
 	TAILQ_HEAD(, ctrl) ctrls;

@@ -268,6 +268,22 @@ static void watch_signals(struct target *target)
 	ev_signal_start(target->loop, &target->on_statistics);
 }
 
+/* Its own of the pages of statistics, if there are any. */
+static int keep_page(const struct target *target)
+{
+	const struct subsystem *subsystem = target->subsystem;
+	struct zcreq_page_options page = {
+		.size = sizeof(page),
+		.memory_bytes = subsystem->page_bytes,
+		.name = "zcreq-nvmet",
+	};
+
+	if (!subsystem->pages)
+		return 0;
+	page.memory = (char *)subsystem->pages + target->number * subsystem->page_bytes;
+	return zcreq_page_keep(target->context, &page);
+}
+
 static int open_loop(struct target *target, bool first)
 {
 	struct zcreq_context_options context = { .size = sizeof(context) };
@@ -280,6 +296,8 @@ static int open_loop(struct target *target, bool first)
 	err = zcreq_context_new(&context, &target->context);
 	if (err == 0) /* if ZCREQ_GUARD asks for it */
 		err = zcreq_guard_attach(target->context, NULL);
+	if (err == 0)
+		err = keep_page(target);
 	if (err == 0)
 		err = zcreq_ev_new(target->loop, target->context, &target->ev);
 	if (err == 0)

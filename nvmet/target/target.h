@@ -68,6 +68,7 @@ struct options {
 	uint8_t lba_shift; /* of every namespace */
 	const char *nqn;
 	const char *congestion;  /* control of every connection; NULL: the system's */
+	const char *stats_page;  /* a file; NULL: none */
 	const char *allowed[ALLOWED_MAX]; /* hosts, by their NQN; none: any */
 	unsigned allowed_count;
 	enum sender_kind sender;
