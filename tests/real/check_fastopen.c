@@ -83,6 +83,16 @@ static int fast_client(int flags)
 	return fd;
 }
 
+/* Before the handshake is over a socket has the least send buffer that its congestion control
+ * wants, which with some is less than this. */
+static void send_all(int fd)
+{
+	const int room = 4 * BYTES;
+
+	ck_ok(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)));
+	ck_assert_int_eq((int)raw_send(fd, memory, BYTES), BYTES);
+}
+
 static void on_released(zcreq_id id, int status, void *arg)
 {
 	(void)id;
@@ -202,7 +212,7 @@ START_TEST(an_accepted_socket_whose_handshake_is_not_over_is_refused)
 	ck_assert_int_eq(open_stream(fd, ZCREQ_MODE_ALWAYS, 0, 0, &conn), -ENOTCONN);
 	if (_i) {
 		raw_enable(fd);
-		ck_assert_int_eq((int)raw_send(fd, memory, BYTES), BYTES);
+		send_all(fd);
 		ck_assert_uint_eq(raw_reap(fd, &seen), 0);
 	}
 	ck_ok(net_misdirect(&net, false)); /* the SYN-ACK comes again after a second */
@@ -229,7 +239,7 @@ START_TEST(a_disconnect_before_the_handshake_is_over_gives_proof)
 	ck_assert_int_eq(poll(&wait, 1, 5000), 1);
 	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 	raw_enable(fd);
-	ck_assert_int_eq((int)raw_send(fd, memory, BYTES), BYTES);
+	send_all(fd);
 	ck_ok(raw_disconnect(fd));
 	ck_assert(raw_await(fd, &seen, 1, 3000));
 	ck_assert(raw_complete(&seen, 1));
