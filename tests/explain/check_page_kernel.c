@@ -48,6 +48,8 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len)
 	}
 	if (!peer)
 		return __real_getpeername(fd, address, len);
+	if (peer->sa_family == AF_INET)
+		*len = sizeof(struct sockaddr_in);
 	memcpy(address, peer, *len);
 	return 0;
 }
