@@ -10,6 +10,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "base/words.h"
+
 static const char *const state_names[] = {
 	[ZCREQ_STATE_OPEN] = "open",
 	[ZCREQ_STATE_FINISHED] = "finished",
@@ -17,14 +19,6 @@ static const char *const state_names[] = {
 	[ZCREQ_STATE_ABORTED_FINISHED] = "aborted-finished",
 	[ZCREQ_STATE_QUARANTINED] = "quarantined",
 	[ZCREQ_STATE_DONE] = "done",
-};
-
-static const char *const conn_state_names[] = {
-	[ZCREQ_CONN_OPEN] = "open",
-	[ZCREQ_CONN_DRAINING] = "draining",
-	[ZCREQ_CONN_ABORTING] = "aborting",
-	[ZCREQ_CONN_QUARANTINED] = "quarantined",
-	[ZCREQ_CONN_CLOSED] = "closed",
 };
 
 /* ---- a request ---- */
@@ -118,7 +112,7 @@ void zcreq_conn_look(const struct zcreq_conn *conn, uint32_t most,
 		.number = conn->number,
 		.status = conn->status,
 		.cause = (enum zcreq_cause)conn->cause,
-		.state = conn_state_names[conn->state],
+		.state = zcreq_conn_state_word(conn->state),
 		.request_count = conn->request_count,
 		.requests = requests,
 	};

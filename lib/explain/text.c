@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/words.h"
+
 typedef unsigned long long number; /* for printf */
 
 static const char *plural(uint64_t n)
@@ -210,27 +212,6 @@ static void add_stream(struct zcreq_writer *w, unsigned depth,
 		add_peer(w, depth, &stream->peer);
 }
 
-static const char *cause_words(enum zcreq_cause cause)
-{
-	static const char *const words[] = {
-		[ZCREQ_CAUSE_DRAINED] = "drained",
-		[ZCREQ_CAUSE_ABORTED] = "aborted by the program",
-		[ZCREQ_CAUSE_FREED] = "freed by the program",
-		[ZCREQ_CAUSE_DRAIN_DEADLINE] = "the drain took too long",
-		[ZCREQ_CAUSE_VANISHED] = "the peer has vanished",
-		[ZCREQ_CAUSE_NOT_READING] = "the peer does not read",
-		[ZCREQ_CAUSE_IDLE] = "the peer was quiet for too long",
-		[ZCREQ_CAUSE_KERNEL_TIMEOUT] = "the kernel gave up",
-		[ZCREQ_CAUSE_RESET] = "reset by the peer",
-		[ZCREQ_CAUSE_SOCKET] = "an error of the socket",
-		[ZCREQ_CAUSE_MEMORY] = "memory that cannot be read",
-		[ZCREQ_CAUSE_DESCRIPTOR] = "somebody else has closed the descriptor",
-		[ZCREQ_CAUSE_SENDER] = "the sender broke its contract",
-	};
-
-	return words[cause];
-}
-
 static void conn_in_words(struct zcreq_writer *w, const struct zcreq_conn_facts *conn)
 {
 	line(w, 0);
@@ -238,7 +219,7 @@ static void conn_in_words(struct zcreq_writer *w, const struct zcreq_conn_facts 
 			 conn->state, conn->request_count, plural(conn->request_count));
 	add_status(w, conn->status);
 	if (conn->cause != ZCREQ_CAUSE_NONE)
-		zcreq_writer_add(w, ", cause: %s", cause_words(conn->cause));
+		zcreq_writer_add(w, ", cause: %s", zcreq_cause_words(conn->cause));
 	if (conn->stream.ladder)
 		add_stream(w, 1, &conn->stream);
 	for (uint32_t i = 0; i < conn->requests_seen; i++)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 
+#include "base/words.h"
 #include "top.h"
 
 #define SECOND 1000000000ull
@@ -101,16 +102,7 @@ const char *copied_text(const struct zcreq_stats *stats, char text[WORD])
 
 const char *state_name(uint32_t state)
 {
-	static const char *const names[] = {
-		[0] = "?",
-		[ZCREQ_CONN_OPEN] = "open",
-		[ZCREQ_CONN_DRAINING] = "draining",
-		[ZCREQ_CONN_ABORTING] = "aborting",
-		[ZCREQ_CONN_QUARANTINED] = "quarantined",
-		[ZCREQ_CONN_CLOSED] = "closed",
-	};
-
-	return names[state];
+	return state ? zcreq_conn_state_word(state) : "?";
 }
 
 const char *verdict_name(uint32_t verdict)
@@ -127,23 +119,10 @@ const char *verdict_name(uint32_t verdict)
 
 const char *cause_words(uint32_t cause)
 {
-	static const char *const words[] = {
-		[0] = "?",
-		[ZCREQ_CAUSE_NONE] = "it goes on",
-		[ZCREQ_CAUSE_DRAINED] = "drained",
-		[ZCREQ_CAUSE_ABORTED] = "aborted by the program",
-		[ZCREQ_CAUSE_FREED] = "freed by the program",
-		[ZCREQ_CAUSE_DRAIN_DEADLINE] = "the drain took too long",
-		[ZCREQ_CAUSE_VANISHED] = "the peer has vanished",
-		[ZCREQ_CAUSE_NOT_READING] = "the peer did not read",
-		[ZCREQ_CAUSE_IDLE] = "the peer was quiet for too long",
-		[ZCREQ_CAUSE_KERNEL_TIMEOUT] = "the kernel gave up",
-		[ZCREQ_CAUSE_RESET] = "reset by the peer",
-		[ZCREQ_CAUSE_SOCKET] = "an error of the socket",
-		[ZCREQ_CAUSE_MEMORY] = "memory that cannot be read",
-		[ZCREQ_CAUSE_DESCRIPTOR] = "somebody else has closed the descriptor",
-		[ZCREQ_CAUSE_SENDER] = "the sender broke its contract",
-	};
-
-	return words[cause];
+	switch (cause) {
+	case 0: return "?";
+	case ZCREQ_CAUSE_NONE: return "it goes on";
+	case ZCREQ_CAUSE_NOT_READING: return "the peer did not read"; /* it is over */
+	default: return zcreq_cause_words(cause);
+	}
 }

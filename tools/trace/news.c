@@ -6,6 +6,7 @@
 
 #include <zcreq/conn.h>
 
+#include "base/words.h"
 #include "timeline.h"
 
 bool trace_is_news(const struct zcreq_trace_event *event)
@@ -40,23 +41,9 @@ static const char *verdict(int status)
 /* NULL: it is not over, or a number that nobody knows. */
 static const char *cause(uint32_t number)
 {
-	static const char *const words[] = {
-		[ZCREQ_CAUSE_DRAINED] = "drained",
-		[ZCREQ_CAUSE_ABORTED] = "by the program",
-		[ZCREQ_CAUSE_FREED] = "freed by the program",
-		[ZCREQ_CAUSE_DRAIN_DEADLINE] = "the drain took too long",
-		[ZCREQ_CAUSE_VANISHED] = "the peer has vanished",
-		[ZCREQ_CAUSE_NOT_READING] = "the peer does not read",
-		[ZCREQ_CAUSE_IDLE] = "the peer was quiet for too long",
-		[ZCREQ_CAUSE_KERNEL_TIMEOUT] = "the kernel gave up",
-		[ZCREQ_CAUSE_RESET] = "reset by the peer",
-		[ZCREQ_CAUSE_SOCKET] = "an error of the socket",
-		[ZCREQ_CAUSE_MEMORY] = "memory that cannot be read",
-		[ZCREQ_CAUSE_DESCRIPTOR] = "somebody else has closed the descriptor",
-		[ZCREQ_CAUSE_SENDER] = "the sender broke its contract",
-	};
-
-	return number < sizeof(words) / sizeof(*words) ? words[number] : NULL;
+	if (number == ZCREQ_CAUSE_ABORTED)
+		return "by the program"; /* that it was aborted is said before */
+	return number <= ZCREQ_CAUSE_SENDER ? zcreq_cause_words(number) : NULL;
 }
 
 /* What has happened, and why it ended. */
