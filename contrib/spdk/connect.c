@@ -29,6 +29,8 @@ static struct zsock *new_sock(const struct spdk_sock_opts *opts, bool server)
 		return NULL;
 	options_of(opts, &sock->base.impl_opts);
 	sock->fd = -1;
+	sock->due.sock = sock;
+	sock->readable.sock = sock;
 	sock->connect_ms = opts->connect_timeout;
 	sock->stall_ms = opts->ack_timeout ? opts->ack_timeout : zsettings.stall_ms;
 	sock->zerocopy = opts->zcopy &&

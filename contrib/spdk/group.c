@@ -22,45 +22,42 @@ static struct zgroup *to_zgroup(struct spdk_sock_group_impl *group)
 	return (struct zgroup *)group;
 }
 
-static struct zsock *to_zsock(struct spdk_sock *sock)
+static void put(struct places *list, struct place *place)
 {
-	return (struct zsock *)sock;
+	if (place->list)
+		return;
+	TAILQ_INSERT_TAIL(&list->head, place, link);
+	list->count++;
+	place->list = list;
+}
+
+static void take(struct place *place)
+{
+	if (!place->list)
+		return;
+	TAILQ_REMOVE(&place->list->head, place, link);
+	place->list->count--;
+	place->list = NULL;
+}
+
+static struct zsock *take_first(struct places *list)
+{
+	struct place *first = TAILQ_FIRST(&list->head);
+
+	take(first);
+	return first->sock;
 }
 
 void zgroup_due(struct zsock *sock)
 {
-	if (!sock->group || sock->due.taken)
-		return;
-	TAILQ_INSERT_TAIL(&sock->group->due, sock, due.link);
-	sock->group->due_count++;
-	sock->due.taken = true;
+	if (sock->group)
+		put(&sock->group->due, &sock->due);
 }
 
 void zgroup_readable(struct zsock *sock)
 {
-	if (!sock->group || sock->readable.taken)
-		return;
-	TAILQ_INSERT_TAIL(&sock->group->readable, sock, readable.link);
-	sock->group->readable_count++;
-	sock->readable.taken = true;
-}
-
-static void not_due(struct zsock *sock)
-{
-	if (!sock->due.taken)
-		return;
-	TAILQ_REMOVE(&sock->group->due, sock, due.link);
-	sock->group->due_count--;
-	sock->due.taken = false;
-}
-
-static void not_readable(struct zsock *sock)
-{
-	if (!sock->readable.taken)
-		return;
-	TAILQ_REMOVE(&sock->group->readable, sock, readable.link);
-	sock->group->readable_count--;
-	sock->readable.taken = false;
+	if (sock->group)
+		put(&sock->group->readable, &sock->readable);
 }
 
 static int descriptor(const struct zsock *sock)
@@ -128,8 +125,8 @@ struct spdk_sock_group_impl *zgroup_create(void)
 	}
 	group->deadline_ns = ZCREQ_NEVER;
 	TAILQ_INIT(&group->members);
-	TAILQ_INIT(&group->due);
-	TAILQ_INIT(&group->readable);
+	TAILQ_INIT(&group->due.head);
+	TAILQ_INIT(&group->readable.head);
 	return &group->base;
 }
 
@@ -166,8 +163,8 @@ int zgroup_remove(struct spdk_sock_group_impl *from, struct spdk_sock *removed)
 	if (sock->group != to_zgroup(from))
 		return -EINVAL;
 	zgroup_unwatch(sock);
-	not_due(sock);
-	not_readable(sock);
+	take(&sock->due);
+	take(&sock->readable);
 	TAILQ_REMOVE(&sock->group->members, sock, member);
 	sock->group = NULL;
 	return 0;
@@ -243,16 +240,11 @@ int zgroup_poll(struct spdk_sock_group_impl *polled, int max, struct spdk_sock *
 
 	take_events(group);
 	take_deadlines(group, zcreq_now_ns());
-	for (turns = group->due_count; turns && group->due_count; turns--) {
-		struct zsock *sock = TAILQ_FIRST(&group->due);
+	for (turns = group->due.count; turns && group->due.count; turns--)
+		serve(group, take_first(&group->due));
+	for (turns = group->readable.count; turns && count < max; turns--) {
+		struct zsock *sock = take_first(&group->readable);
 
-		not_due(sock);
-		serve(group, sock);
-	}
-	for (turns = group->readable_count; turns && count < max; turns--) {
-		struct zsock *sock = TAILQ_FIRST(&group->readable);
-
-		not_readable(sock);
 		socks[count++] = &sock->base;
 		if (to_be_told(sock))
 			zgroup_readable(sock);

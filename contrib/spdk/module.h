@@ -7,11 +7,6 @@
 
 #include "zsock.h"
 
-static inline struct zsock *to_zsock(struct spdk_sock *sock)
-{
-	return (struct zsock *)sock;
-}
-
 /* sock.c */
 void zsock_send_waiting(struct zsock *sock);
 void zsock_writev_async(struct spdk_sock *base, struct spdk_sock_request *request);

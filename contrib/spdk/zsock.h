@@ -55,10 +55,16 @@ struct life {
 
 enum zsock_phase { ZSOCK_LISTENING, ZSOCK_CONNECTING, ZSOCK_STREAM, ZSOCK_FAILED };
 
-/* A place in one of a group's lists. */
+/* A socket's place in one of a group's lists, in which it stands once. */
 struct place {
-	TAILQ_ENTRY(zsock) link;
-	bool taken;
+	TAILQ_ENTRY(place) link;
+	struct zsock *sock;
+	struct places *list; /* NULL: it is not there */
+};
+
+struct places {
+	TAILQ_HEAD(, place) head;
+	unsigned count;
 };
 
 struct zsock {
@@ -85,12 +91,17 @@ struct zsock {
 
 TAILQ_HEAD(zsocks, zsock);
 
+static inline struct zsock *to_zsock(struct spdk_sock *sock)
+{
+	return (struct zsock *)sock;
+}
+
 struct zgroup {
 	struct spdk_sock_group_impl base; /* first */
 	int epoll;
 	uint64_t deadline_ns; /* the earliest of its members */
-	unsigned due_count, readable_count;
-	struct zsocks members, due, readable;
+	struct zsocks members;
+	struct places due, readable;
 };
 
 /* What the environment says: see the page. */

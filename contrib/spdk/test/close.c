@@ -9,29 +9,38 @@
 
 enum { CLOSE_MS = 200 };
 
+/* With all requests under way: the milliseconds that the close took. */
+static double fill_and_close(struct scene *scene)
+{
+	uint64_t before_ns;
+
+	for (int i = 0; i < JOBS; i++)
+		scene_send(scene, i, 'a');
+	for (int i = 0; i < 100; i++)
+		spdk_sock_group_poll(scene->group);
+	before_ns = now_ns();
+	scene_remove_and_close(scene);
+	return (double)(now_ns() - before_ns) / 1e6;
+}
+
 /* The host does not read. All are called back when the close returns, and the memory is free:
  * what it is used for then, the host does not get. */
 static void under_way(void)
 {
 	struct scene scene;
-	uint64_t foreign, before_ns;
 	int cancelled = 0, lost;
+	uint64_t foreign;
+	double ms;
 	bool end;
 
 	scene_open(&scene, "zcreq", true);
-	for (int i = 0; i < JOBS; i++)
-		scene_send(&scene, i, 'a');
-	for (int i = 0; i < 100; i++)
-		spdk_sock_group_poll(scene.group);
-	before_ns = now_ns();
-	scene_remove_and_close(&scene);
+	ms = fill_and_close(&scene);
 	lost = scene_await(&scene, JOBS, 0);
 	check(lost == 0, "%d requests were not called back", lost);
 	for (int i = 0; i < JOBS; i++)
 		cancelled += scene.jobs[i].status == -ECANCELED;
 	check(cancelled > 0, "nothing was under way");
-	printf("close under_way=%d ms=%.2f lost=%d", cancelled, (double)(now_ns() - before_ns) / 1e6,
-	       lost);
+	printf("close under_way=%d ms=%.2f lost=%d", cancelled, ms, lost);
 	scene_recycle(&scene, 'f');
 	scene_drink(&scene, 'f', &foreign, 300, &end);
 	check(foreign == 0, "%llu foreign bytes", (unsigned long long)foreign);
@@ -63,7 +72,6 @@ static void in_order(void)
 static void held(void)
 {
 	struct scene scene;
-	uint64_t before_ns;
 	double ms;
 	int lost;
 
@@ -73,13 +81,7 @@ static void held(void)
 	}
 	scene_open(&scene, "zcreq", true);
 	check(net_slow(&scene.net, 64 * 1024) == 0, "it is not slow");
-	for (int i = 0; i < JOBS; i++)
-		scene_send(&scene, i, 'a');
-	for (int i = 0; i < 100; i++)
-		spdk_sock_group_poll(scene.group);
-	before_ns = now_ns();
-	scene_remove_and_close(&scene);
-	ms = (double)(now_ns() - before_ns) / 1e6;
+	ms = fill_and_close(&scene);
 	lost = scene_await(&scene, JOBS, 0);
 	check(lost == 0, "%d requests were not called back", lost);
 	check(ms >= CLOSE_MS && ms < CLOSE_MS + 50, "%.1f ms", ms);
