@@ -19,16 +19,13 @@ MAKEFLAGS='' make -s --no-print-directory -f Makefile -f "$tmp/made.mk" made | s
 
 # git's answer is what is ignored; everything else is left
 git -C "$srcdir" check-ignore --no-index --stdin <"$tmp/made" | sort -u >"$tmp/ignored"
-status=0
 if grep -v -x -F -f "$tmp/ignored" "$tmp/made"; then
-	echo "FAIL: these would be untracked after a build in the tree"
-	status=1
+	fail "these would be untracked after a build in the tree"
 fi
 git -C "$srcdir" ls-files --cached --ignored --exclude-standard >"$tmp/both" || exit 99
 if [ -s "$tmp/both" ]; then
 	cat "$tmp/both"
-	echo "FAIL: git has these, and ignores them"
-	status=1
+	fail "git has these, and ignores them"
 fi
-[ $status != 0 ] || echo "$(wc -l <"$tmp/made") files that make makes, all ignored"
-exit $status
+[ "$failed" != 0 ] || echo "$(wc -l <"$tmp/made") files that make makes, all ignored"
+exit $failed

@@ -67,6 +67,16 @@ static void assert_same_stats(void)
 	ck_assert_mem_eq(&records[0].stats, &stats, sizeof(stats));
 }
 
+/* A peer that has answered nothing, and sent nothing, for so long. */
+static struct tcp_info gone_since(uint32_t ack_ms, uint32_t data_ms)
+{
+	return (struct tcp_info){
+		.tcpi_state = 1, .tcpi_unacked = 1, .tcpi_bytes_sent = 64, .tcpi_retransmits = 3,
+		.tcpi_last_ack_recv = ack_ms, .tcpi_last_data_recv = data_ms,
+		.tcpi_snd_wnd = 65535, .tcpi_snd_mss = 1448, .tcpi_last_data_sent = ack_ms,
+	};
+}
+
 /* ---- arguments ---- */
 
 START_TEST(arguments_are_checked)
@@ -178,11 +188,7 @@ END_TEST
 /* The kernel is asked about a peer that owes an answer, and about no other. */
 START_TEST(a_peer_is_judged_while_it_owes_something)
 {
-	const struct tcp_info gone = {
-		.tcpi_state = 1, .tcpi_unacked = 1, .tcpi_bytes_sent = 64, .tcpi_retransmits = 3,
-		.tcpi_last_ack_recv = 8000, .tcpi_last_data_recv = 9000, .tcpi_snd_wnd = 65535,
-		.tcpi_snd_mss = 1448, .tcpi_last_data_sent = 8000,
-	};
+	const struct tcp_info gone = gone_since(8000, 9000);
 
 	keep();
 	zcreq_turn(context, SECOND);
@@ -383,11 +389,7 @@ END_TEST
 /* Its verdict stays with a connection to the end, and its request is in the quarantine. */
 START_TEST(a_vanished_peer_is_seen_to_the_end)
 {
-	const struct tcp_info gone = {
-		.tcpi_state = 1, .tcpi_unacked = 1, .tcpi_bytes_sent = 64, .tcpi_retransmits = 3,
-		.tcpi_last_ack_recv = 5000, .tcpi_last_data_recv = 5000, .tcpi_snd_wnd = 65535,
-		.tcpi_snd_mss = 1448, .tcpi_last_data_sent = 5000,
-	};
+	const struct tcp_info gone = gone_since(5000, 5000);
 
 	options.stall_ms = 2000;
 	options.linger_ms = 1000;

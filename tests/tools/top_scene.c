@@ -95,7 +95,8 @@ const char *top_read(struct pages *pages)
 	return pages_read(top_path, pages);
 }
 
-char *top_screen(const struct view *view)
+/* What is printed of the file by one of the two: of @view, or, without one, samples. */
+static char *text_of(const struct view *view, uint64_t now)
 {
 	static char *text; /* the stream keeps its address */
 	struct pages pages;
@@ -103,24 +104,23 @@ char *top_screen(const struct view *view)
 	FILE *file = open_memstream(&text, &len);
 
 	CLAIM(top_read(&pages) == NULL);
-	screen_show(file, &pages, view);
+	if (view)
+		screen_show(file, &pages, view);
+	else
+		prometheus_show(file, &pages, now);
 	fclose(file);
 	pages_free(&pages);
 	return text;
 }
 
+char *top_screen(const struct view *view)
+{
+	return text_of(view, 0);
+}
+
 char *top_samples(uint64_t now)
 {
-	static char *text; /* the stream keeps its address */
-	struct pages pages;
-	size_t len;
-	FILE *file = open_memstream(&text, &len);
-
-	CLAIM(top_read(&pages) == NULL);
-	prometheus_show(file, &pages, now);
-	fclose(file);
-	pages_free(&pages);
-	return text;
+	return text_of(NULL, now);
 }
 
 int top_run(const char *arguments, char *said, size_t size)
