@@ -227,7 +227,7 @@ START_TEST(field_spdk_1592_grpc_29961_a_small_locked_memory_limit_copies_and_goe
 	    (unsigned long long)load_stats(&load).no_buffers,
 	    (unsigned long long)load_stats(&load).copied_batches,
 	    (unsigned long long)load_stats(&load).zerocopy_batches);
-	if (sender_is_uring && real_linux_before(6, 11)) { /* which counts none of it */
+	if (sender_is_uring && real_linux_before(6, 15)) { /* which counts none of it */
 		ck_assert_uint_eq(load_stats(&load).no_buffers, 0);
 		ck_assert_uint_eq(load_stats(&load).copied_batches, 0);
 	} else {
