@@ -102,10 +102,15 @@ END_TEST
 /* spdk 3664: the socket takes a part, at whatever byte it likes. */
 START_TEST(field_spdk_3664_partial_sends_lose_and_repeat_nothing)
 {
+	unsigned parts = 0;
+
 	load_connect(&load, &tight, NULL);
 	load_submit(&load, 20, 100003);
 	expect_whole_stream();
-	ck_assert_uint_gt(load.spy.count, 20);
+	for (size_t i = 0; i < load.spy.count; i++)
+		parts += load.spy.batches[i].to % 100003 != 0;
+	say("%u of %zu batches end inside a request\n", parts, load.spy.count);
+	ck_assert_uint_ge(parts, 10);
 }
 END_TEST
 
