@@ -179,5 +179,5 @@ int main(void)
 	tcase_add_test(group, by_itself_after_detach_ms);
 	tcase_add_test(group, without_detaching_recycled_bytes_are_heard);
 	tcase_add_test(group, locked_memory_is_refused_and_waited_for);
-	return real_run(suite, net_missing());
+	return real_run(suite, sender_missing());
 }
