@@ -7,6 +7,7 @@
 #include <linux/if_ether.h>
 #include <linux/net_tstamp.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -28,6 +29,7 @@
 #define LOOK_NS 900000000u /* the kernel looks after carriers every second */
 #define LATE_NS 100000000u /* so much later than was asked for nothing is observed */
 #define EXIT_AGAIN 75      /* check_scenarios.sh plays it again */
+#define ANSWER_US 500000   /* between two answers to window probes (tcp_invalid_ratelimit) */
 
 static struct net net = {-1, -1, -1, -1, 0, 0};
 static int near = -1, far = -1;
@@ -235,6 +237,23 @@ static void excuse(uint64_t since_ns, const char *since)
 	exit(EXIT_AGAIN);
 }
 
+/*
+ * The second window probe comes two RTO after the first, and so soon has no answer. Not so on a
+ * machine that is so slow that what it has measured as round trips makes the RTO longer.
+ */
+static void excuse_late_probes(void)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(near, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_unacked ||
+	    !info.tcpi_backoff || 2 * info.tcpi_rto < ANSWER_US)
+		return;
+	fprintf(stderr, "the machine is too slow: window probes are %u ms apart\n",
+		2 * info.tcpi_rto / 1000);
+	exit(EXIT_AGAIN);
+}
+
 static void real_wait(unsigned ms)
 {
 	if (tap >= 0)
@@ -244,6 +263,7 @@ static void real_wait(unsigned ms)
 		excuse(looked_ns, "the last look after carriers");
 	if (raw_now_ns() - waited_ns > ms * 1000000ull + LATE_NS)
 		excuse(waited_ns, "what was observed last");
+	excuse_late_probes();
 	waited_ns = raw_now_ns();
 }
 
