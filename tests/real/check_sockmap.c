@@ -97,6 +97,11 @@ START_TEST(a_send_takes_one_id_and_with_a_verdict_several)
 	raw_enable(near);
 	ck_assert_int_eq((int)raw_send(near, memory, BYTES), BYTES);
 	ck_assert_int_eq((int)recv(far, sink, BYTES, MSG_WAITALL), BYTES);
+	if (_i && real_linux_before(5, 11)) { /* it copies in silence */
+		ck_assert(!raw_await(near, &seen, 1, 1000));
+		ck_assert_uint_eq(seen.ids, 0);
+		return;
+	}
 	ck_assert(raw_await(near, &seen, _i ? 2 : 1, 5000));
 	if (!_i)
 		ck_assert(raw_complete(&seen, 1));
@@ -156,7 +161,12 @@ START_TEST(with_a_verdict_only_copies_come_back)
 		ck_assert_uint_eq(stats.bogus_ranges, 0);
 	} else {
 		ck_assert_uint_lt(released, SENDS);
-		ck_assert_uint_gt(stats.bogus_ranges, 0);
+		if (real_linux_before(5, 11)) {
+			ck_assert_uint_eq(released, 0);
+			ck_assert_uint_eq(stats.bogus_ranges, 0);
+		} else {
+			ck_assert_uint_gt(stats.bogus_ranges, 0);
+		}
 	}
 }
 END_TEST
