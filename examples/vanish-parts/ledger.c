@@ -14,11 +14,29 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "vanish.h"
+
+/*
+ * How long this thread has waited for a processor, in all: the second number of its
+ * schedstat. 0 where the kernel does not count it.
+ */
+static uint64_t waited_ns(void)
+{
+	FILE *file = fopen("/proc/thread-self/schedstat", "re");
+	uint64_t waited = 0;
+
+	if (file && fscanf(file, "%*u %" SCNu64, &waited) != 1)
+		waited = 0;
+	if (file)
+		fclose(file);
+	return waited;
+}
 
 int ledger_init(struct ledger *ledger, const struct setup *setup, struct result *result)
 {
@@ -90,7 +108,16 @@ void ledger_release(struct slot *slot)
 	slot->state = SLOT_RECYCLED;
 	result->released++;
 	result->last_ns = slot->life->released_ns;
+	if (!ledger->in_flight)
+		result->waited_ns = waited_ns() - ledger->waited_ns;
 	memset(slot->memory, FOREIGN_BYTE, ledger->setup->size_bytes);
+}
+
+/* The link is down: what the row takes is counted from here. */
+void ledger_cut(struct ledger *ledger)
+{
+	ledger->waited_ns = waited_ns();
+	ledger->result->cut_ns = now_ns();
 }
 
 void ledger_recycle_from_now(struct ledger *ledger)

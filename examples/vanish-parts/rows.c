@@ -22,6 +22,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,10 @@
 
 enum { TRACE_EVENTS = 1 << 15 };
 
-enum { SETTLE_MS = 1 }; /* no notification for so long after the cut: none will come */
+enum {
+	SETTLE_MS = 1, /* no notification for so long after the cut: none will come */
+	STAND_MS = 100, /* at most, until a jam stands */
+};
 
 struct row {
 	const struct setup *setup;
@@ -58,22 +62,48 @@ static int64_t ms_left(uint64_t until_ns)
 	return now < until_ns ? (int64_t)((until_ns - now) / 1000000u) + 1 : 0;
 }
 
+/* The transfer is undisturbed, for a while and until something has come through. */
+static bool row_warms_up(const struct row *row)
+{
+	return now_ns() < row->cut_at_ns ||
+	       (!row->result->completed &&
+		now_ns() < row->cut_at_ns + OUTAGE_MS * 1000000ull);
+}
+
 static int row_cut(struct row *row)
 {
 	int r = row->cut(&row->link);
 
-	row->result->cut_ns = now_ns();
+	ledger_cut(&row->ledger);
 	return r;
+}
+
+/*
+ * Is everything out? A jam lets acknowledgements through: what got past it is acknowledged when
+ * the receiver comes to it, and only then does the rest of the window run into the jam.
+ */
+static int row_stands(struct row *row, int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+	int queued_bytes = 0;
+
+	if (ioctl(fd, SIOCOUTQ, &queued_bytes) ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return -errno;
+	row->result->queued_bytes = (uint64_t)queued_bytes;
+	if (row->cut != link_jam || now_ns() > row->result->cut_ns + STAND_MS * 1000000ull)
+		return 1;
+	return row->result->queued_bytes >= row->setup->staged_bytes && info.tcpi_unacked;
 }
 
 /* Everything is out. From here on the way decides, and what it frees is reused. */
 static int row_in_flight(struct row *row, int fd)
 {
-	int queued_bytes = 0;
+	int r = row_stands(row, fd);
 
-	if (ioctl(fd, SIOCOUTQ, &queued_bytes))
-		return -errno;
-	row->result->queued_bytes = (uint64_t)queued_bytes;
+	if (r < 0)
+		return r;
 	ledger_recycle_from_now(&row->ledger);
 	return 0;
 }
@@ -85,7 +115,7 @@ static int raw_transfer(struct row *row, struct raw *raw)
 	struct pollfd pfd = {.fd = raw->fd};
 	int r = 0;
 
-	while (r >= 0 && now_ns() < row->cut_at_ns) {
+	while (r >= 0 && row_warms_up(row)) {
 		r = raw_top_up(raw);
 		if (r >= 0)
 			r = poll(&pfd, 1, (int)ms_left(row->cut_at_ns)) < 0 ? -errno : 0;
@@ -319,7 +349,7 @@ static int sender_transfer(struct sender *sender)
 	struct row *row = sender->row;
 	int r = 0;
 
-	while (r >= 0 && now_ns() < row->cut_at_ns) {
+	while (r >= 0 && row_warms_up(row)) {
 		r = sender_top_up(sender);
 		if (r >= 0)
 			r = sender_turn(sender, row->cut_at_ns);
@@ -332,6 +362,8 @@ static int sender_transfer(struct sender *sender)
 			r = sender_top_up(sender);
 		if (r >= 0)
 			r = sender_turn(sender, now_ns() + SETTLE_MS * 1000000u);
+		if (!r)
+			r = row_stands(row, zcreq_stream_fd(sender->conn)) == 0;
 	} while (r > 0);
 	return r < 0 ? r : row_in_flight(row, zcreq_stream_fd(sender->conn));
 }

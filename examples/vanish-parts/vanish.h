@@ -37,7 +37,7 @@ enum {
 	RECOVERY_MS = 20000,	 /* then, at most, until the receiver's stream ends */
 	USER_TIMEOUT_MS = 1000,
 	STALL_MS = 500,
-	ABORT_LIMIT_MS = 10,	 /* what is asked of ways 5, 7 and 8 */
+	ABORT_LIMIT_MS = 10,	 /* what is asked of ways 5, 7 and 8, without waited_ns */
 	WATCHDOG_LIMIT_MS = 600, /* and of way 6 */
 };
 
@@ -45,6 +45,7 @@ struct setup {
 	unsigned requests;   /* in flight at the cut */
 	size_t size_bytes;   /* of each */
 	size_t total_bytes;  /* of all */
+	size_t staged_bytes; /* at least so many are in the kernel's send queue then */
 	unsigned together;   /* all rows at the same time, or one by one */
 	unsigned batch;      /* requests in one system call of raw.c */
 	const char *svg_path;
@@ -71,6 +72,7 @@ struct result {
 	uint64_t cut_ns;	 /* the link was down at this time */
 	uint64_t back_ns;	 /* and up again at this one */
 	uint64_t last_ns;	 /* the last release */
+	uint64_t waited_ns;	 /* between the two, for a processor that others had */
 	uint64_t completed;	 /* requests that came and went before the cut */
 	unsigned in_flight;	 /* when the way of ending began */
 	unsigned released;	 /* of these */
@@ -150,12 +152,14 @@ struct ledger {
 	unsigned next;	    /* the slot that is to be sent next; they go round */
 	unsigned in_flight;
 	unsigned recycling; /* from now on, what is released is somebody else's */
+	uint64_t waited_ns; /* of this thread, until the cut */
 };
 
 int ledger_init(struct ledger *ledger, const struct setup *setup, struct result *result);
 struct slot *ledger_peek(struct ledger *ledger, unsigned ahead);
 struct slot *ledger_send(struct ledger *ledger);
 void ledger_release(struct slot *slot);
+void ledger_cut(struct ledger *ledger);
 void ledger_recycle_from_now(struct ledger *ledger);
 
 /* ---- raw.c ---- */
