@@ -11,6 +11,7 @@
 
 #include "crc32c.h"
 #include "fixture.h"
+#include "support/suite.h"
 
 struct target fixture_target;
 struct hosts fixture_hosts;
@@ -176,12 +177,6 @@ int fixture_number(const char *name, int otherwise)
 
 int fixture_run(Suite *suite)
 {
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

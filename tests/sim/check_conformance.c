@@ -6,7 +6,6 @@
  * ends in check_conformance_ends.c, transports in check_conformance_sender.c, what
  * callbacks may do and what may fail in check_reentry.c.
  */
-#include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -17,6 +16,7 @@
 #include <linux/errqueue.h>
 
 #include "sim/stage.h"
+#include "support/suite.h"
 
 static struct stage stage;
 
@@ -495,15 +495,10 @@ int main(void)
 {
 	Suite *suite = suite_create("conformance");
 	TCase *tcase = tcase_create("claims");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	add_tests(tcase);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

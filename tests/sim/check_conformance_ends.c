@@ -4,13 +4,13 @@
  *
  * The other half of check_conformance.c, which see.
  */
-#include <check.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/stage.h"
+#include "support/suite.h"
 
 static struct stage stage;
 
@@ -282,15 +282,10 @@ int main(void)
 {
 	Suite *suite = suite_create("conformance, ends");
 	TCase *tcase = tcase_create("claims");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	add_tests(tcase);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

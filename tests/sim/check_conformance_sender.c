@@ -7,12 +7,12 @@
  * Whether it still reads a buffer is what it knows itself, so each release is checked
  * against that. A framework that uses holds instead is in check_reentry.c.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/stage.h"
+#include "support/suite.h"
 
 #define LENT_MOST 64
 
@@ -218,8 +218,6 @@ int main(void)
 {
 	Suite *suite = suite_create("conformance, transports");
 	TCase *tcase = tcase_create("claims");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -229,8 +227,5 @@ int main(void)
 	tcase_add_test(tcase, conform_transport_fails_and_goes_on_reading);
 	tcase_add_loop_test(tcase, conform_transport_never_completes, 0, 2);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -5,7 +5,6 @@
  * No library here: plain calls through the table, as the library would make them.
  * A fake that is wrong in the kernel's favour would let every other test pass.
  */
-#include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -17,6 +16,7 @@
 
 #include "sim/alloc_fault.h"
 #include "sim/fake_kernel.h"
+#include "support/suite.h"
 
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define ZC_FLAGS (SEND_FLAGS | MSG_ZEROCOPY)
@@ -459,8 +459,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fake_kernel");
 	TCase *tcase = tcase_create("facts");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, ids_only_for_accepted_bytes);
@@ -481,8 +479,5 @@ int main(void)
 	tcase_add_test(tcase, planned_failures_come_in_turn);
 	tcase_add_test(tcase, allocator_fails_and_counts);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -6,12 +6,12 @@
  * went wrong and where else it is tested. Those about ids, ranges and the error queue
  * are in check_fields_errqueue.c.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/stage.h"
+#include "support/suite.h"
 
 static struct stage stage;
 
@@ -448,8 +448,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fields");
 	TCase *tcase = tcase_create("field cases");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -473,8 +471,5 @@ int main(void)
 	tcase_add_test(tcase, field_grpc_shutdown);
 	tcase_add_loop_test(tcase, field_ioxide_245, 0, 2);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -4,12 +4,12 @@
  *
  * The other half of check_fields.c, which see.
  */
-#include <check.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "sim/stage.h"
+#include "support/suite.h"
 
 static struct stage stage;
 
@@ -295,8 +295,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fields, error queue");
 	TCase *tcase = tcase_create("field cases");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -315,8 +313,5 @@ int main(void)
 	tcase_add_test(tcase, field_monoio_errqueue);
 	tcase_add_test(tcase, field_glommio_errqueue);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -2,7 +2,6 @@
 /**
  * check_limits.c - floods, limits, the watchdog, old kernels, options, and what size must not change
  */
-#include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -13,6 +12,7 @@
 #include <linux/tcp.h>
 
 #include "sim/stage.h"
+#include "support/suite.h"
 
 static struct stage stage;
 
@@ -475,8 +475,6 @@ int main(void)
 {
 	Suite *suite = suite_create("limits");
 	TCase *tcase = tcase_create("claims");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -502,8 +500,5 @@ int main(void)
 	tcase_add_loop_test(tcase, the_threshold_is_exact, 0, 2);
 	tcase_add_test(tcase, drain_sends_all_that_is_queued);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -7,13 +7,13 @@
  * allocation, fails: for every call and every n. What must hold afterwards is
  * always the same, and stage_deinit() checks it.
  */
-#include <check.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/stage.h"
+#include "support/suite.h"
 
 static struct stage stage;
 
@@ -551,8 +551,6 @@ int main(void)
 {
 	Suite *suite = suite_create("reentry");
 	TCase *tcase = tcase_create("claims");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -569,8 +567,5 @@ int main(void)
 	tcase_add_loop_test(tcase, a_stream_that_is_cut_off_ends_with_a_reset, 0, 4);
 	tcase_add_test(tcase, a_refused_disconnect_falls_back_to_the_kernels_timer);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -11,7 +11,6 @@
  * ZCREQ_SIM_SEEDS=first:count gives make check other lives, ZCREQ_SIM_SHRINK_MS
  * the time that shrinking may take.
  */
-#include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 
 #include "sim/sim_run.h"
 #include "sim/sim_shrink.h"
+#include "support/suite.h"
 
 #define USUAL_SECONDS 3
 #define SHRINK_MS 4000
@@ -163,8 +163,6 @@ static int suite(void)
 {
 	Suite *suite = suite_create("sim");
 	TCase *tcase = tcase_create("lives");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, any_life_keeps_the_invariants);
@@ -173,11 +171,7 @@ static int suite(void)
 	tcase_add_loop_test(tcase, any_part_of_a_life_is_a_life, 0, 50);
 	tcase_add_test(tcase, every_accident_happens);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }
 
 static int usage(void)
