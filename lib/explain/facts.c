@@ -128,33 +128,55 @@ void zcreq_conn_look(const struct zcreq_conn *conn, uint32_t most,
 
 /* ---- a context ---- */
 
-/* Those with the oldest request first; without one they come last. */
+/* Those with the oldest request first; without one they come last. In the end by their numbers. */
 static bool is_older(const struct zcreq_conn *a, const struct zcreq_conn *b)
 {
 	const struct zcreq_request *first = TAILQ_FIRST(&a->requests);
 	const struct zcreq_request *second = TAILQ_FIRST(&b->requests);
-	uint32_t now = a->context->now;
+	const uint32_t now = a->context->now;
 
-	if (!first || !second)
+	if (first && second && first->slot.since != second->slot.since)
+		return now - first->slot.since > now - second->slot.since;
+	if (!first != !second)
 		return first != NULL;
-	return now - first->slot.since > now - second->slot.since;
+	return a->number < b->number;
 }
 
-/* Puts it in its place among the oldest so far, of which there are @count. */
-static uint32_t insert(const struct zcreq_conn **oldest, uint32_t most, uint32_t count,
-		       const struct zcreq_conn *conn)
+static void swap(const struct zcreq_conn **a, const struct zcreq_conn **b)
 {
-	uint32_t at = count;
+	const struct zcreq_conn *conn = *a;
 
-	while (at && is_older(conn, oldest[at - 1]))
-		at--;
-	if (at == most)
-		return count;
-	count += count < most;
-	for (uint32_t i = count - 1; i > at; i--)
-		oldest[i] = oldest[i - 1];
-	oldest[at] = conn;
-	return count;
+	*a = *b;
+	*b = conn;
+}
+
+/* In a heap none is older than one below it, but for the one @at a place: that sinks. */
+static void sink(const struct zcreq_conn **heap, uint32_t count, uint32_t at)
+{
+	for (uint32_t below = 2 * at + 1; below < count; below = 2 * at + 1) {
+		if (below + 1 < count && is_older(heap[below], heap[below + 1]))
+			below++;
+		if (is_older(heap[below], heap[at]))
+			break;
+		swap(&heap[at], &heap[below]);
+		at = below;
+	}
+}
+
+static void make_heap(const struct zcreq_conn **conns, uint32_t count)
+{
+	for (uint32_t at = count / 2; at--;)
+		sink(conns, count, at);
+}
+
+/* A heap's youngest is taken from its top, as often as there is one, and put behind the rest. */
+static void sort(const struct zcreq_conn **conns, uint32_t count)
+{
+	make_heap(conns, count);
+	while (count > 1) {
+		swap(&conns[0], &conns[--count]);
+		sink(conns, count, 0);
+	}
 }
 
 uint32_t zcreq_context_oldest(const struct zcreq_context *context, const struct zcreq_conn **oldest,
@@ -167,9 +189,17 @@ uint32_t zcreq_context_oldest(const struct zcreq_context *context, const struct 
 	TAILQ_FOREACH(conn, &context->conns, in_context) {
 		if (conn->state == ZCREQ_CONN_CLOSED)
 			continue;
-		count = insert(oldest, most, count, conn);
 		++*conn_count;
+		if (count < most) {
+			oldest[count++] = conn;
+			if (count == most)
+				make_heap(oldest, count);
+		} else if (most && is_older(conn, oldest[0])) {
+			oldest[0] = conn;
+			sink(oldest, count, 0);
+		}
 	}
+	sort(oldest, count);
 	return count;
 }
 

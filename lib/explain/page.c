@@ -85,10 +85,12 @@ static struct zcreq_page_keeper *make(struct zcreq_context *context,
 					     sizeof(struct zcreq_page_conn));
 	const size_t image_bytes = zcreq_page_bytes(capacity);
 	const size_t before_bytes = capacity * sizeof(struct zcreq_page_conn);
+	const size_t oldest_bytes = capacity * sizeof(const struct zcreq_conn *);
+	const uint32_t places = zcreq_page_places(capacity);
 	struct zcreq_page_keeper *keeper =
 		zcreq_calloc(&context->allocator, 1,
-			     sizeof(*keeper) + image_bytes + before_bytes +
-				     capacity * sizeof(*keeper->oldest));
+			     sizeof(*keeper) + image_bytes + before_bytes + oldest_bytes +
+				     2 * places * sizeof(*keeper->places));
 	char *more = (char *)(keeper + 1);
 
 	if (!keeper)
@@ -101,7 +103,11 @@ static struct zcreq_page_keeper *make(struct zcreq_context *context,
 	keeper->capacity = capacity;
 	keeper->image = (struct zcreq_page *)(void *)more;
 	keeper->before = (struct zcreq_page_conn *)(void *)(more + image_bytes);
-	keeper->oldest = (const struct zcreq_conn **)(void *)(more + image_bytes + before_bytes);
+	more += image_bytes + before_bytes;
+	keeper->oldest = (const struct zcreq_conn **)(void *)more;
+	keeper->places = (uint32_t *)(void *)(more + oldest_bytes);
+	keeper->places_before = keeper->places + places;
+	keeper->places_mask = places - 1;
 	*keeper->image = (struct zcreq_page){
 		.magic = ZCREQ_PAGE_MAGIC,
 		.byte_order = ZCREQ_PAGE_BYTE_ORDER,

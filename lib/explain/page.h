@@ -21,10 +21,14 @@ struct zcreq_page_keeper {
 	uint32_t capacity;      /* records */
 	struct zcreq_page_conn ended[ZCREQ_PAGE_ENDED]; /* number N in place N % ENDED */
 	const struct zcreq_conn **oldest; /* capacity of them, to choose with */
-	struct zcreq_page_conn *before;   /* records of the image before, for their names */
-	uint32_t before_count;
 	struct zcreq_page *image;         /* followed by its records; it counts ended ones */
+	struct zcreq_page_conn *before;   /* records of the image before, for their names */
+	uint32_t *places, *places_before; /* where the record of a connection is in each */
+	uint32_t places_mask;
 };
+
+/* page_image.c: how many places there are for so many records. */
+uint32_t zcreq_page_places(uint32_t capacity);
 
 /* page_image.c: the image is as things are now. */
 void zcreq_page_look(struct zcreq_page_keeper *keeper);

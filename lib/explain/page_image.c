@@ -55,14 +55,36 @@ static void name_by_peer(int fd, char name[ZCREQ_PAGE_NAME])
 	}
 }
 
-/* Has one of these records its name? */
-static bool name_again(const struct zcreq_page_conn *records, uint32_t count,
-		       struct zcreq_page_conn *record)
+/* A power of two, so that at least every other one is empty. */
+uint32_t zcreq_page_places(uint32_t capacity)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		if (records[i].number != record->number)
+	uint32_t places = 2;
+
+	while (places < 2 * capacity)
+		places *= 2;
+	return places;
+}
+
+/* A place has the number of a record, from 1 on; that of a connection's is its own, or behind. */
+static void put_in_place(struct zcreq_page_keeper *keeper, uint32_t number, uint32_t record)
+{
+	uint32_t at = number & keeper->places_mask;
+
+	while (keeper->places[at])
+		at = (at + 1) & keeper->places_mask;
+	keeper->places[at] = record + 1;
+}
+
+/* Has one of these records its name? */
+static bool name_again(const struct zcreq_page_keeper *keeper, const uint32_t *places,
+		       const struct zcreq_page_conn *records, struct zcreq_page_conn *record)
+{
+	uint32_t at = record->number & keeper->places_mask;
+
+	for (; places[at]; at = (at + 1) & keeper->places_mask) {
+		if (records[places[at] - 1].number != record->number)
 			continue;
-		memcpy(record->name, records[i].name, ZCREQ_PAGE_NAME);
+		memcpy(record->name, records[places[at] - 1].name, ZCREQ_PAGE_NAME);
 		return true;
 	}
 	return false;
@@ -93,7 +115,7 @@ static void look_at(const struct zcreq_page_keeper *keeper, const struct zcreq_c
 		    struct zcreq_page_conn *record)
 {
 	*record = record_of(conn);
-	if (!name_again(keeper->before, keeper->before_count, record))
+	if (!name_again(keeper, keeper->places_before, keeper->before, record))
 		name_first(conn, record);
 	if (zcreq_is_stream(conn)) {
 		const struct zcreq_peer_facts peer =
@@ -114,8 +136,8 @@ void zcreq_page_note_end(struct zcreq_page_keeper *keeper, const struct zcreq_co
 		return;
 	*record = record_of(conn);
 	/* one that is over already, and not yet told of, is not in the last image */
-	if (!name_again(records_of(keeper), image->conns_seen, record) &&
-	    !name_again(keeper->before, keeper->before_count, record))
+	if (!name_again(keeper, keeper->places, records_of(keeper), record) &&
+	    !name_again(keeper, keeper->places_before, keeper->before, record))
 		name_first(conn, record);
 	record->ended_ns = zcreq_page_now_ns();
 	image->ended_count++;
@@ -132,17 +154,29 @@ static void look_at_ended(const struct zcreq_page_keeper *keeper, struct zcreq_p
 		image->ended[i] = keeper->ended[(count - 1 - i) % ZCREQ_PAGE_ENDED];
 }
 
+/* The image is now the one before, and there is none. */
+static void remember(struct zcreq_page_keeper *keeper)
+{
+	uint32_t *places = keeper->places_before;
+
+	memcpy(keeper->before, records_of(keeper), keeper->image->conns_seen * sizeof(*keeper->before));
+	keeper->places_before = keeper->places;
+	keeper->places = places;
+	memset(places, 0, (keeper->places_mask + 1) * sizeof(*places));
+}
+
 void zcreq_page_look(struct zcreq_page_keeper *keeper)
 {
 	struct zcreq_page_conn *records = records_of(keeper);
 	struct zcreq_page *image = keeper->image;
 
-	keeper->before_count = image->conns_seen;
-	memcpy(keeper->before, records, image->conns_seen * sizeof(*records));
+	remember(keeper);
 	image->conns_seen = zcreq_context_oldest(keeper->keeper.context, keeper->oldest,
 						 keeper->capacity, &image->conn_count);
 	for (uint32_t i = 0; i < image->conns_seen; i++)
 		look_at(keeper, keeper->oldest[i], &records[i]);
+	for (uint32_t i = 0; i < image->conns_seen; i++)
+		put_in_place(keeper, records[i].number, i);
 	look_at_ended(keeper, image);
 	image->stats = zcreq_context_look_stats(keeper->keeper.context);
 	image->pid = (uint32_t)getpid(); /* the program may have forked since */

@@ -259,6 +259,68 @@ START_TEST(the_oldest_requests_have_the_room)
 }
 END_TEST
 
+/* By the definition: each time the one that stands before all others that are left. */
+static int first_of(const uint32_t *began_s, bool *told, int count)
+{
+	int first = -1;
+
+	for (int i = 0; i < count; i++) {
+		if (told[i])
+			continue;
+		if (first < 0 || (began_s[i] && (!began_s[first] || began_s[i] < began_s[first])))
+			first = i;
+	}
+	told[first] = true;
+	return first;
+}
+
+/* Any number of them, begun in any order, some at the same time and some not at all. */
+START_TEST(they_stand_in_the_order_of_their_ages)
+{
+	enum { MOST = 24 };
+	static uint64_t words[(sizeof(struct zcreq_page) + MOST * sizeof(struct zcreq_page_conn)) / 8];
+	const struct zcreq_page *wide = (const void *)words;
+	const struct zcreq_page_conn *rows = (const void *)(wide + 1);
+	const uint32_t room = (uint32_t)_i % (MOST + 1);
+	struct zcreq_page_options o = page_options();
+	uint64_t seed = 77 + (uint64_t)_i;
+	static struct heard begun[MOST];
+	struct zcreq_conn *conns[MOST];
+	uint32_t began_s[MOST + 1] = {0};
+	bool told[MOST + 1] = {false};
+	uint32_t second = 1;
+	const int count = 1 + (int)(suite_random(&seed) % MOST);
+
+	for (int i = 0; i < count; i++)
+		conns[i] = scene_open_another(&options);
+	for (int steps = 0; steps < count; steps++) {
+		const int i = (int)(suite_random(&seed) % (uint64_t)count);
+
+		if (!began_s[1 + i]) {
+			heard_begin(conns[i], &begun[i]);
+			zcreq_turn(context, second * SECOND);
+			began_s[1 + i] = second;
+		}
+		second += suite_random(&seed) % 2;
+	}
+	zcreq_turn(context, 100 * SECOND);
+	o.memory = words;
+	o.memory_bytes = zcreq_page_bytes(room);
+	ck_assert_int_eq(zcreq_page_keep(context, &o), 0);
+	ck_assert_uint_eq(wide->conn_count, 1 + (uint32_t)count);
+	ck_assert_uint_eq(wide->conns_seen, room < 1 + (uint32_t)count ? room : 1 + (uint32_t)count);
+	for (uint32_t i = 0; i < wide->conns_seen; i++)
+		ck_assert_int_eq((int)rows[i].number, first_of(began_s, told, 1 + count));
+	for (int i = 0; i < count; i++) {
+		if (began_s[1 + i])
+			ck_assert_int_eq(zcreq_finish(context, begun[i].id, 0), 0);
+		zcreq_conn_free(conns[i]);
+	}
+	zcreq_turn(context, 102 * SECOND);
+	scene_teardown();
+}
+END_TEST
+
 START_TEST(a_page_without_room_has_sums)
 {
 	struct zcreq_page_options o = page_options();
@@ -477,6 +539,7 @@ int main(void)
 	tcase_add_test(open, what_it_says_is_what_the_library_says);
 	tcase_add_test(open, a_peer_is_judged_while_it_owes_something);
 	tcase_add_test(open, the_oldest_requests_have_the_room);
+	tcase_add_loop_test(open, they_stand_in_the_order_of_their_ages, 0, 200);
 	tcase_add_test(open, a_page_without_room_has_sums);
 	tcase_add_test(open, it_is_written_once_in_an_interval);
 	tcase_add_test(open, other_alarms_ring_in_between);

@@ -176,6 +176,59 @@ START_TEST(a_name_is_kept_to_the_end)
 }
 END_TEST
 
+/* Connections @number - 1 and before are opened and freed; the next is opened. */
+static struct zcreq_conn *numbered(uint32_t number)
+{
+	static uint32_t next = 1;
+
+	for (; next < number; next++) {
+		zcreq_conn_free(connected());
+		close(others);
+	}
+	next++;
+	return connected();
+}
+
+/* Their numbers are the same modulo every size of table that there may be. */
+START_TEST(each_keeps_the_name_that_is_its_own)
+{
+	const int first_others = others;
+	char names[3][ZCREQ_PAGE_NAME];
+	struct zcreq_conn *more[2];
+	int more_others[2];
+
+	for (int i = 0; i < 2; i++) {
+		more[i] = numbered(16 * (1 + (uint32_t)i));
+		more_others[i] = others;
+	}
+	zcreq_turn(context, 2 * SECOND);
+	ck_assert_uint_eq(kept.page.conns_seen, 3);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(records[i].number, 16 * i);
+		memcpy(names[i], records[i].name, sizeof(names[i]));
+		for (int before = 0; before < i; before++)
+			ck_assert_str_ne(names[i], names[before]);
+	}
+	ck_assert_uint_eq(peers_asked, 3);
+	peer_error = ENOTCONN;
+	/* the first goes: what it was in the way of is found where it is */
+	ck_assert_int_eq(zcreq_conn_abort(conn, -ECONNRESET), 0);
+	zcreq_turn(context, 4 * SECOND);
+	zcreq_turn(context, 6 * SECOND);
+	ck_assert_uint_eq(kept.page.conns_seen, 2);
+	for (int i = 0; i < 2; i++)
+		ck_assert_str_eq(records[i].name, names[i + 1]);
+	ck_assert_str_eq(kept.page.ended[0].name, names[0]);
+	ck_assert_uint_eq(peers_asked, 3);
+	for (int i = 0; i < 2; i++) {
+		zcreq_conn_free(more[i]);
+		close(more_others[i]);
+	}
+	others = first_others;
+	teardown();
+}
+END_TEST
+
 /* One that was never in a page is asked for at its end, if there is still somebody. */
 START_TEST(a_short_life_may_have_no_name)
 {
@@ -298,6 +351,7 @@ int main(void)
 	tcase_add_checked_fixture(names, setup, NULL);
 	tcase_add_loop_test(names, a_connection_is_called_by_its_peer, 0, 5);
 	tcase_add_loop_test(names, a_name_is_kept_to_the_end, 0, 2);
+	tcase_add_test(names, each_keeps_the_name_that_is_its_own);
 	tcase_add_test(names, a_short_life_may_have_no_name);
 	suite_add_tcase(s, names);
 	tcase_add_test(files, a_file_is_made_and_replaced);
