@@ -69,7 +69,8 @@ configured() {
 	mkdir -p "$dir"
 	[ -f "$dir/.options" ] && [ "$(cat "$dir/.options")" = "$*" ] && return
 	rm -f "$dir/.options"
-	(cd "$dir" && "$top/configure" --quiet "$@" >&2)
+	# libtool runs in this shell, and in bash takes more than half of a build
+	(cd "$dir" && CONFIG_SHELL=/bin/sh "$top/configure" --quiet "$@" >&2)
 	printf '%s' "$*" >"$dir/.options"
 }
 
