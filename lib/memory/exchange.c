@@ -53,7 +53,7 @@ static int make_runs(struct plan *plan)
 		if (last && pages.start <= end_of(last))
 			last->iov_len = pages.end - begin_of(last);
 		else
-			plan->runs[plan->run_count++] = (struct iovec){(char *)0 + pages.start,
+			plan->runs[plan->run_count++] = (struct iovec){(void *)pages.start,
 								       pages.end - pages.start};
 	}
 	return 0;
@@ -75,7 +75,7 @@ static int add_piece(struct plan *plan, uintptr_t start, uintptr_t end, int acce
 		plan->piece_room = room;
 	}
 	plan->pieces[plan->piece_count++] = (struct piece){
-		.start = (char *)0 + start,
+		.start = (char *)start,
 		.bytes = end - start,
 		.access = access,
 		.advice = advice,

@@ -166,7 +166,7 @@ END_TEST
 
 START_TEST(a_page_that_is_not_there_is_not_looked_at)
 {
-	copied(context->guard, (char *)0 + page_bytes, area, page_bytes);
+	copied(context->guard, (void *)(uintptr_t)page_bytes, area, page_bytes);
 	context->guard_hooks->pages_exchanged(context->guard, true);
 	ck_assert_uint_eq(reports, 0);
 }

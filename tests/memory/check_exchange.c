@@ -344,10 +344,10 @@ START_TEST(nonsense_is_no_memory)
 	ck_assert_int_eq(zcreq_memory_kind(area, 0), -EINVAL);
 	ck_assert_int_eq(zcreq_memory_kind(area, SIZE_MAX), -EINVAL);
 	ck_assert_int_eq(zcreq_memory_kind(area, 1), ZCREQ_MEMORY_PRIVATE);
-	ck_assert_int_eq(zcreq_memory_kind((char *)0 + PAGE, 1), ZCREQ_MEMORY_UNMAPPED);
+	ck_assert_int_eq(zcreq_memory_kind((void *)(uintptr_t)PAGE, 1), ZCREQ_MEMORY_UNMAPPED);
 	/* behind everything */
-	ck_assert_int_eq(zcreq_memory_kind((char *)0 - 2 * PAGE, 1), ZCREQ_MEMORY_UNMAPPED);
-	ck_assert_int_eq(exchange((char *)0 - 2 * PAGE, 1, 0), -EPERM);
+	ck_assert_int_eq(zcreq_memory_kind((void *)-(uintptr_t)(2 * PAGE), 1), ZCREQ_MEMORY_UNMAPPED);
+	ck_assert_int_eq(exchange((void *)-(uintptr_t)(2 * PAGE), 1, 0), -EPERM);
 }
 END_TEST
 

@@ -168,7 +168,7 @@ START_TEST(its_memory_is_exchanged_without_asking)
 	for (int i = 0; i < 3 << 20; i++)
 		CLAIM(got[i] == 'p');
 	/* other memory is not */
-	lent = (struct iovec){(char *)0 + 4096, 10};
+	lent = (struct iovec){(void *)4096, 10};
 	ck_assert_int_eq(zcreq_exchange(context, &lent, 1, 0), -EPERM);
 	/* a range that begins in the pool and ends behind it is not the pool's */
 	lent = (struct iovec){got + (3 << 20) - 100, (size_t)64 << 20};
