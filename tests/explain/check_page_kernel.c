@@ -23,6 +23,7 @@
 #include <zcreq/zcreq.h>
 
 #include "support/counting.h"
+#include "support/wrapped.h"
 
 #define ROOM 4
 #define SECOND 1000000000ull

@@ -24,6 +24,7 @@
 
 #include "support/scene.h"
 #include "support/suite.h"
+#include "support/wrapped.h"
 
 enum call { CALL_OPEN, CALL_READ, CALL_MMAP, CALL_MPROTECT, CALL_MREMAP, CALL_MUNMAP, CALL_MADVISE };
 

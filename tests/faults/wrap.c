@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "support/wrapped.h"
+
 #define BLOCKS 256
 
 long wrap_live_blocks;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "guard/guard_scene.h"
+#include "support/wrapped.h"
 
 enum call {
 	CALL_NONE,
@@ -86,6 +87,17 @@ int __wrap_fstat(int fd, struct stat *status)
 {
 	return fails(CALL_FSTAT) ? -1 : __real_fstat(fd, status);
 }
+
+/* glibc before 2.33 has fstat() as an inline call of this. */
+#if defined(__GLIBC__) && !__GLIBC_PREREQ(2, 33)
+int __real___fxstat(int version, int fd, struct stat *status);
+int __wrap___fxstat(int version, int fd, struct stat *status);
+
+int __wrap___fxstat(int version, int fd, struct stat *status)
+{
+	return fails(CALL_FSTAT) ? -1 : __real___fxstat(version, fd, status);
+}
+#endif
 
 void *__wrap_mmap(void *at, size_t len, int access, int flags, int fd, off_t offset)
 {

@@ -25,8 +25,9 @@ fail() {
 takes='sigaction|signal|raise|pthread_[a-z_]*|__register_atfork|sched_yield|__tls_get_addr'
 takes="$takes|backtrace[a-z_]*|getenv|secure_getenv|fopen|fstat|process_vm_readv|dprintf"
 
-# taken LIBRARY [-D]: which of these it uses
-taken() { nm ${2:-} --undefined-only "$1" 2>/dev/null | sed -E 's/.* //; s/@.*//' | grep -xE "$takes" | sort -u | xargs; }
+# taken LIBRARY [-D]: which of these it uses. fstat(2) was a call of __fxstat before glibc 2.33,
+# and has 64 in its name on 32 bits, as fopen has.
+taken() { nm ${2:-} --undefined-only "$1" 2>/dev/null | sed -E 's/.* //; s/@.*//; s/^__fxstat$|^(__)?fstat64(_time64)?$/fstat/; s/^fopen64$/fopen/' | grep -xE "$takes" | sort -u | xargs; }
 
 # instruments take some of this for themselves
 if [ -f .libs/libzcreq.so ] && [ -z "${SANITIZE_CFLAGS:-}" ]; then
