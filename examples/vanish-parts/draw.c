@@ -24,20 +24,19 @@
 
 #include "vanish.h"
 
-enum {
-	WIDTH = 1000,
-	TOP = 168,	/* of the first panel */
-	PANEL = 104,	/* its height */
-	PITCH = 120,	/* from one to the next */
-	BOTTOM = 68,	/* below the last: the axis and its words */
-	LEFT_X = 222,	/* BEFORE_MS before the cut */
-	CUT_X = 304,	/* the cut */
-	BACK_X = 716,	/* the link is back */
-	RIGHT_X = 786,	/* the edge */
-	TEXT_X = 802,	/* the outcome in words */
-	BEFORE_MS = 60,
-	GOES_ON = 30,	/* past the end of the measurement, for what did not end */
-};
+/* Not an enum: clang warns of one of its constants beside a double. */
+#define WIDTH 1000
+#define TOP 168 /* of the first panel */
+#define PANEL 104 /* its height */
+#define PITCH 120 /* from one to the next */
+#define BOTTOM 68 /* below the last: the axis and its words */
+#define LEFT_X 222 /* BEFORE_MS before the cut */
+#define CUT_X 304 /* the cut */
+#define BACK_X 716 /* the link is back */
+#define RIGHT_X 786 /* the edge */
+#define TEXT_X 802 /* the outcome in words */
+#define BEFORE_MS 60
+#define GOES_ON 30 /* past the end of the measurement, for what did not end */
 
 #define FIRST_MS 0.1 /* where the logarithmic part begins */
 
@@ -75,7 +74,7 @@ static double place(const struct result *result, uint64_t at_ns)
 	if (ms <= FIRST_MS)
 		return CUT_X;
 	return fmin(BACK_X, CUT_X + (BACK_X - CUT_X) * log10(ms / FIRST_MS) /
-					    log10(OUTAGE_MS / FIRST_MS));
+					    log10((double)OUTAGE_MS / FIRST_MS));
 }
 
 static __attribute__((format(printf, 5, 6))) void
