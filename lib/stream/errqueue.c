@@ -8,29 +8,35 @@
 
 #include "stream/socket.h"
 
+/* Does a control message claim more than there is? */
+static bool exceeds(const struct msghdr *header, const struct cmsghdr *cmsg)
+{
+	return cmsg->cmsg_len > header->msg_controllen -
+		       (size_t)((char *)cmsg - (char *)header->msg_control);
+}
+
 /* The extended error in a control message, if it is one and is wholly there. */
 static const struct sock_extended_err *extended_err(const struct msghdr *header,
 						    const struct cmsghdr *cmsg)
 {
-	size_t there = header->msg_controllen -
-		       (size_t)((char *)cmsg - (char *)header->msg_control);
 	bool v4 = cmsg->cmsg_level == SOL_IP && cmsg->cmsg_type == IP_RECVERR;
 	bool v6 = cmsg->cmsg_level == SOL_IPV6 && cmsg->cmsg_type == IPV6_RECVERR;
 
-	if ((!v4 && !v6) || cmsg->cmsg_len > there ||
+	if ((!v4 && !v6) || exceeds(header, cmsg) ||
 	    cmsg->cmsg_len < CMSG_LEN(sizeof(struct sock_extended_err)))
 		return NULL;
 	return (const struct sock_extended_err *)CMSG_DATA(cmsg);
 }
 
-/* musl's CMSG_NXTHDR computes with signs */
+/* musl's CMSG_NXTHDR computes with signs. That of glibc 2.31 comes back to a message whose length
+ * is 0 when it is aligned: none that claims too much is asked for the next one. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 /* Inlined on the way of every notification. */
 static inline const struct sock_extended_err *notification(struct msghdr *header)
 {
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg;
-	     cmsg = CMSG_NXTHDR(header, cmsg)) {
+	     cmsg = exceeds(header, cmsg) ? NULL : CMSG_NXTHDR(header, cmsg)) {
 		const struct sock_extended_err *err = extended_err(header, cmsg);
 
 		if (err && err->ee_origin == SO_EE_ORIGIN_ZEROCOPY && err->ee_errno == 0)

@@ -245,8 +245,9 @@ void watch_given(const struct msghdr *message)
 	     cmsg = CMSG_NXTHDR(&header, cmsg)) {
 		size_t there = control + header.msg_controllen - (char *)cmsg;
 
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS ||
-		    cmsg->cmsg_len > there)
+		if (cmsg->cmsg_len > there)
+			break; /* glibc 2.31 finds it again as the next one, if its length is enormous */
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= cmsg->cmsg_len; at += sizeof(int)) {
 			struct watched *socket;
