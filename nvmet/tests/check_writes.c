@@ -180,7 +180,7 @@ START_TEST(data_of_several_writes_is_interleaved)
 
 		fill();
 		post(&writes, controller);
-		for (unsigned turn = 0; done < WRITES; turn++)
+		while (done < WRITES)
 			for (unsigned i = 0; i < WRITES; i++) {
 				unsigned number = s % 2 ? WRITES - 1 - i : i;
 
