@@ -60,7 +60,13 @@ ulimit -l 2>/dev/null | grep -qx unlimited || [ "$(ulimit -l)" -ge 4096 ] || {
 	echo "skipped: less than 4 MB of memory may be locked here"
 	exit 77
 }
-"$guard" true 2>"$tmp/err" || { cat "$tmp/err"; exit 1; }
+"$guard" true 2>"$tmp/err" || {
+	cat "$tmp/err"
+	# musl's name of it
+	grep -q ' libc\.so: cannot open' "$tmp/err" || exit 1
+	echo "skipped: the programs here have another C library than zcreq-guard"
+	exit 77
+}
 if [ -s "$tmp/err" ]; then
 	echo "skipped: $(cat "$tmp/err")"
 	exit 77
