@@ -80,6 +80,8 @@ int zcreq_ev_new(struct ev_loop *loop, struct zcreq_context *context, struct zcr
 	if (fd < 0)
 		return fd;
 	made = calloc(1, sizeof(*made));
+	/* clang holds that calloc() leaves errno alone, and would leave out what is below */
+	__asm__ volatile("" ::: "memory");
 	errno = saved;
 	if (!made)
 		return -ENOMEM;
