@@ -8,7 +8,8 @@
  *
  * While the transfer runs, a buffer that came back is simply sent again. From
  * ledger_recycle_from_now() on it belongs to the next tenant, whose bytes are
- * written over it at once, once. If the kernel was still reading, the receiver
+ * written over it once, as soon as nothing more is told in this turn: the time of a
+ * release is not that of a tenant who writes. If the kernel was still reading, the receiver
  * will see them. A buffer that comes back while it is not out is counted as a
  * double completion and nothing else happens to it.
  */
@@ -105,12 +106,26 @@ void ledger_release(struct slot *slot)
 		result->completed++;
 		return;
 	}
-	slot->state = SLOT_RECYCLED;
+	slot->state = SLOT_RELEASED;
+	ledger->unwritten++;
 	result->released++;
 	result->last_ns = slot->life->released_ns;
 	if (!ledger->in_flight)
 		result->waited_ns = waited_ns() - ledger->waited_ns;
-	memset(slot->memory, FOREIGN_BYTE, ledger->setup->size_bytes);
+}
+
+/* The next tenants write. */
+void ledger_overwrite(struct ledger *ledger)
+{
+	for (unsigned i = 0; ledger->unwritten; i++) {
+		struct slot *slot = &ledger->slots[i];
+
+		if (slot->state != SLOT_RELEASED)
+			continue;
+		memset(slot->memory, FOREIGN_BYTE, ledger->setup->size_bytes);
+		slot->state = SLOT_RECYCLED;
+		ledger->unwritten--;
+	}
 }
 
 /* The link is down: what the row takes is counted from here. */

@@ -159,8 +159,12 @@ int raw_reap(struct raw *raw)
 		struct msghdr message = {.msg_control = &control,
 					 .msg_controllen = sizeof(control)};
 
-		if (recvmsg(raw->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
-			return errno == EAGAIN ? (int)taken : -errno;
+		if (recvmsg(raw->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+			int error = errno;
+
+			ledger_overwrite(raw->ledger);
+			return error == EAGAIN ? (int)taken : -error;
+		}
 		taken += take(raw, &message);
 	}
 }

@@ -176,6 +176,7 @@ static int way_close(struct row *row)
 	row->fd = -1;
 	for (i = 0; i < row->setup->requests; i++)
 		ledger_release(&row->ledger.slots[(row->ledger.next + i) % row->setup->requests]);
+	ledger_overwrite(&row->ledger);
 	return 0;
 }
 
@@ -327,11 +328,20 @@ static int sender_top_up(struct sender *sender)
 	return r;
 }
 
+/* What a turn has released is written to when it is over. */
+static uint64_t sender_look(struct sender *sender)
+{
+	uint64_t deadline = zcreq_turn(sender->context, now_ns());
+
+	ledger_overwrite(&sender->row->ledger);
+	return deadline;
+}
+
 /* One turn of an event loop. Returns how many requests it released, or an error. */
 static int sender_turn(struct sender *sender, uint64_t until_ns)
 {
 	unsigned before = sender->row->ledger.in_flight;
-	uint64_t now = now_ns(), deadline = zcreq_turn(sender->context, now);
+	uint64_t deadline = sender_look(sender), now = now_ns();
 	struct pollfd pfd = {zcreq_context_fd(sender->context), POLLIN, 0};
 
 	if (deadline > until_ns)
@@ -339,7 +349,7 @@ static int sender_turn(struct sender *sender, uint64_t until_ns)
 	if (before == sender->row->ledger.in_flight && sender->state != SENDER_CLOSED) {
 		if (poll(&pfd, 1, zcreq_timeout_ms(deadline, now)) < 0)
 			return -errno;
-		zcreq_turn(sender->context, now_ns());
+		sender_look(sender);
 	}
 	return (int)(before - sender->row->ledger.in_flight);
 }
@@ -485,9 +495,9 @@ static int way_detach(struct row *row)
 		r = zcreq_conn_abort(sender.conn, -ECONNABORTED);
 	if (r)
 		return r;
-	zcreq_turn(sender.context, now_ns());
+	sender_look(&sender);
 	r = zcreq_conn_detach(sender.conn, ZCREQ_DETACH_DISCARD);
-	zcreq_turn(sender.context, now_ns());
+	sender_look(&sender);
 	if (!r)
 		r = zcreq_context_stats(sender.context, &stats, sizeof(stats));
 	if (r)

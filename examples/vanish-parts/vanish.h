@@ -133,7 +133,7 @@ void receiver_join(struct receiver *receiver, uint64_t give_up_ns);
 
 /* ---- ledger.c ---- */
 
-enum slot_state { SLOT_IDLE = 1, SLOT_IN_FLIGHT, SLOT_RECYCLED };
+enum slot_state { SLOT_IDLE = 1, SLOT_IN_FLIGHT, SLOT_RELEASED, SLOT_RECYCLED };
 
 struct slot {
 	struct ledger *ledger;
@@ -151,6 +151,7 @@ struct ledger {
 	unsigned char *memory;
 	unsigned next;	    /* the slot that is to be sent next; they go round */
 	unsigned in_flight;
+	unsigned unwritten; /* slots that are released, and belong to the next tenant */
 	unsigned recycling; /* from now on, what is released is somebody else's */
 	uint64_t waited_ns; /* of this thread, until the cut */
 };
@@ -159,6 +160,7 @@ int ledger_init(struct ledger *ledger, const struct setup *setup, struct result 
 struct slot *ledger_peek(struct ledger *ledger, unsigned ahead);
 struct slot *ledger_send(struct ledger *ledger);
 void ledger_release(struct slot *slot);
+void ledger_overwrite(struct ledger *ledger);
 void ledger_cut(struct ledger *ledger);
 void ledger_recycle_from_now(struct ledger *ledger);
 
