@@ -53,6 +53,9 @@ made() {
 		apt-config dump | grep -E '^Acquire::[a-z]+::(Proxy|Pipeline-Depth) "..*"' || :
 		echo 'APT::Install-Recommends "false"; APT::Keep-Downloaded-Packages "true";'
 		echo 'APT::Sandbox::User "root"; Acquire::Languages "none";'
+		# a mirror of sid may be older than the week for which its index is valid; the
+		# signature is looked at all the same
+		echo 'Acquire::Check-Valid-Until "false";'
 		echo 'DPkg::Options:: "--force-unsafe-io";'
 	} >"$root/etc/apt/apt.conf.d/90roots"
 	# no service starts
@@ -91,7 +94,7 @@ entered() {
 
 unmounted() {
 	[ -n "$root" ] || return 0
-	for at in dev/shm dev/pts sys proc ccache var/cache/apt/archives; do
+	for at in ccache dev/shm dev/pts sys proc var/cache/apt/archives; do
 		! mountpoint -q "$root/$at" || umount --recursive --lazy "$root/$at"
 	done
 }
