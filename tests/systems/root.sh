@@ -6,7 +6,9 @@
 #
 #   roots_alone "$@"    the script goes on in namespaces of its own, with which its mounts and
 #                       processes end, whatever becomes of it. Exits with 77 where that cannot be.
-#   roots_in FOLDER     where the roots lie; FOLDER empty: a new one below TMPDIR (/var/tmp)
+#   roots_in FOLDER     where the roots lie; FOLDER empty: a new one below TMPDIR (/var/tmp). When
+#                       the script ends, roots_ended removes those that it has used, and nothing
+#                       else that lies there, unless they are to be kept.
 #   made NAME SUITE ARCHITECTURE
 #                       the root NAME, with nothing in it but what Debian calls essential, and
 #                       apt. One that is there already is taken.
@@ -19,7 +21,7 @@
 #
 # Uses: packages, a folder in which downloaded packages stay; keep, yes or no.
 
-root= network=
+root= network= used=
 
 roots_alone() {
 	[ "$(id -u)" = 0 ] || { say "needs root, for debootstrap, chroot and mounts"; exit 77; }
@@ -40,10 +42,21 @@ roots_in() {
 	roots=$1
 	[ -n "$roots" ] || roots=$(mktemp -d "${TMPDIR:-/var/tmp}/zcreq-roots.XXXXXX")
 	mkdir -p "$roots"
+	trap roots_ended EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+
+# shellcheck disable=SC2317  # by the trap
+roots_ended() {
+	unmounted
+	[ "$keep" != yes ] || return 0
+	for name in $used; do removed_at "$roots/$name" || :; done
+	rmdir "$roots" 2>/dev/null || :
 }
 
 made() {
-	root=$roots/$1
+	root=$roots/$1 used="$used $1"
 	mkdir -p "$packages/$2/partial"
 	[ ! -e "$root/made" ] || return 0
 	rm -rf --one-file-system "$root"
@@ -66,7 +79,7 @@ made() {
 
 copied() {
 	unmounted
-	root=$roots/$1-copy
+	root=$roots/$1-copy used="$used $1-copy"
 	removed_at "$root"
 	cp -a "$roots/$1" "$root"
 }
