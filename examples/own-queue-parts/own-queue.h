@@ -13,7 +13,8 @@
 
 #include "../vanish-parts/vanish.h" /* a link to cut */
 
-enum { QUEUE = 64, JOBS = 96, JOB_BYTES = 64 << 10, SNDBUF = 4 << 20, MS = 1000000 };
+enum { QUEUE = 64, JOBS = 96, JOB_BYTES = 64 << 10, SNDBUF = 4 << 20, MS = 1000000,
+       TICK_MS = 10 /* at most, of the kernel's clock */ };
 
 /* A buffer that goes round: filled, queued, sent, released, and filled again. */
 struct job {
