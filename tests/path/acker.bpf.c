@@ -94,7 +94,7 @@ static void meet(struct acker_flow *flow, const struct headers *h)
 	__builtin_memcpy(flow->smac, h->eth.h_source, sizeof(flow->smac));
 	__builtin_memcpy(flow->dmac, h->eth.h_dest, sizeof(flow->dmac));
 	flow->first = bpf_ntohl(h->tcp.seq) + 1;
-	flow->ack = flow->edge = flow->held_from = flow->held_to = flow->first;
+	flow->ack = flow->edge = flow->sent_to = flow->held_from = flow->held_to = flow->first;
 	flow->ended = 0;
 	flow->begun = 1;
 	count(&flow->answered, 1);
@@ -129,6 +129,19 @@ static void accept(struct acker_flow *flow, __u32 end)
 	flow->held_from = flow->held_to = flow->ack;
 }
 
+/*
+ * Of what is sent again nothing is lost: without timestamps it gives no round-trip time, so
+ * TCP would double its timeout with each such loss, and wait for minutes after some of them.
+ */
+static int is_lost(struct acker_flow *flow, __u32 every)
+{
+	count(&flow->fresh, 1);
+	if (!every || flow->fresh % every)
+		return 0;
+	count(&flow->lost, 1);
+	return 1;
+}
+
 /* Of a stream that has begun; returns nothing, since nothing passes. */
 static void take(struct __sk_buff *skb, struct acker *acker, struct acker_flow *flow,
 		 const struct headers *h)
@@ -145,9 +158,10 @@ static void take(struct __sk_buff *skb, struct acker *acker, struct acker_flow *
 	}
 	if (acker->knobs.silent)
 		return;
-	if (len && acker->knobs.lose_every && flow->packets % acker->knobs.lose_every == 0) {
-		count(&flow->lost, 1);
-		return;
+	if (len && !before(seq, flow->sent_to)) {
+		flow->sent_to = end;
+		if (is_lost(flow, acker->knobs.lose_every))
+			return;
 	}
 	flow->seq = bpf_ntohl(h->tcp.ack_seq);
 	/* an acknowledgement that asks for nothing */

@@ -18,7 +18,7 @@
 
 struct acker_knobs {
 	__u32 delay_us;   /* between a packet and its acknowledgement */
-	__u32 lose_every; /* this many data packets, one is lost; 0: none */
+	__u32 lose_every; /* this many packets of new data, one is lost; 0: none */
 	__u32 silent;     /* what comes is looked at, and never was there */
 	__u32 window;     /* bytes for which there is room; 0: closed */
 	__u32 reset;      /* answers with an RST, once */
@@ -31,13 +31,15 @@ struct acker_flow {
 	__u32 seq;        /* of what is sent to them */
 	__u32 edge;       /* up to where there is room, as it was offered */
 	__u32 held_from, held_to; /* taken already, behind a loss; equal: nothing */
+	__u32 sent_to;    /* where new data begins */
 	__u32 saddr, daddr;
 	__u16 sport, dport;
 	__u8 smac[6], dmac[6];
 	__u8 begun, ended; /* SYN, FIN seen */
 	__u16 unused;
 	__u64 answered;   /* packets that ask for an answer, so far */
-	__u64 packets, bytes, lost; /* with data, resent ones included */
+	__u64 packets, bytes; /* with data, resent ones included */
+	__u64 fresh, lost;    /* packets of new data; of those, lost */
 	__u64 looked, foreign, wrong; /* bytes compared; recycled ones; other wrong ones */
 };
 

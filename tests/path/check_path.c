@@ -164,7 +164,7 @@ START_TEST(what_is_lost_is_sent_again_from_the_same_pages)
 {
 	struct acker_flow seen;
 
-	path.acker->knobs.lose_every = 29;
+	path.acker->knobs.lose_every = 13;
 	connect_path(NULL);
 	load_submit(&load, 32, EACH_BYTES);
 	ck_assert(load_until(&load, load_all_released, 30000));
