@@ -2,9 +2,10 @@
 /*
  * fuzz_pdu.c - the NVMe/TCP reader on any bytes, cut in any way
  *
- * The first byte of an input chooses digests, the second how the rest is cut. What
- * must hold: all bytes are used up or the reader is dead; pieces lie within what
- * was handed in, follow each other and add up to the length in the header.
+ * The first byte of an input chooses digests, and whether data goes past the reader to its
+ * place; the second how the rest is cut. What must hold: all bytes are used up or the reader is
+ * dead; pieces lie within what was handed in, follow each other and add up to the length in the
+ * header.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +13,31 @@
 #include "fuzz/fuzz.h"
 #include "pdu.h"
 
+enum { HEADER_DIGEST = 1, DATA_DIGEST = 2, PAST_THE_READER = 4 };
+
 static void on_header(struct pdu_reader *reader, unsigned choice)
 {
-	struct pdu_agreed agreed = { .header_digest = choice & 1, .data_digest = choice & 2 };
+	struct pdu_agreed agreed = {
+		.header_digest = choice & HEADER_DIGEST, .data_digest = choice & DATA_DIGEST,
+	};
 
 	if (reader->header.common.type == PDU_IC_REQ)
 		pdu_reader_establish(reader, &agreed, 8192, 131072);
 	must(reader->data_len <= 131072, "no PDU has more data than was agreed");
+}
+
+/* What of the data is here already goes to its place, and the reader is told. */
+static uint32_t place(struct pdu_reader *reader, const uint8_t **at, size_t *left)
+{
+	uint32_t some = pdu_data_left(reader);
+
+	if (some > *left)
+		some = (uint32_t)*left;
+	if (some)
+		pdu_data_came(reader, *at, some);
+	*at += some;
+	*left -= some;
+	return some;
 }
 
 /* One piece of input; false when the reader is dead. */
@@ -34,6 +53,8 @@ static int feed(struct pdu_reader *reader, const uint8_t *bytes, size_t len, uns
 	must(copy != NULL, "memory");
 	memcpy(copy, bytes, len);
 	do {
+		if (choice & PAST_THE_READER)
+			*offset += place(reader, &at, &left);
 		event = pdu_read(reader, &at, &left, &piece);
 		if (event == PDU_HEADER) {
 			on_header(reader, choice);
