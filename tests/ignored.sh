@@ -13,7 +13,8 @@ command -v git >/dev/null && [ -e "$srcdir/.git" ] || { echo "not a git tree"; e
 # shellcheck disable=SC2016  # make's variables
 printf '%s\n' 'made: ; @printf "%s\n" $(sort $(PROGRAMS) $(EXTRA_PROGRAMS) $(check_PROGRAMS) \
 	$(SCRIPTS) $(LTLIBRARIES) $(check_LTLIBRARIES) $(TEST_LOGS) $(TEST_LOGS:.log=.trs) $(CLEANFILES) \
-	$(CONFIG_CLEAN_FILES) $(am__depfiles_remade) $(OBJECTS) Makefile libtool config.status config.log)' >"$tmp/made.mk"
+	$(CONFIG_CLEAN_FILES) $(am__depfiles_remade) $(OBJECTS) Makefile libtool config.status config.log \
+	configure.lineno $(addsuffix /page,doc/man/man3 doc/man/all html))' >"$tmp/made.mk"
 MAKEFLAGS='' make -s --no-print-directory -f Makefile -f "$tmp/made.mk" made | sort -u >"$tmp/made"
 [ "$(wc -l <"$tmp/made")" -gt 50 ] || { echo "FAIL: make told of no files"; exit 1; }
 

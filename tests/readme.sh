@@ -5,7 +5,7 @@
 #
 # README.md has the marked lines of examples/hello.c and no other C; what it names exists;
 # each invariant stands there with a file of tests that doc/architecture.md has for it; and it is not
-# longer than 140 lines. The Chinese page has the same headings in the same order, with the
+# longer than 150 lines. The Chinese page has the same headings in the same order, with the
 # same anchors, and under each the same code, commands, links and numbers.
 #
 # At the end defects are planted. Uses: srcdir
