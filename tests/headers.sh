@@ -171,7 +171,10 @@ needs_only() {
 nothing_left_to_do() {
 	grep -rnE --include='*.[ch]' 'TO''DO|FIX''ME|XX''X' "$srcdir/lib" "$srcdir/include" &&
 		fail "something is left to do"
-	for file in $(find "$srcdir/lib" "$srcdir/include" "$srcdir/tests" "$srcdir/nvmet" "$srcdir/tools" "$srcdir/contrib" -name '*.[ch]'); do
+	# printed_*.c are made, and lie there after a build in the tree
+	for file in $(cd "$srcdir" && find lib include tests nvmet tools contrib -name '*.[ch]' \
+		! -path 'tests/loops/printed_*.c'); do
+		file=$srcdir/$file
 		[ "$(head -n 1 "$file")" = '/* SPDX-License-Identifier: BSD-2-Clause */' ] ||
 			fail "$file does not begin with its licence"
 	done
