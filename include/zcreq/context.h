@@ -123,7 +123,8 @@ struct zcreq_context_options {
  * @copied_batches:      accepted calls that copied
  * @notifications:       notification ids taken as proof, of sends that took something
  * @notified_copied:     of these, those where the kernel says it copied after all
- * @bogus_ranges:        notifications refused: ids that were never given
+ * @bogus_ranges:        notifications refused: ids that were never given, or all of sends
+ *                       that were made before the stream was opened
  * @duplicate_ids:       ids notified again; ignored
  * @foreign_messages:    error-queue messages that are not notifications
  * @foreign_lost:        of these, those dropped for want of memory or a limit
