@@ -78,7 +78,14 @@ object=$PWD/tools/guard/.libs/zcreq-guard.so
 if [ -f "$object" ] && [ -z "${SANITIZE_CFLAGS:-}" ]; then
 	for program in reuse last unread closed; do
 		ZCREQ_GUARD_OBJECT=$object sh tools/guard/zcreq-guard "examples/by-hand/$program" >"$tmp/said" 2>&1
-		[ $? = 66 ] || fail "zcreq-guard finds nothing in examples/by-hand/$program: $(cat "$tmp/said")"
+		status=$?
+		# qemu-user does not translate what it takes
+		if grep -q 'cannot watch this process: Function not implemented' "$tmp/said"; then
+			echo "skipped: zcreq-guard on $program: $(cat "$tmp/said")"
+			skipped=$((skipped + 1))
+			continue
+		fi
+		[ $status = 66 ] || fail "zcreq-guard finds nothing in examples/by-hand/$program: $(cat "$tmp/said")"
 	done
 fi
 [ $failed = 0 ] || exit 1

@@ -29,8 +29,10 @@ $CC $cflags ${SANITIZE_CFLAGS:-} -I"$srcdir/include" -Iinclude -o "$tmp/hello" \
 nm --defined-only "$tmp/hello" | awk '{ print $NF }' | sort -u >"$tmp/hello.names"
 grep -qx zcreq_stream_open "$tmp/hello.names" || fail "hello is not linked with the archive"
 
-# "member name" for each global name of the archive, then the members that hello has
-nm -A -g --defined-only $archive | awk -F: '{ n = split($3, word, " "); print $2, word[n] }' \
+# "member name" for each global name of the archive, then the members that hello has; what a
+# compiler for i386 adds to each member is no name of anybody's
+nm -A -g --defined-only $archive |
+	awk -F: '$3 !~ /__x86\.get_pc_thunk/ { n = split($3, word, " "); print $2, word[n] }' \
 	>"$tmp/archive.names"
 awk 'NR == FNR { in_hello[$1] = 1; next } $2 in in_hello { print $1 }' \
 	"$tmp/hello.names" "$tmp/archive.names" | sort -u >"$tmp/hello.members"

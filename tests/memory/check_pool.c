@@ -14,6 +14,7 @@
 
 #include "memory/exchange.h"
 #include "support/counting.h"
+#include "support/emulated.h"
 
 static struct counting memory;
 static struct zcreq_context *context;
@@ -122,7 +123,8 @@ START_TEST(bad_options_are_refused)
 	ck_assert_int_eq(zcreq_pool_new(context, &bad, &pool), -EINVAL);
 	bad.buffer_bytes = SIZE_MAX;
 	ck_assert_int_eq(zcreq_pool_new(context, &bad, &pool), -ENOMEM);
-	bad.buffer_bytes = SIZE_MAX / 16;
+	/* a quarter of what addresses there are; of 32 bits that may be free */
+	bad.buffer_bytes = sizeof(size_t) > 4 ? SIZE_MAX / 16 : SIZE_MAX;
 	errno = 42;
 	ck_assert_int_eq(zcreq_pool_new(context, &bad, &pool), -ENOMEM);
 	ck_assert_int_eq(errno, 42);
@@ -162,7 +164,8 @@ START_TEST(its_memory_is_exchanged_without_asking)
 	got = zcreq_pool_get(pool);
 	memset(got, 'p', 3 << 20);
 	ck_assert_int_eq((int)syscall(SYS_mlock, got, 4096), 0);
-	ck_assert_int_eq(zcreq_memory_kind(got, 4096), ZCREQ_MEMORY_LOCKED);
+	if (!emulated_smaps())
+		ck_assert_int_eq(zcreq_memory_kind(got, 4096), ZCREQ_MEMORY_LOCKED);
 	lent = (struct iovec){got, 100000};
 	ck_assert_int_eq(zcreq_exchange(context, &lent, 1, 0), 0);
 	for (int i = 0; i < 3 << 20; i++)

@@ -2,8 +2,8 @@
 /*
  * emulated.h - what qemu-user does not translate of the kernel's calls
  *
- * A test that takes one of them says so and is skipped there (exit 77); on a kernel, with
- * any processor, it runs.
+ * A test that takes one of them says so and is skipped there (a program: exit 77); on a kernel,
+ * with any processor, it runs.
  */
 #ifndef TESTS_EMULATED_H
 #define TESTS_EMULATED_H
@@ -12,8 +12,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -43,6 +48,32 @@ static inline bool emulated_tcp(void)
 	if (cut)
 		printf("TCP_INFO has %u bytes here: emulated\n", (unsigned)len);
 	return cut;
+}
+
+/* /proc/self/smaps is made up: what was asked of the memory is not in its flags. */
+static inline bool emulated_smaps(void)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	char line[512], begin[32];
+	bool ours = false, locked = false;
+
+	snprintf(begin, sizeof(begin), "%lx-", (unsigned long)(uintptr_t)at);
+	/* not mlock(): a sanitizer does nothing there */
+	if (at == MAP_FAILED || !smaps || syscall(SYS_mlock, at, page))
+		abort();
+	while (fgets(line, sizeof(line), smaps)) {
+		if (strchr("0123456789abcdef", line[0]))
+			ours = !strncmp(line, begin, strlen(begin));
+		else if (ours && !strncmp(line, "VmFlags:", 8))
+			locked = strstr(line, " lo") != NULL;
+	}
+	fclose(smaps);
+	munmap(at, page);
+	if (!locked)
+		printf("smaps does not say of locked memory that it is: emulated\n");
+	return !locked;
 }
 
 #endif
