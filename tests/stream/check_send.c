@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "support/scene.h"
 
@@ -101,6 +102,10 @@ START_TEST(what_is_held_never_wraps)
 	const struct iovec half = {.iov_base = data, .iov_len = SIZE_MAX / 2};
 	struct heard both[2] = {0};
 
+	if (sizeof(size_t) < sizeof(uint64_t)) {
+		printf("32 bits: two lengths are far from what is counted with 64\n");
+		return;
+	}
 	stub.room_bytes = 0;
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(zcreq_send(conn, &heard_ops, &both[i], &half, 1, 0, &both[i].id), 0);
