@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "guard/guard_scene.h"
+#include "support/emulated.h"
 
 /* Whatever is written to stderr, until it is read. */
 static FILE *said;
@@ -371,6 +372,8 @@ int main(void)
 	TCase *reports = tcase_create("reports"), *environment = tcase_create("environment");
 	TCase *options = tcase_create("options"), *memory = tcase_create("memory");
 
+	if (emulated_memory())
+		return 77;
 	tcase_add_exit_test(reports, without_continue_a_report_aborts, 7);
 	tcase_add_loop_test(reports, without_a_callback_reports_go_to_stderr, 0, 2);
 	suite_add_tcase(s, reports);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "guard/guard_scene.h"
+#include "support/emulated.h"
 
 /* As in check_signals.c. */
 static pid_t (*const volatile fork_itself)(void) = fork;
@@ -560,6 +561,8 @@ int main(void)
 	TCase *threads = tcase_create("threads"), *processes = tcase_create("processes");
 	TCase *freed = tcase_create("freed"), *ends = tcase_create("ends");
 
+	if (emulated_memory())
+		return 77;
 	tcase_add_loop_test(threads, a_call_from_another_thread_is_reported_once, 0, DEEDS);
 	tcase_add_test(threads, each_thread_is_reported_once);
 	tcase_add_loop_test(threads, other_threads_may_set_up_and_post, 0, DEEDS);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "guard/guard_scene.h"
+#include "support/emulated.h"
 
 #define LEN (PAGES * PAGE)
 
@@ -141,6 +142,8 @@ int main(void)
 	Suite *s = suite_create("guard_descriptors");
 	TCase *lost = tcase_create("lost");
 
+	if (emulated_memory())
+		return 77;
 	tcase_add_loop_test(lost, a_descriptor_lost_is_reported_once, 0, DEEDS);
 	tcase_add_loop_test(lost, a_descriptor_lost_is_reported_at_the_end, 0, DEEDS);
 	tcase_add_test(lost, a_descriptor_of_ones_own_is_no_crime);

@@ -18,6 +18,7 @@
 
 #include "guard/pages.h"
 #include "guard/guard_scene.h"
+#include "support/emulated.h"
 
 /* What gcc makes of fork() when it counts begins anew in the child, after the handlers
  * of pthread_atfork(3). */
@@ -396,6 +397,8 @@ int main(void)
 	TCase *faults = tcase_create("faults"), *guests = tcase_create("guests");
 	TCase *others = tcase_create("others");
 
+	if (emulated_memory())
+		return 77;
 	tcase_add_loop_test(faults, other_faults_go_to_the_handler_that_was_there, 0, 4);
 	tcase_add_test_raise_signal(faults, other_faults_end_the_program_as_before, SIGSEGV);
 	tcase_add_loop_test(faults, a_fault_that_nobody_handles_is_left_to_the_kernel, 0, 2);
