@@ -47,7 +47,7 @@ static void print_range(struct trace_ids *ids)
 		return;
 	ids->pending = false;
 	printed = true;
-	printf("%u..%u%s, %zu bytes of control\n", r->lo, r->hi, r->copied ? " copied" : "",
+	printf("%u..%u%s, %zu bytes of control data\n", r->lo, r->hi, r->copied ? " copied" : "",
 	       r->control_bytes);
 }
 
@@ -97,16 +97,17 @@ static void message(struct trace_ids *ids, const struct msghdr *header, ssize_t 
 			range(ids, &(struct trace_range){
 				.lo = err.ee_info, .hi = err.ee_data,
 				.copied = err.ee_code & SO_EE_CODE_ZEROCOPY_COPIED,
-				.control_bytes = c->cmsg_len,
+				.control_bytes = c->cmsg_len - CMSG_LEN(0),
 			});
 			continue;
 		}
 		print_range(ids);
 		printed = true;
-		printf("message: %sorigin %u, errno %s, type %u, code %u, %s payload, %zu bytes of control\n",
+		printf("message: %sorigin %u, errno %s, type %u, code %u, %s payload, "
+		       "%zu bytes of control data\n",
 		       stamp ? "a timestamp, then " : "", err.ee_origin,
 		       errno_name((int)err.ee_errno), err.ee_type, err.ee_code,
-		       payload ? "with" : "no", c->cmsg_len);
+		       payload ? "with" : "no", c->cmsg_len - CMSG_LEN(0));
 	}
 	if (header->msg_flags & MSG_CTRUNC)
 		printf("message cut\n");
