@@ -50,6 +50,20 @@ static inline bool emulated_tcp(void)
 	return cut;
 }
 
+/* msync(2) finds nothing wrong with a page that is not there. */
+static inline bool emulated_holes(void)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *at = mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED || munmap(at, page))
+		abort();
+	if (msync(at, page, MS_ASYNC))
+		return false;
+	printf("msync(2) does not see what is unmapped: emulated\n");
+	return true;
+}
+
 /* /proc/self/smaps is made up: what was asked of the memory is not in its flags. */
 static inline bool emulated_smaps(void)
 {
