@@ -3,9 +3,10 @@
  * wrapped.h - calls that --wrap takes, where the C library has them under other names
  *
  * On a processor of 32 bits, glibc calls what has to do with offsets of 64 bits (open, mmap)
- * or times of 64 bits (fstat, and sockets because of their timestamps) by other names, which
- * a compiler may have as its default: armhf in Debian 13 has. The linker sees those, so that
- * what replaces a call is called like them; the list of the linker (room.am) has both.
+ * or times of 64 bits (fstat, and sockets because of their timestamps) by other names. configure
+ * asks for such offsets; a compiler may have such times as its default, as armhf in Debian 13
+ * has. The linker sees those names, so that what replaces a call is called like them; the list
+ * of the linker (room.am) has both.
  */
 #ifndef TESTS_WRAPPED_H
 #define TESTS_WRAPPED_H
@@ -18,6 +19,10 @@
 #define __wrap_mmap __wrap_mmap64
 #define __real_open __real_open64
 #define __wrap_open __wrap_open64
+#ifndef __USE_TIME_BITS64
+#define __real_fstat __real_fstat64
+#define __wrap_fstat __wrap_fstat64
+#endif
 #endif
 #ifdef __USE_TIME_BITS64
 #define __real_fstat __real___fstat64_time64
