@@ -6,7 +6,12 @@
  * as the kernel left it; what is learned goes to watch.c and polls.c. setsockopt(2) and
  * shutdown(2) are not here: whether a socket asks for notifications the kernel knows
  * best, and shutting down releases nothing.
+ *
+ * With 32 bits, glibc has some calls a second time, with times or offsets of 64 bits and under
+ * names that its headers put in place of the usual ones. Here both are meant, each by its own.
  */
+#undef _FILE_OFFSET_BITS
+#undef _TIME_BITS
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +51,8 @@ const struct real *real(void)
 	static const char *const names[] = {
 		"socket", "connect", "accept", "accept4", "send", "sendto", "sendmsg", "sendmmsg",
 		"recvmsg", "recvmmsg", "close", "close_range", "closefrom", "dup", "dup2", "dup3",
-		"fcntl", "fcntl64", "poll", "ppoll", "epoll_ctl", "_exit",
+		"fcntl", "fcntl64", "poll", "ppoll", "epoll_ctl", "_exit", "__recvmsg64",
+		"__recvmmsg64", "__ppoll64",
 	};
 	int saved = errno;
 
@@ -300,21 +306,20 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg)
 
 /* ---- the error queue ---- */
 
-ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+static ssize_t read_one(int fd, struct msghdr *message, int flags, ssize_t ret)
 {
-	ssize_t ret = real()->recvmsg(fd, message, flags);
-
 	if (flags & MSG_ERRQUEUE)
 		watch_read(fd, ret < 0 ? NULL : message);
 	return ret;
 }
 
-int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg,
-	     struct timespec *timeout)
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	int flags = (int)mmsg;
-	int ret = real()->recvmmsg(fd, messages, count, flags, timeout);
+	return read_one(fd, message, flags, real()->recvmsg(fd, message, flags));
+}
 
+static int read_several(int fd, struct mmsghdr *messages, int flags, int ret)
+{
 	if (flags & MSG_ERRQUEUE && ret <= 0)
 		watch_read(fd, NULL);
 	for (int i = 0; flags & MSG_ERRQUEUE && i < ret; i++)
@@ -322,24 +327,32 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg,
 	return ret;
 }
 
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg,
+	     struct timespec *timeout)
+{
+	int flags = (int)mmsg;
+
+	return read_several(fd, messages, flags,
+			    real()->recvmmsg(fd, messages, count, flags, timeout));
+}
+
 /* ---- waiting ---- */
 
-int poll(struct pollfd *fds, nfds_t count, int timeout)
+static int polled(struct pollfd *fds, nfds_t count, int ret)
 {
-	int ret = real()->poll(fds, count, timeout);
-
 	if (ret > 0)
 		polls_polled(fds, count);
 	return ret;
 }
 
+int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	return polled(fds, count, real()->poll(fds, count, timeout));
+}
+
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-	int ret = real()->ppoll(fds, count, timeout, mask);
-
-	if (ret > 0)
-		polls_polled(fds, count);
-	return ret;
+	return polled(fds, count, real()->ppoll(fds, count, timeout, mask));
 }
 
 int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
@@ -350,3 +363,35 @@ int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 		polls_changed(epoll, operation, fd);
 	return ret;
 }
+
+/* ---- the same with times of 64 bits ---- */
+
+#if defined(__GLIBC__) && __SIZEOF_LONG__ == 4
+/* of these two, and of fcntl64(), there is one with two names: no time is in them */
+__attribute__((alias("sendmsg")))
+ssize_t __sendmsg64(int fd, const struct msghdr *message, int flags);
+__attribute__((alias("sendmmsg")))
+int __sendmmsg64(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg);
+__attribute__((alias("fcntl64")))
+int __fcntl_time64(int fd, int command, ...);
+
+ssize_t __recvmsg64(int fd, struct msghdr *message, int flags);
+int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg, void *timeout);
+int __ppoll64(struct pollfd *fds, nfds_t count, const void *timeout, const sigset_t *mask);
+
+ssize_t __recvmsg64(int fd, struct msghdr *message, int flags)
+{
+	return read_one(fd, message, flags, real()->recvmsg64(fd, message, flags));
+}
+
+int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags mmsg, void *timeout)
+{
+	return read_several(fd, messages, (int)mmsg,
+			    real()->recvmmsg64(fd, messages, count, (int)mmsg, timeout));
+}
+
+int __ppoll64(struct pollfd *fds, nfds_t count, const void *timeout, const sigset_t *mask)
+{
+	return polled(fds, count, real()->ppoll64(fds, count, timeout, mask));
+}
+#endif

@@ -34,6 +34,10 @@ struct real {
 	int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
 	int (*epoll_ctl)(int, int, int, struct epoll_event *);
 	void (*_exit)(int);
+	/* with 32 bits alone; times of 64 bits are passed on as they came */
+	ssize_t (*recvmsg64)(int, struct msghdr *, int);
+	int (*recvmmsg64)(int, struct mmsghdr *, unsigned, int, void *);
+	int (*ppoll64)(struct pollfd *, nfds_t, const void *, const sigset_t *);
 };
 
 /* All of it, looked up by whoever is first. */
