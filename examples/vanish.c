@@ -80,7 +80,9 @@ static size_t lockable_bytes(void)
 		return SIZE_MAX;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_MEMLOCK, &limit);
-	return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur / 8 * 7;
+	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur / 8 > SIZE_MAX / 8)
+		return SIZE_MAX;
+	return (size_t)(limit.rlim_cur / 8 * 7);
 }
 
 /*
