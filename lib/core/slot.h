@@ -54,7 +54,9 @@ enum zcreq_slot_kind {
 };
 
 struct zcreq_slot {
-	uint64_t bits;      /* the handle that is good for this entry now */
+	/* the handle that is good for this entry now; aligned, since it is loaded and stored in
+	 * one piece, and with 32 bits i386 would be content with 4 */
+	_Alignas(8) uint64_t bits;
 	uint32_t next_free; /* index, while it is free; in use, what it was then */
 	uint32_t since;     /* for whoever takes it: when that was */
 };
