@@ -314,8 +314,9 @@ START_TEST(what_cannot_be_exchanged_is_refused_with_the_reason)
 		printf("this kernel has no huge pages to map: not asked\n");
 		return;
 	}
-	/* of these only the flags tell */
-	if ((refusals[_i].make == locked || refusals[_i].make == not_for_children) && emulated_smaps())
+	/* what only smaps' flags and sizes tell */
+	if ((refusals[_i].make == locked || refusals[_i].make == not_for_children ||
+	     refusals[_i].make == huge_pages) && emulated_smaps())
 		return;
 	ck_assert_int_eq(zcreq_memory_kind(at, PAGE), refusals[_i].kind);
 	ck_assert_int_eq(exchange(at, PAGE, 0), -EPERM);
