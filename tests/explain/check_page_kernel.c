@@ -23,6 +23,7 @@
 #include <zcreq/zcreq.h>
 
 #include "support/counting.h"
+#include "support/emulated.h"
 #include "support/wrapped.h"
 
 #define ROOM 4
@@ -354,7 +355,8 @@ int main(void)
 	tcase_add_loop_test(names, a_name_is_kept_to_the_end, 0, 2);
 	tcase_add_test(names, each_keeps_the_name_that_is_its_own);
 	tcase_add_test(names, a_short_life_may_have_no_name);
-	suite_add_tcase(s, names);
+	if (!emulated_states())
+		suite_add_tcase(s, names);
 	tcase_add_test(files, a_file_is_made_and_replaced);
 	tcase_add_test(files, a_file_that_cannot_be_made_leaves_nothing);
 	suite_add_tcase(s, files);
