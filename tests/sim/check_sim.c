@@ -9,7 +9,7 @@
  *
  * ZCREQ_SIM_OUTSIDE=1 leaves out what the library claims of its own structs;
  * ZCREQ_SIM_SEEDS=first:count gives make check other lives, ZCREQ_SIM_SHRINK_MS
- * the time that shrinking may take.
+ * the time that shrinking may take, ZCREQ_SIM_LIFE_MS that of a life.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -43,7 +43,7 @@ static void work(const struct sim_plan *plan, unsigned job, struct sim_outcome *
 	for (; !enough(plan, outcome, start_s); life.seed += plan->jobs) {
 		if (plan->lives && life.seed - plan->first_seed >= plan->lives)
 			break;
-		sim_limit_ms(SIM_LIFE_MS);
+		sim_limit_ms(sim_life_ms());
 		sim_live(&life);
 	}
 	sim_limit_ms(0);

@@ -53,6 +53,13 @@ void *sim_share(size_t size)
 	return memory;
 }
 
+unsigned sim_life_ms(void)
+{
+	const char *ms = getenv("ZCREQ_SIM_LIFE_MS");
+
+	return ms ? (unsigned)strtoul(ms, NULL, 10) : 1000;
+}
+
 void sim_limit_ms(unsigned ms)
 {
 	struct itimerval timer = {
@@ -105,7 +112,7 @@ struct sim_end sim_record(uint64_t seed, struct sim_tape *tape)
 {
 	struct shared *shared = sim_share(sizeof(*shared));
 	struct sim_life life = { .seed = seed, .heard = &shared->heard };
-	struct sim_end end = live(&life, shared, SIM_LIFE_MS);
+	struct sim_end end = live(&life, shared, sim_life_ms());
 
 	sim_tape_clear(tape);
 	sim_tape_append(tape, &shared->heard, 0, shared->heard.lines);
@@ -117,7 +124,7 @@ struct sim_end sim_replay(uint64_t seed, const struct sim_tape *tape, bool tell)
 {
 	struct shared *shared = sim_share(sizeof(*shared));
 	struct sim_life life = { .seed = seed, .play = tape, .trace = tell };
-	struct sim_end end = live(&life, shared, SIM_LIFE_MS);
+	struct sim_end end = live(&life, shared, sim_life_ms());
 
 	munmap(shared, sizeof(*shared));
 	return end;
@@ -267,7 +274,7 @@ static void shrink_hanging(struct shrink *shrink)
 	struct sim_end end;
 
 	sim_tape_append(whole, shrink->best, 0, shrink->best->lines);
-	for (; shrink->try_ms < SIM_LIFE_MS; shrink->try_ms *= 4) {
+	for (; shrink->try_ms < sim_life_ms(); shrink->try_ms *= 4) {
 		shrink_all(shrink);
 		end = sim_replay(shrink->seed, shrink->best, false);
 		if (end.status == shrink->end.status)
