@@ -329,7 +329,7 @@ END_TEST
 START_TEST(a_send_of_more_than_four_gigabytes_is_told_as_that)
 {
 	const uint64_t sizes[] = {UINT32_MAX - 1, UINT32_MAX, (uint64_t)5 << 30};
-	/* which the stub does not look at; 32 bits: two halves */
+	/* which the stub does not look at; a half fits into 32 bits */
 	const struct iovec iov[] = {
 		{data, (size_t)(sizes[_i] / 2)},
 		{data, (size_t)(sizes[_i] - sizes[_i] / 2)},
