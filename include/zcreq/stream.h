@@ -135,6 +135,10 @@ enum zcreq_mode {
  *                   batch goes so. In mode auto the members of a batch must have an
  *                   eighth of it on average as well. The default is for memory in pages
  *                   of 4 KiB; 16384 is right where it lies in huge pages
+ * @batch_bytes:     how much one sendmsg(2), or one submission of a sender, takes at
+ *                   once, so far as it is queued: a member of a send that reaches it is
+ *                   the last of its batch, and goes whole. A buffer is released with the
+ *                   last of its batch. At most ZCREQ_BATCH_MAX; 0 is 262144.
  * @limit_bytes:     what may be queued and in flight before sends and writes are
  *                   refused with -EAGAIN, by the rule of zcreq_room(); 0 is no
  *                   limit. One send always fits when there is nothing else, so none
@@ -153,10 +157,11 @@ enum zcreq_mode {
  *                   does not tell these two apart; 0 leaves it alone
  * @linger_ms:       after abort, how long to wait for proof before quarantine;
  *                   0 is 5000
- * @sender:          how batches are sent instead of with sendmsg(2): see sender.h;
- *                   borrowed until closed; NULL is with sendmsg(2). Not together
- *                   with ZCREQ_STREAM_OWN_SENDS
- * @sender_arg:      handed to every one of its functions
+ * @detach_ms:       so long after an abort what the kernel has not let go is detached, once,
+ *                   as by zcreq_conn_detach() with no flags; if that is refused, quarantine
+ *                   comes as ever. Less than linger_ms; 0 is never. Includes
+ *                   ZCREQ_STREAM_DETACH. Not together with ZCREQ_STREAM_OWN_SENDS, whose
+ *                   memory the library does not know
  * @first_id:        the id that the socket's next MSG_ZEROCOPY send (with a sender,
  *                   the next submission) will have, if ZCREQ_STREAM_FIRST_ID is in
  *                   @flags; else it must be 0, and that id is 0
@@ -165,10 +170,6 @@ enum zcreq_mode {
  *                   no ACK) for this long; 0 is never. Found later, by as much at most,
  *                   if a request ended meanwhile. Needs stall_ms. SO_KEEPALIVE, with a
  *                   shorter interval, lets a peer that is alive be heard.
- * @batch_bytes:     how much one sendmsg(2), or one submission of a sender, takes at
- *                   once, so far as it is queued: a member of a send that reaches it is
- *                   the last of its batch, and goes whole. A buffer is released with the
- *                   last of its batch. At most ZCREQ_BATCH_MAX; 0 is 262144.
  * @reserve_sends:   memory that is there from the start and is kept: for so many sends
  *                   and writes, counted from the oldest that is not gone,
  * @reserve_iovs:    for so many members of them of which a byte is not sent yet,
@@ -181,11 +182,10 @@ enum zcreq_mode {
  *                   and reserve_requests and reserve_holds of the context, nothing is
  *                   allocated from the first request on, and nothing answers -ENOMEM.
  *                   (With ZCREQ_STREAM_DETACH reserve_iovs counts members without proof.)
- * @detach_ms:       so long after an abort what the kernel has not let go is detached, once,
- *                   as by zcreq_conn_detach() with no flags; if that is refused, quarantine
- *                   comes as ever. Less than linger_ms; 0 is never. Includes
- *                   ZCREQ_STREAM_DETACH. Not together with ZCREQ_STREAM_OWN_SENDS, whose
- *                   memory the library does not know
+ * @sender:          how batches are sent instead of with sendmsg(2): see sender.h;
+ *                   borrowed until closed; NULL is with sendmsg(2). Not together
+ *                   with ZCREQ_STREAM_OWN_SENDS
+ * @sender_arg:      handed to every one of its functions
  * @memory_ops:      who exchanges pages: see memory.h; borrowed until closed; NULL is the
  *                   library
  * @memory_arg:      handed to it
@@ -200,14 +200,15 @@ struct zcreq_stream_options {
 	void *socket_arg;
 	enum zcreq_mode mode;
 	uint32_t threshold_bytes;
+	uint32_t batch_bytes;
 	uint64_t limit_bytes;
 	uint32_t stall_ms;
 	uint32_t not_reading_ms;
 	uint32_t user_timeout_ms;
 	uint32_t linger_ms;
+	uint32_t detach_ms;
 	uint32_t first_id;
 	uint32_t idle_ms;
-	uint32_t batch_bytes;
 	uint32_t reserve_sends;
 	uint32_t reserve_iovs;
 	uint32_t reserve_batches;
@@ -215,7 +216,6 @@ struct zcreq_stream_options {
 	uint32_t reserve_messages;
 	const struct zcreq_sender_ops *sender;
 	void *sender_arg;
-	uint32_t detach_ms;
 	const struct zcreq_memory_ops *memory_ops;
 	void *memory_arg;
 };
