@@ -11,15 +11,15 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 jobs=$(nproc)
 
 # packages that each purpose takes, by what it is for
-packages_build="gcc g++ make autoconf automake libtool pkg-config liburing-dev"
+packages_library="gcc make autoconf automake libtool pkg-config"
+packages_build="$packages_library g++ liburing-dev"
 packages_test="check libsubunit-dev iproute2 binutils mandoc systemtap-sdt-dev libuv1-dev libglib2.0-dev clang libbpf-dev abigail-tools systemd"
 packages_nvmet="libev-dev libnvme-dev libisal-dev"
 packages_demo="iproute2"
 packages_model="spin"
 packages_bench="valgrind clang libbpf-dev"
-packages_fuzz="clang libclang-rt-14-dev"
+packages_fuzz="clang libclang-rt-dev"
 packages_coverage="python3"
-packages_deb="debhelper lintian fakeroot"
 packages_rpm="rpm"
 packages_systems="debootstrap debian-archive-keyring util-linux"
 packages_interop="qemu-system-x86 cpio busybox-static kmod xz-utils libjson-c5 libdbus-1-3 python3 iproute2 util-linux tshark fio"
@@ -59,19 +59,31 @@ listed() {
 	if [ "$(id -u)" = 0 ]; then apt-get -qq update >&2; else sudo apt-get -qq update >&2; fi
 }
 
+# found: what configure may find, in a number: another when a package has come or gone
+found() {
+	# shellcheck disable=SC2086  # lists of words
+	dpkg-query -W -f='${Package} ${Version} ${db:Status-Status}\n' \
+		$packages_build $packages_test $packages_nvmet 2>/dev/null | cksum
+}
+
 # configured DIR OPTION...: a build folder of its own, configured with OPTION...; stays as it
-# is when it has been configured with the same before, to the end
+# is when it has been configured with the same before, to the end, with the same packages
 configured() {
 	dir=$top/$1
 	shift
+	[ ! -e "$top/config.status" ] || {
+		say "there is a build in the source tree itself, and automake refuses a second: make distclean"
+		exit 1
+	}
+	with="$* $(found)"
 	# the last that autogen.sh makes, and what is written when configure has ended
 	[ -f "$top/Makefile.in" ] && [ -x "$top/configure" ] || (cd "$top" && ./autogen.sh >&2)
 	mkdir -p "$dir"
-	[ -f "$dir/.options" ] && [ "$(cat "$dir/.options")" = "$*" ] && return
+	[ -f "$dir/.options" ] && [ "$(cat "$dir/.options")" = "$with" ] && return
 	rm -f "$dir/.options"
 	# libtool runs in this shell, and in bash takes more than half of a build
 	(cd "$dir" && CONFIG_SHELL=/bin/sh "$top/configure" --quiet "$@" >&2)
-	printf '%s' "$*" >"$dir/.options"
+	printf '%s' "$with" >"$dir/.options"
 }
 
 # built DIR [TARGET...]: makes TARGETs in a configured folder
