@@ -36,26 +36,23 @@ includes() {
 		>"$tmp/upward" && fail "$2 includes what it may not know: $(cat "$tmp/upward")"
 }
 
-# defined ROOM, used ROOM: symbols of its objects
+# read_room ROOM: symbols of its objects, in $tmp/ROOM.defined and $tmp/ROOM.used
 archives=lib
 archive() { echo "$archives/$1/.libs/lib$1.a"; }
-defined() { nm -g --defined-only "$(archive "$1")" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u; }
-# what a compiler for arm64 calls for an atomic access is in each program itself (libgcc.a)
-used() {
+read_room() {
+	nm -g --defined-only "$(archive "$1")" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u >"$tmp/$1.defined"
+	# what a compiler for arm64 calls for an atomic access is in each program itself (libgcc.a)
 	nm -u "$(archive "$1")" 2>/dev/null |
-		awk '/ U / && $2 !~ /^__aarch64_(cas|swp|ld[a-z]*)[1-8]_/ { print $2 }' | sort -u
+		awk '/ U / && $2 !~ /^__aarch64_(cas|swp|ld[a-z]*)[1-8]_/ { print $2 }' | sort -u >"$tmp/$1.used"
 }
 
 # symbols ROOM: what it uses of zcreq_ is defined in a room that it may know
 symbols() {
+	for low in $(below "$1"); do cat "$tmp/$low.defined"; done | sort -u >"$tmp/below"
 	for other in base core memory stream explain guard; do
 		case " $(below "$1") " in *" $other "*) continue ;; esac
 		[ -f "$(archive "$other")" ] || continue
-		defined "$other" >"$tmp/above"
-		for low in $(below "$1"); do
-			defined "$low"
-		done | sort -u | comm -13 - "$tmp/above" >"$tmp/only-above"
-		used "$1" | comm -12 - "$tmp/only-above" >"$tmp/upward"
+		comm -13 "$tmp/below" "$tmp/$other.defined" | comm -12 "$tmp/$1.used" - >"$tmp/upward"
 		[ -s "$tmp/upward" ] && fail "$1 uses of $other: $(xargs <"$tmp/upward")"
 	done
 }
@@ -67,8 +64,7 @@ libc="abort calloc clock_gettime free memcpy memset strcmp strnlen strlen fprint
 
 no_system_calls() {
 	for room in base core; do
-		for known in base core; do defined "$known"; done | sort -u >"$tmp/known"
-		used "$room" | comm -23 - "$tmp/known" |
+		sort -u "$tmp/base.defined" "$tmp/core.defined" | comm -23 "$tmp/$room.used" - |
 			grep -vE '^__(asan|ubsan|tsan|gcov|sanitizer)_|^zcreq_' >"$tmp/foreign"
 		for name in $(cat "$tmp/foreign"); do
 			case " $(echo $libc) " in
@@ -87,9 +83,8 @@ look() {
 
 look "$top/lib"
 if [ -f "$(archive core)" ]; then
-	for room in base core memory stream explain guard; do
-		symbols "$room"
-	done
+	for room in base core memory stream explain guard; do read_room "$room"; done
+	for room in base core memory stream explain guard; do symbols "$room"; done
 	# instruments have data and calls of their own
 	if [ -z "${SANITIZE_CFLAGS:-}" ] && ! nm "$(archive base)" | grep -q ' __gcov_'; then
 		no_system_calls
@@ -125,6 +120,7 @@ if [ -f "$(archive core)" ]; then
 	echo 'extern int zcreq_process(void *, short); int planted(void *p) { return zcreq_process(p, 0); }' >"$tmp/planted.c"
 	# shellcheck disable=SC2086  # words
 	${CC:-cc} -c -o "$tmp/planted.o" "$tmp/planted.c" && ar q "$(archive core)" "$tmp/planted.o"
+	read_room core
 	symbols core >"$tmp/said"
 	planted "an upward call" "core uses of stream"
 fi
