@@ -93,7 +93,8 @@ void zcreq_slots_stamp(struct zcreq_slots *table, size_t size, uint32_t now)
 			index = grown;
 			grown = ZCREQ_SLOT_NONE;
 		}
-		if (index == table->free)
+		/* none of either is left; what is free was given back since, and ends no chain */
+		if (index == table->free || index == ZCREQ_SLOT_NONE)
 			return;
 		slot = zcreq_slots_at(table, index, size);
 		if (!zcreq_slot_in_use(slot))

@@ -221,6 +221,62 @@ START_TEST(holds_that_are_gone_before_the_turn_do_no_harm)
 }
 END_TEST
 
+/* The last free entry was taken, whose chain ends nowhere, and an older one is free again. */
+START_TEST(the_last_hold_is_stamped_though_an_older_one_was_dropped)
+{
+	static const unsigned fulls[] = {64, 128, 192};
+	unsigned full = fulls[_i / 3], fresh = 1 + (unsigned)_i % 3;
+
+	begin(0, 1);
+	take(0, full - fresh);
+	zcreq_turn(context, 1 * HOUR);
+	take(full - fresh, full);
+	drop(0, 1);
+	zcreq_turn(context, 2 * HOUR);
+	for (unsigned i = 1; i < full; i++)
+		ck_assert_uint_eq(hold_since(holds[i]), zcreq_time((i < full - fresh ? 1 : 2) * HOUR));
+	drop(1, full);
+	finish(0, 1);
+}
+END_TEST
+
+/* Around full tables; no age is ahead of its turn, and none that was there grows younger. */
+START_TEST(random_takes_and_drops_stamp_nobody_that_was_there)
+{
+	static uint32_t since[MOST];
+	static bool taken[MOST];
+	uint64_t random = (unsigned)_i + 1u;
+	unsigned most = 62 + (unsigned)_i % 70;
+	uint64_t now = HOUR;
+
+	begin(0, 1);
+	for (unsigned step = 0; step < 2000; step++) {
+		for (unsigned n = suite_random(&random) % 4; n; n--) {
+			unsigned i = suite_random(&random) % most;
+
+			if (taken[i])
+				drop(i, i + 1);
+			else
+				take(i, i + 1);
+			since[i] = UINT32_MAX; /* not known yet */
+			taken[i] = !taken[i];
+		}
+		zcreq_turn(context, now += SECOND);
+		for (unsigned i = 0; i < most; i++) {
+			if (!taken[i])
+				continue;
+			CLAIM(hold_since(holds[i]) <= zcreq_time(now));
+			CLAIM(since[i] == UINT32_MAX || hold_since(holds[i]) == since[i]);
+			since[i] = hold_since(holds[i]);
+		}
+	}
+	for (unsigned i = 0; i < most; i++)
+		if (taken[i])
+			drop(i, i + 1);
+	finish(0, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ages");
@@ -236,6 +292,8 @@ int main(void)
 	tcase_add_test(tcase, a_hold_in_the_place_of_one_that_was_dropped_is_not_old);
 	tcase_add_loop_test(tcase, a_hold_that_is_gone_before_the_turn_does_no_harm, 0, 3);
 	tcase_add_test(tcase, holds_that_are_gone_before_the_turn_do_no_harm);
+	tcase_add_loop_test(tcase, the_last_hold_is_stamped_though_an_older_one_was_dropped, 0, 9);
+	tcase_add_loop_test(tcase, random_takes_and_drops_stamp_nobody_that_was_there, 0, 70);
 	suite_add_tcase(s, tcase);
 	return suite_run(s);
 }
