@@ -3,7 +3,8 @@
  * store_file.c - a namespace that lives in a file or on a block device
  *
  * Owns: one descriptor. A read copies from the file into fresh blocks, a write
- * goes out before it is reported, a flush is fdatasync(2).
+ * goes out before it is reported, a flush is fdatasync(2), and one that failed is the last
+ * that was tried.
  *
  * Never: maps the file: a mapping turns a full disk, a bad sector or a truncated
  * file into SIGBUS, and hands the kernel pages that the next write changes.
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -28,6 +30,8 @@
 struct file {
 	struct store store;
 	int fd;
+	pthread_mutex_t flushing;
+	int lost; /* -errno of the flush that failed */
 };
 
 typedef ssize_t (*vector_call)(int fd, const struct iovec *iov, int count, off_t offset);
@@ -170,9 +174,22 @@ static int file_deallocate(struct store *store, struct pool *pool, uint64_t firs
 	return store->deallocated_is_zero ? file_zero(store, pool, first, count, false) : 0;
 }
 
+/*
+ * What could not be written back is told once for a descriptor, and all hosts share this one:
+ * whoever hears of it first may not be whose data it was. So no flush succeeds after one that
+ * failed, nor beside it.
+ */
 static int file_flush(struct store *store)
 {
-	return fdatasync(file_of(store)->fd) < 0 ? -errno : 0;
+	struct file *file = file_of(store);
+	int err;
+
+	pthread_mutex_lock(&file->flushing);
+	if (!file->lost && fdatasync(file->fd) < 0)
+		file->lost = -errno;
+	err = file->lost;
+	pthread_mutex_unlock(&file->flushing);
+	return err;
 }
 
 static void file_free(struct store *store, struct pool *pool)
@@ -180,6 +197,7 @@ static void file_free(struct store *store, struct pool *pool)
 	struct file *file = file_of(store);
 
 	(void)pool;
+	pthread_mutex_destroy(&file->flushing);
 	close(file->fd);
 	free(file);
 }
@@ -242,6 +260,7 @@ int store_file_new(const char *path, uint64_t size, struct store **store)
 	file->store.blocks = bytes >> BLOCK_SHIFT;
 	file->store.has_write_cache = true;
 	file->fd = fd;
+	pthread_mutex_init(&file->flushing, NULL);
 	file->store.deallocated_is_zero = makes_holes(file);
 	*store = &file->store;
 	return 0;

@@ -271,6 +271,34 @@ START_TEST(file_survives_restart)
 }
 END_TEST
 
+static unsigned syncs, sync_fails; /* the number of the call that does; 0: none */
+
+/* In place of the C library's. */
+int fdatasync(int fd)
+{
+	ck_assert_int_ge(fd, 0);
+	if (++syncs != sync_fails)
+		return 0;
+	errno = EIO;
+	return -1;
+}
+
+/* Linux tells of it once, and it may have been another host's data. */
+START_TEST(flush_that_failed_is_the_last_that_is_tried)
+{
+	struct store *store = open_store(1);
+
+	sync_fails = 2;
+	ck_assert_int_eq(write_block(store, 7, 1), 0);
+	ck_assert_int_eq(store->ops->flush(store), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(store->ops->flush(store), -EIO);
+	ck_assert_uint_eq(syncs, 2);
+	ck_assert_int_eq(read_value(store, 7), 1);
+	store_close(store, &pool);
+}
+END_TEST
+
 START_TEST(shortened_file_is_an_error_not_a_signal)
 {
 	struct store *store = open_store(1);
@@ -504,6 +532,7 @@ int main(void)
 	tcase_add_loop_test(cases, deallocated_reads_as_hosts_are_told, 0, 4);
 	tcase_add_loop_test(cases, random_work_agrees_with_a_model, 0, 8);
 	tcase_add_test(cases, file_survives_restart);
+	tcase_add_test(cases, flush_that_failed_is_the_last_that_is_tried);
 	tcase_add_test(cases, shortened_file_is_an_error_not_a_signal);
 	tcase_add_test(cases, file_that_cannot_grow_is_an_error);
 	tcase_add_test(cases, memory_is_asked_for_in_slabs_and_given_back);
