@@ -105,8 +105,8 @@ static void tell_end(const struct conn *conn)
 	    (double)(now - conn->end_ns) / 1e6, conn->commands);
 }
 
-/* The oldest that has not said which queue it is gives its place to a new one, so that
- * silence keeps no host out. Its end is on its way when this returns. */
+/* The thread's oldest that has not said which queue it is gives its place to a new one, so that
+ * silence keeps no host out: where there is none, the next thread is asked (subsystem.c). Its end is on its way when this returns. */
 static bool evict(struct target *target)
 {
 	struct conn *conn;
@@ -388,26 +388,24 @@ static struct conn *conn_new(struct target *target)
 	return conn;
 }
 
-void conn_accept(struct target *target, int fd, const struct sockaddr_storage *peer)
+bool conn_accept(struct target *target, int fd, const struct sockaddr_storage *peer)
 {
 	struct conn *conn;
 
-	if (!take_room(target)) {
-		close(fd);
-		return;
-	}
+	if (!take_room(target))
+		return false;
 	conn = conn_new(target);
 	if (!conn) {
 		leave_room(target);
 		close(fd);
-		return;
+		return true;
 	}
 	address_format(peer, conn->peer);
 	if (open_stream(conn, fd) < 0) {
 		leave_room(target);
 		free(conn->tags);
 		free(conn);
-		return;
+		return true;
 	}
 	TAILQ_INSERT_TAIL(&target->conns, conn, in_target);
 	target->conn_count++;
@@ -417,4 +415,5 @@ void conn_accept(struct target *target, int fd, const struct sockaddr_storage *p
 	conn->readable.data = conn->deadline.data = conn;
 	ev_io_start(target->loop, &conn->readable);
 	ev_timer_start(target->loop, &conn->deadline);
+	return true;
 }

@@ -72,8 +72,9 @@ struct conn {
 	uint64_t started_ns;
 };
 
-/* Takes the descriptor, also on failure. */
-void conn_accept(struct target *target, int fd, const struct sockaddr_storage *peer);
+/* Takes the descriptor, also on failure. False: it does not, since there is no room and nobody on
+ * this thread to make some. */
+bool conn_accept(struct target *target, int fd, const struct sockaddr_storage *peer);
 /* The connection is dead; the hooks do the rest. Legal at any time. */
 void conn_abort(struct conn *conn, int status);
 /* The graceful end. */

@@ -30,6 +30,7 @@ struct arrival {
 	STAILQ_ENTRY(arrival) link;
 	int fd;
 	struct sockaddr_storage peer;
+	unsigned asked; /* threads that had no room for it */
 };
 
 void subsystem_wake_others(const struct target *target)
@@ -42,30 +43,48 @@ void subsystem_wake_others(const struct target *target)
 			target_wake(subsystem->threads[i]);
 }
 
+/* To another thread. */
+static void send_to(struct target *target, const struct arrival *arrival)
+{
+	struct arrival *sent = malloc(sizeof(*sent));
+
+	if (!sent) {
+		close(arrival->fd);
+		return;
+	}
+	*sent = *arrival;
+	pthread_mutex_lock(&target->subsystem->lock);
+	STAILQ_INSERT_TAIL(&target->arrivals, sent, link);
+	pthread_mutex_unlock(&target->subsystem->lock);
+	target_wake(target);
+}
+
+/* On @target's own thread. Without room here the next thread is asked, each once. */
+static void arrive(struct target *target, struct arrival *arrival)
+{
+	const struct subsystem *subsystem = target->subsystem;
+
+	if (conn_accept(target, arrival->fd, &arrival->peer))
+		return;
+	if (++arrival->asked == subsystem->thread_count)
+		close(arrival->fd);
+	else
+		send_to(subsystem->threads[(target->number + 1) % subsystem->thread_count], arrival);
+}
+
 void subsystem_hand_over(struct subsystem *subsystem, int fd, const struct sockaddr_storage *peer)
 {
 	struct target *first = subsystem->threads[0];
 	struct target *target = subsystem->threads[first->next++ % subsystem->thread_count];
-	struct arrival *arrival;
+	struct arrival arrival = { .fd = fd, .peer = *peer };
 
-	if (target == first) {
-		conn_accept(target, fd, peer);
-		return;
-	}
-	arrival = malloc(sizeof(*arrival));
-	if (!arrival) {
-		close(fd);
-		return;
-	}
-	arrival->fd = fd;
-	arrival->peer = *peer;
-	pthread_mutex_lock(&subsystem->lock);
-	STAILQ_INSERT_TAIL(&target->arrivals, arrival, link);
-	pthread_mutex_unlock(&subsystem->lock);
-	target_wake(target);
+	if (target == first)
+		arrive(target, &arrival);
+	else
+		send_to(target, &arrival);
 }
 
-/* Nobody hands anything over once the end has begun. */
+/* Nothing is accepted any more once the end has begun; subsystem_deinit() looks once more. */
 static void take_arrivals(struct target *target, bool ending)
 {
 	struct arrival_list arrivals = STAILQ_HEAD_INITIALIZER(arrivals);
@@ -79,7 +98,7 @@ static void take_arrivals(struct target *target, bool ending)
 		if (ending)
 			close(arrival->fd);
 		else
-			conn_accept(target, arrival->fd, &arrival->peer);
+			arrive(target, arrival);
 		free(arrival);
 	}
 }

@@ -371,12 +371,49 @@ START_TEST(silent_connections_give_their_places_to_hosts)
 }
 END_TEST
 
+static void start_crowded_threads(void)
+{
+	static const char *const arguments[] = { "--listen", "127.0.0.1:0", "--namespace", "mem:1M",
+						 "--max-connections", "16", "--threads", "2", NULL };
+
+	start(arguments);
+}
+
+/* One thread has all that are silent, the other one those that are not. */
+START_TEST(silent_connections_of_another_thread_do_so_too)
+{
+	struct ini_host host = target_host(&fixture_target, 1, 0, 16);
+	struct ini_controller *somebody[16];
+	struct ini_queue *silent[8], *late;
+
+	for (unsigned i = 0; i < 8; i++) {
+		silent[i] = ini_open(&host.options, 0, 16, INI_WAIT_MS);
+		somebody[i] = fixture_connect(i + 1, 0, 16);
+	}
+	for (unsigned i = 8; i < 16; i++)
+		somebody[i] = fixture_connect(i + 1, 0, 16);
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert(fixture_wait_end(silent[i], INI_WAIT_MS));
+	for (unsigned i = 0; i < 2; i++) { /* of each thread */
+		late = ini_open(&host.options, 0, 16, INI_WAIT_MS);
+		ck_assert(late->ended);
+		ini_close(late, false);
+	}
+	for (unsigned i = 0; i < 8; i++)
+		ini_close(silent[i], false);
+	for (unsigned i = 0; i < 16; i++) {
+		ck_assert_int_eq(ini_keep_alive(somebody[i]), 0);
+		ini_controller_close(somebody[i], false);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("nvme limits");
 	TCase *cap = tcase_create("cap"), *work = tcase_create("deallocation");
 	TCase *hosts = tcase_create("controllers"), *impatient = tcase_create("handshake");
-	TCase *crowd = tcase_create("connections");
+	TCase *crowd = tcase_create("connections"), *spread = tcase_create("threads");
 
 	target_need();
 	tcase_add_checked_fixture(cap, start_with_file, stop_with_file);
@@ -400,5 +437,9 @@ int main(void)
 	tcase_set_timeout(crowd, 60);
 	tcase_add_test(crowd, silent_connections_give_their_places_to_hosts);
 	suite_add_tcase(suite, crowd);
+	tcase_add_checked_fixture(spread, start_crowded_threads, fixture_stop);
+	tcase_set_timeout(spread, 60);
+	tcase_add_test(spread, silent_connections_of_another_thread_do_so_too);
+	suite_add_tcase(suite, spread);
 	return fixture_run(suite);
 }
