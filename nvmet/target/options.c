@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct number {
 	const char *name;
@@ -352,6 +353,12 @@ static int check(const struct options *options)
 {
 	if (options->detach_ms >= options->linger_ms) {
 		fprintf(stderr, "zcreq-nvmet: --detach-ms has to be less than --linger-ms\n");
+		return -EINVAL;
+	}
+	if (options->detach_ms && options->threads > 1 &&
+	    (size_t)sysconf(_SC_PAGESIZE) > BLOCK_BYTES) {
+		fprintf(stderr, "zcreq-nvmet: --detach-ms needs pages of %u bytes with --threads: blocks of two "
+			"threads share one here\n", BLOCK_BYTES);
 		return -EINVAL;
 	}
 	if (options->not_reading_ms && !options->stall_ms) {
