@@ -14,10 +14,11 @@
 #include "command.h"
 
 /*
- * A command can be taken back as long as nothing of it is on the wire: an event
- * request, a write that was not asked for its data, a read that is held or whose answer
- * is blocked, a deallocation between two of its slices, and a read whose answer is queued
- * and has not begun to leave. The rest completes as usual: an Abort is a wish.
+ * A command can be taken back as long as it has done nothing and nothing of it is on the
+ * wire: an event request, a write that was not asked for its data, what is held, a
+ * deallocation between two of its slices, and a read whose answer is queued and has not begun
+ * to leave. The rest completes as usual, what was done and waits for room to say so with it:
+ * an Abort is a wish.
  */
 static bool abort_task(struct task *task)
 {
@@ -27,13 +28,6 @@ static bool abort_task(struct task *task)
 	case TASK_WORKING:
 	case TASK_WAITING:
 		task_complete(task, NVME_SC_ABORT_REQ);
-		return true;
-	case TASK_BLOCKED:
-		/* with the status the completion goes without data; a request that
-		 * has begun has to be let go first, and is better left to complete */
-		if (task->begun || task->status)
-			return false;
-		task->status = NVME_SC_ABORT_REQ;
 		return true;
 	case TASK_SENDING:
 		return task_withdraw(task);
@@ -74,7 +68,7 @@ static bool wish(struct ctrl *ctrl, struct task *task, uint16_t qid, uint16_t ci
 	pthread_mutex_unlock(lock_of(ctrl));
 	if (!where)
 		return false;
-	task->state = TASK_ASKING;
+	task_enter(task, TASK_ASKING);
 	target_wake(where);
 	return true;
 }

@@ -52,10 +52,4 @@ void abort_run(struct task *task);
 /* The discovery log page as seen from @conn; NULL without memory. */
 uint8_t *discovery_log(const struct conn *conn, size_t *len);
 
-/* A store's -errno as a status. */
-uint16_t status_of(int err, bool writing);
-
-/* What is copied out of a log or table that is read from an offset. */
-void reply_with(struct task *task, const void *bytes, size_t len);
-
 #endif

@@ -358,11 +358,6 @@ bool ctrl_ready(const struct ctrl *ctrl)
 	return __atomic_load_n(&ctrl->csts, __ATOMIC_RELAXED) & CSTS_RDY;
 }
 
-bool ctrl_command_sets(const struct ctrl *ctrl)
-{
-	return NVME_CC_CSS(ctrl->cc) == NVME_CC_CSS_CSI;
-}
-
 uint16_t ctrl_read_register(const struct ctrl *ctrl, uint32_t offset, bool wide, uint64_t *value)
 {
 	if (wide != nvme_is_64bit_reg(offset))
@@ -410,16 +405,19 @@ static void disable(struct ctrl *ctrl)
 	ctrl->events_masked = 0;
 	ctrl->event_config = 0;
 	while (!TAILQ_EMPTY(&ctrl->events))
-		task_free(TAILQ_FIRST(&ctrl->events));
+		task_vanish(TAILQ_FIRST(&ctrl->events));
 	end_queues(ctrl, 1, -ECONNABORTED);
 }
 
 static void shut_down(struct ctrl *ctrl)
 {
+	struct target *target = ctrl->target;
 	unsigned i;
 
-	for (i = 0; i < ctrl->target->store_count; i++)
-		ctrl->target->stores[i]->ops->flush(ctrl->target->stores[i]);
+	/* a shutdown has no status: the next flush says so too (store_file.c) */
+	for (i = 0; i < target->store_count; i++)
+		if (target->stores[i]->ops->flush(target->stores[i]) < 0)
+			ctrls_medium_failed(target);
 	set_csts(ctrl, ctrl->csts | CSTS_SHUT_DOWN);
 	ctrl_heard(ctrl);
 }
@@ -461,7 +459,7 @@ void ctrl_heard(struct ctrl *ctrl)
 
 void ctrl_park(struct ctrl *ctrl, struct task *task)
 {
-	task->state = TASK_PARKED;
+	task_enter(task, TASK_PARKED);
 	ctrl->event_count++;
 	TAILQ_INSERT_TAIL(&ctrl->events, task, in_queue);
 	ctrl_send_events(ctrl);
@@ -504,8 +502,11 @@ static void look_for_events(struct target *target)
 	}
 }
 
-void ctrls_degraded(struct target *target)
+void ctrls_medium_failed(struct target *target)
 {
+	__atomic_fetch_add(&target->health.media_errors, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&target->health.critical_warning, NVME_SMART_CRIT_DEGRADED,
+			 __ATOMIC_RELAXED);
 	__atomic_fetch_add(&target->subsystem->degraded, 1, __ATOMIC_RELAXED);
 	subsystem_wake_others(target);
 	look_for_events(target);

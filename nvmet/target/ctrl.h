@@ -114,8 +114,6 @@ bool ctrl_ready(const struct ctrl *ctrl);
  * thread. */
 bool ctrl_is_over(const struct conn *conn);
 bool ctrl_write_cache(const struct ctrl *ctrl);
-/* The host chose to see I/O command sets (CC.CSS). */
-bool ctrl_command_sets(const struct ctrl *ctrl);
 
 void ctrl_set_keep_alive(struct ctrl *ctrl, uint32_t kato_ms);
 void ctrl_heard(struct ctrl *ctrl);
@@ -129,8 +127,8 @@ void aborts_queue_gone(struct ctrl *ctrl, uint16_t qid);
 /* The Abort itself goes. */
 void abort_forget(struct task *task);
 
-/* A medium has failed: hosts may have asked to hear of it. */
-void ctrls_degraded(struct target *target);
+/* A medium has failed: it is counted, and hosts may have asked to hear of it. */
+void ctrls_medium_failed(struct target *target);
 void ctrl_park(struct ctrl *ctrl, struct task *task);
 void ctrl_unpark(struct ctrl *ctrl, struct task *task);
 void ctrl_send_events(struct ctrl *ctrl);

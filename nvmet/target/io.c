@@ -52,7 +52,7 @@ static uint32_t blocks_of(const struct task *task)
 	return (uint32_t)store_blocks_of(offset_of(task), bytes_of(task));
 }
 
-uint16_t status_of(int err, bool writing)
+static uint16_t status_of(int err, bool writing)
 {
 	switch (err) {
 	case 0:
@@ -77,12 +77,8 @@ static uint16_t result_of(struct target *target, int err, bool writing)
 {
 	uint16_t status = status_of(err, writing);
 
-	if (status && err != -ENOMEM) {
-		count(&target->health.media_errors, 1);
-		__atomic_store_n(&target->health.critical_warning, NVME_SMART_CRIT_DEGRADED,
-				 __ATOMIC_RELAXED);
-		ctrls_degraded(target);
-	}
+	if (status && err != -ENOMEM)
+		ctrls_medium_failed(target);
 	return status;
 }
 
@@ -118,6 +114,14 @@ static uint16_t check_transfer(struct task *task, uint32_t *len)
 	return 0;
 }
 
+/* With FUA what is read has to be on the medium first. */
+static int commit_if_asked(const struct task *task, struct store *store)
+{
+	bool asked = control_of(task) & NVME_IO_FUA;
+
+	return asked && store->has_write_cache ? store->ops->flush(store) : 0;
+}
+
 static void run_read(struct task *task)
 {
 	struct target *target = task->conn->target;
@@ -125,6 +129,8 @@ static void run_read(struct task *task)
 	uint32_t blocks = blocks_of(task);
 	int err = task_block_array(task, blocks);
 
+	if (err == 0)
+		err = commit_if_asked(task, store);
 	if (err == 0)
 		err = store_read(store, &target->pool, offset_of(task) >> BLOCK_SHIFT, blocks,
 				 task->blocks);
@@ -197,20 +203,21 @@ static bool same_part(const struct task *task, uint32_t i, const struct block *c
 static int compare(struct task *task, struct store *store, bool *same)
 {
 	struct pool *pool = &task->conn->target->pool;
-	uint64_t first = offset_of(task) >> BLOCK_SHIFT;
-	struct block *current;
+	struct block *current[TRANSFER_MAX / BLOCK_BYTES + 1];
 	uint32_t i;
 	int err;
 
-	*same = true;
 	task_trim(task, blocks_of(task));
-	for (i = 0; i < task->block_count && *same; i++) {
-		err = store_read(store, pool, first + i, 1, &current);
-		if (err < 0)
-			return err;
-		*same = same_part(task, i, current);
-		block_unref(pool, current);
-	}
+	err = commit_if_asked(task, store);
+	if (err == 0) /* at once: no Write is seen by half */
+		err = store_read(store, pool, offset_of(task) >> BLOCK_SHIFT, task->block_count,
+				 current);
+	if (err < 0)
+		return err;
+	*same = true;
+	for (i = 0; i < task->block_count && *same; i++)
+		*same = same_part(task, i, current[i]);
+	blocks_unref(pool, current, task->block_count);
 	return 0;
 }
 

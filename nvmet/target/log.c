@@ -35,7 +35,7 @@ static uint64_t length_of(const struct task *task)
 	return ((uint64_t)(low | high << 16) + 1) * 4;
 }
 
-void reply_with(struct task *task, const void *bytes, size_t len)
+static void reply_with(struct task *task, const void *bytes, size_t len)
 {
 	uint64_t offset = offset_of(task);
 

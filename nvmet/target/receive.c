@@ -33,14 +33,17 @@ static void run(struct task *task)
 		task->command->run(task);
 }
 
-/* With nothing on its way there is always room, as there is for zcreq's. */
+/* With nothing on its way there is always room, as there is for zcreq's. An answer of a few
+ * bytes takes a block all the same. */
 static bool has_room(const struct task *task)
 {
 	const struct conn *conn = task->conn;
 	uint64_t cap = conn->target->options.cap_bytes;
 
-	return !conn->sending || !task->reply_most ||
-	       conn->sending_bytes + task->reply_most <= cap;
+	if (!conn->sending || !task->reply_most)
+		return true;
+	return conn->sending_bytes + task->reply_most <= cap &&
+	       (conn->sending + 1) * (uint64_t)BLOCK_BYTES <= cap;
 }
 
 /* Commands run in the order in which they came. */
@@ -52,11 +55,7 @@ static bool may_run(const struct task *task)
 
 static void hold(struct task *task)
 {
-	if (task->state == TASK_READY) {
-		TAILQ_REMOVE(&task->conn->ready, task, in_queue);
-		task->conn->ready_count--;
-	}
-	task->state = TASK_HELD;
+	task_enter(task, TASK_HELD);
 	TAILQ_INSERT_TAIL(&task->conn->held, task, in_queue);
 }
 

@@ -150,6 +150,12 @@ static void leave_state(struct task *task)
 	}
 }
 
+void task_enter(struct task *task, enum task_state state)
+{
+	leave_state(task);
+	task->state = state;
+}
+
 static void forget(struct task *task)
 {
 	task_drop_blocks(task);
@@ -164,6 +170,14 @@ void task_free(struct task *task)
 	leave_state(task);
 	task->conn->outstanding--;
 	forget(task);
+}
+
+void task_vanish(struct task *task)
+{
+	struct conn *conn = task->conn;
+
+	conn->sqhd = (uint16_t)((conn->sqhd + 1) % conn->queue_size);
+	task_free(task);
 }
 
 /* As if there had been no answer: the queue head moves once for each command. */
@@ -356,8 +370,7 @@ static int send_answer(struct task *task)
 		conn->sqhd = head;
 		return err;
 	}
-	leave_state(task);
-	task->state = TASK_SENDING;
+	task_enter(task, TASK_SENDING);
 	conn->outstanding--;
 	if (data && !err)
 		conn->read_bytes += task->data_len;
@@ -381,8 +394,7 @@ void task_complete(struct task *task, uint16_t status)
 		task_drop_blocks(task);
 	if (TAILQ_EMPTY(&conn->blocked) && send_answer(task) != -EAGAIN)
 		return;
-	leave_state(task);
-	task->state = TASK_BLOCKED;
+	task_enter(task, TASK_BLOCKED);
 	TAILQ_INSERT_TAIL(&conn->blocked, task, in_queue);
 }
 
@@ -399,15 +411,13 @@ void tasks_unblock(struct conn *conn)
 
 void task_set_working(struct task *task)
 {
-	leave_state(task);
-	task->state = TASK_WORKING;
+	task_enter(task, TASK_WORKING);
 	TAILQ_INSERT_TAIL(&task->conn->target->working, task, in_queue);
 }
 
 void task_want_data(struct task *task)
 {
-	leave_state(task);
-	task->state = TASK_WAITING;
+	task_enter(task, TASK_WAITING);
 	TAILQ_INSERT_TAIL(&task->conn->wanting, task, in_queue);
 	tasks_ask(task->conn);
 }
@@ -433,8 +443,7 @@ static int ask(struct task *task)
 	err = zcreq_write(conn->stream, bytes, len);
 	if (err < 0)
 		return err;
-	leave_state(task);
-	task->state = TASK_TRANSFER;
+	task_enter(task, TASK_TRANSFER);
 	conn->tags[task->tag] = task;
 	conn->asked_bytes += task->data_len;
 	conn->asked_large += task->data_len >= LARGE_BYTES;

@@ -86,6 +86,8 @@ struct task *task_new(struct conn *conn, const struct wire_sqe *sqe);
 void tasks_free_spare(struct target *target);
 /* Not for a task that has begun: that one is freed when it is released. */
 void task_free(struct task *task);
+/* The same where the queue goes on: the command leaves it without an answer. */
+void task_vanish(struct task *task);
 
 /* Blocks for @len bytes behind the lead, of undefined content. 0 or -ENOMEM. */
 int task_buffer(struct task *task, uint32_t len);
@@ -109,6 +111,8 @@ int task_reply_buffer(struct task *task, uint32_t len);
 void task_complete(struct task *task, uint16_t status);
 /* Calls @slice now, and then once in each turn until it ends in task_complete() (work.c). */
 void task_work(struct task *task, void (*slice)(struct task *task));
+/* Leaves the list of the state that it was in; whoever calls puts it on that of the new one. */
+void task_enter(struct task *task, enum task_state state);
 /* Only for task_work(). */
 void task_set_working(struct task *task);
 void work_init(struct target *target);

@@ -326,6 +326,28 @@ START_TEST(event_requests_are_limited)
 }
 END_TEST
 
+/* A reset takes the event requests away unanswered; their places in the queue are free again. */
+START_TEST(queue_head_counts_what_a_reset_took_away)
+{
+	struct ini_controller *controller = fixture_connect(1, 0, 32);
+	struct ini_queue *admin = controller->queues[0];
+	struct wire_sqe event = { .opcode = nvme_admin_async_event };
+	struct wire_sqe alive = { .opcode = nvme_admin_keep_alive };
+	struct wire_cqe before, after;
+	uint64_t enabled;
+
+	ck_assert_int_eq(ini_property_get(admin, NVME_REG_CC, &enabled), 0);
+	ck_assert_int_eq(wait_command(admin, alive, NULL, 0, &before), 0);
+	for (int i = 0; i < 4; i++)
+		ini_submit(admin, &event, NULL, 0, false, 0, NULL, NULL);
+	ck_assert_int_eq(ini_property_set(admin, NVME_REG_CC, 0), 0);
+	ck_assert_int_eq(ini_property_set(admin, NVME_REG_CC, (uint32_t)enabled), 0);
+	ck_assert_int_eq(wait_command(admin, alive, NULL, 0, &after), 0);
+	ck_assert_uint_eq((after.sqhd - before.sqhd + 32u) % 32, 4 + 2 + 1);
+	ini_controller_close(controller, false);
+}
+END_TEST
+
 /* A host may not do that; a target may refuse it, but need not notice. */
 START_TEST(identifier_that_is_in_use_harms_nobody)
 {
@@ -416,6 +438,7 @@ int main(void)
 	tcase_add_test(tcase, commands_before_connect_are_refused);
 	tcase_add_test(tcase, abort_ends_a_waiting_event_request);
 	tcase_add_test(tcase, event_requests_are_limited);
+	tcase_add_test(tcase, queue_head_counts_what_a_reset_took_away);
 	tcase_add_test(tcase, identifier_that_is_in_use_harms_nobody);
 	tcase_add_test(tcase, keep_alive_expiry_ends_the_silent_controller_only);
 	tcase_add_test(tcase, idle_target_uses_no_processor);
