@@ -65,6 +65,7 @@ libc="abort calloc clock_gettime free memcpy memset strcmp strnlen strlen fprint
 no_system_calls() {
 	for room in base core; do
 		sort -u "$tmp/base.defined" "$tmp/core.defined" | comm -23 "$tmp/$room.used" - |
+			sed -e 's/^__\([a-z_]*\)64$/\1/' |
 			grep -vE '^__(asan|ubsan|tsan|gcov|sanitizer)_|^zcreq_' >"$tmp/foreign"
 		for name in $(cat "$tmp/foreign"); do
 			case " $(echo $libc) " in

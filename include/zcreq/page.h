@@ -188,7 +188,7 @@ static inline size_t zcreq_page_bytes(uint32_t conns)
  *
  * Ownership: the caller's: munmap(2) after zcreq_page_stop(), and unlink(2).
  * Thread:    any.
- * Errors:    -EINVAL        a NULL, or less than zcreq_page_bytes(0);
+ * Errors:    -EINVAL        a NULL, less than zcreq_page_bytes(0), or more than PTRDIFF_MAX;
  *            -ENAMETOOLONG  the path, with a suffix that it has while it is made;
  *            and what mkostemp(3), posix_fallocate(3), mmap(2) and rename(2) give.
  * Since:     0.1

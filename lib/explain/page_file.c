@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -60,7 +61,8 @@ int zcreq_page_map(const char *path, size_t bytes, void **memory)
 	const int saved = errno;
 	int ret;
 
-	if (!path || !memory || bytes < zcreq_page_bytes(0))
+	/* no mapping is longer, and a file of 4 GiB would be made for nothing with 32 bits */
+	if (!path || !memory || bytes < zcreq_page_bytes(0) || bytes > PTRDIFF_MAX)
 		return -EINVAL;
 	ret = map(path, bytes, memory);
 	errno = saved;
