@@ -8,9 +8,10 @@
  * link the log.
  *
  * The memory begins with a header and is, at any moment, what zcreq_trace_dump()
- * writes: a program that maps a file and hands that in has its trace in the file
- * even if it crashes. zcreq-trace(1) reads such files and draws them; the format is
- * this header's, in the byte order of the machine, and has a version.
+ * writes, but for the oldest event of a full log, which the next one may have
+ * overwritten in part: a program that maps a file and hands that in has its trace in
+ * the file even if it crashes. zcreq-trace(1) reads such files and draws them; the
+ * format is this header's, in the byte order of the machine, and has a version.
  *
  * With systemtap's sys/sdt.h at hand when the library was built, each event is also
  * a static probe, of provider "zcreq" and with the name in small letters (begin,
@@ -89,7 +90,11 @@ struct zcreq_trace_event {
  * @header_bytes, @event_bytes: 64 and 32
  * @capacity:    events that there is room for, a power of two. Event number N is in
  *               place N modulo capacity; a dump ends after the last place in use.
- * @written:     events ever; those older than capacity are overwritten
+ * @written:     events ever, each counted when it is complete; those older than capacity
+ *               are overwritten. The newest capacity - 1 are whole whenever the program
+ *               is stopped; in the place of the one before them the next one may be half
+ *               written. Who reads while the program runs looks here again at the end,
+ *               and leaves out what has been overwritten since.
  * @unused:      0
  */
 struct zcreq_trace_header {

@@ -58,11 +58,14 @@ static uint64_t event_time(struct zcreq_context *context, unsigned kind)
 static void put(struct zcreq_context *context, const struct zcreq_trace_event *event)
 {
 	struct zcreq_trace_header *header = context->log.header;
+	uint64_t time_ns = event_time(context, event->kind);
 	struct zcreq_trace_event *kept =
 		&events_of(header)[header->written & (header->capacity - 1)];
 
+	/* after the last one was counted, and before this one is */
+	__atomic_signal_fence(__ATOMIC_ACQ_REL);
 	*kept = *event;
-	kept->time_ns = event_time(context, event->kind);
+	kept->time_ns = time_ns;
 	__atomic_signal_fence(__ATOMIC_RELEASE);
 	header->written++;
 }

@@ -383,6 +383,28 @@ START_TEST(the_ring_wraps_and_keeps_the_newest)
 }
 END_TEST
 
+static uint64_t as_it_was[LOG_BYTES / 8];
+static unsigned looks;
+
+/* The memory as a program leaves it that is killed while it asks for the time. */
+static uint64_t looking_clock(void)
+{
+	CLAIM(memcmp(as_it_was, log_memory, sizeof(as_it_was)) == 0);
+	looks++;
+	return wound_clock();
+}
+
+START_TEST(nothing_is_overwritten_before_the_time_is_known)
+{
+	ck_assert_int_eq(start_with(log_memory, LOG_BYTES, looking_clock), 0);
+	for (unsigned i = 0; i < 2 * EVENTS; i++) {
+		memcpy(as_it_was, log_memory, sizeof(as_it_was));
+		zcreq_trace_mark(context, "m");
+	}
+	ck_assert_uint_eq(looks, 2 * EVENTS);
+}
+END_TEST
+
 /* From the least size on: the largest power of two that fits, and not a byte more. */
 START_TEST(any_size_of_memory_is_used_as_far_as_it_goes)
 {
@@ -565,6 +587,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_send_of_more_than_four_gigabytes_is_told_as_that, 0, 3);
 	tcase_add_test(tcase, a_mark_keeps_sixteen_bytes);
 	tcase_add_test(tcase, the_ring_wraps_and_keeps_the_newest);
+	tcase_add_test(tcase, nothing_is_overwritten_before_the_time_is_known);
 	tcase_add_test(tcase, any_size_of_memory_is_used_as_far_as_it_goes);
 	tcase_add_test(tcase, without_a_clock_it_is_the_time_of_the_turn);
 	tcase_add_test(tcase, one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_turn);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <zcreq/zcreq.h>
 
@@ -347,6 +348,88 @@ START_TEST(what_began_before_a_ring_that_wrapped_is_drawn_from_its_beginning)
 }
 END_TEST
 
+/* Marks until all places are in use: each is a millisecond after the one before. */
+static struct zcreq_trace_header *full_log(void)
+{
+	struct zcreq_trace_header *header = (struct zcreq_trace_header *)log_memory;
+
+	setup(sizeof(struct zcreq_trace_header) + 64 * sizeof(struct zcreq_trace_event));
+	for (unsigned i = 0; i < 100; i++) {
+		now_ns += MS;
+		zcreq_trace_mark(context, "m");
+	}
+	return header;
+}
+
+static const size_t full_bytes =
+	sizeof(struct zcreq_trace_header) + 64 * sizeof(struct zcreq_trace_event);
+
+/* The newest so many events of a full log, and no others. */
+static void assert_newest(uint64_t count)
+{
+	uint64_t first_ns = now_ns - (count - 1) * (uint64_t)MS;
+
+	ck_assert_uint_eq(trace.count, count);
+	for (uint64_t i = 0; i < count; i++)
+		ck_assert_uint_eq(trace.events[i].time_ns, first_ns + i * MS);
+}
+
+/* A program that was killed while it wrote the next event: the place of the oldest has
+ * the beginning of it, or all of it, and it is not counted. */
+START_TEST(a_half_written_event_is_not_the_first)
+{
+	const struct zcreq_trace_header *header = full_log();
+	struct zcreq_trace_event *next =
+		(struct zcreq_trace_event *)(log_memory + 8) + header->written % header->capacity;
+
+	next->time_ns = _i ? now_ns + MS : 0;
+	ck_assert_ptr_null(read_bytes(log_memory, full_bytes));
+	assert_newest(header->capacity - 1);
+	ck_assert_uint_eq(trace.lost + trace.count, header->written);
+	teardown();
+}
+END_TEST
+
+/* The file of a program that goes on: it is what it was when @late more events have been
+ * written, of which some are in the bytes that were read, and @other has changed. */
+static const char *read_late(uint64_t late, uint64_t other)
+{
+	struct zcreq_trace_header *header = (struct zcreq_trace_header *)log_memory;
+	static char buffer[2 * sizeof(log_memory)];
+	struct zcreq_trace_header then = *header;
+	FILE *file = tmpfile();
+	const char *wrong;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(setvbuf(file, buffer, _IOFBF, sizeof(buffer)), 0);
+	ck_assert_int_eq(pwrite(fileno(file), log_memory, full_bytes, 0), (ssize_t)full_bytes);
+	/* the buffer has all of it now, and that is what is read */
+	ck_assert_int_eq(ungetc(fgetc(file), file), 'z');
+	then.written += late;
+	then.capacity += other;
+	ck_assert_int_eq(pwrite(fileno(file), &then, sizeof(then), 0), (ssize_t)sizeof(then));
+	wrong = trace_read(file, &trace);
+	fclose(file);
+	return wrong;
+}
+
+START_TEST(what_was_overwritten_while_it_was_read_is_left_out)
+{
+	full_log();
+	for (uint64_t late = 0; late < 63; late++) {
+		ck_assert_ptr_null(read_late(late, 0));
+		assert_newest(63 - late);
+		trace_free(&trace);
+	}
+	ck_assert_ptr_nonnull(strstr(read_late(63, 0), "faster"));
+	ck_assert_ptr_nonnull(strstr(read_late(64, 0), "faster"));
+	ck_assert_ptr_nonnull(strstr(read_late(1000, 0), "faster"));
+	ck_assert_ptr_nonnull(strstr(read_late((uint64_t)-1, 0), "anew"));
+	ck_assert_ptr_nonnull(strstr(read_late(0, 64), "anew"));
+	teardown();
+}
+END_TEST
+
 START_TEST(an_empty_trace_is_a_picture_too)
 {
 	struct zcreq_trace_header empty = {
@@ -431,6 +514,8 @@ int main(void)
 	tcase_add_test(tcase, the_pictures_are_well_formed);
 	tcase_add_test(tcase, a_thousand_requests_have_a_thousand_lanes);
 	tcase_add_test(tcase, what_began_before_a_ring_that_wrapped_is_drawn_from_its_beginning);
+	tcase_add_loop_test(tcase, a_half_written_event_is_not_the_first, 0, 2);
+	tcase_add_test(tcase, what_was_overwritten_while_it_was_read_is_left_out);
 	tcase_add_test(tcase, an_empty_trace_is_a_picture_too);
 	tcase_add_loop_test(tcase, a_damaged_dump_is_refused_or_drawn, 0, 4);
 	tcase_add_test(tcase, the_judges_of_form_know_what_is_wrong);

@@ -2,11 +2,13 @@
 /*
  * read.c - a file into events
  *
- * The file is a dump or the memory of a program that is no more, and may be anything.
- * After this every event has a kind that is known, and there are as many as are said.
+ * The file is a dump or the memory of a program, one that is no more or one that goes on
+ * writing, and may be anything. After this every event has a kind that is known, and
+ * there are as many as are said.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "timeline.h"
 
@@ -81,26 +83,50 @@ static const char *check_header(const struct zcreq_trace_header *header, size_t 
 	if (header->version != ZCREQ_TRACE_VERSION)
 		return "of a version that is not known here";
 	if (header->header_bytes != sizeof(*header) ||
-	    header->event_bytes != sizeof(struct zcreq_trace_event) || !header->capacity ||
-	    header->capacity & (header->capacity - 1))
+	    header->event_bytes != sizeof(struct zcreq_trace_event) ||
+	    header->capacity < ZCREQ_TRACE_LEAST || header->capacity & (header->capacity - 1))
 		return "its header makes no sense";
 	if (used > (len - sizeof(*header)) / sizeof(struct zcreq_trace_event))
 		return "cut short";
 	return NULL;
 }
 
-/* In the order of writing, without what makes no sense. */
-static const char *put_in_order(const struct zcreq_trace_header *header, struct trace *trace)
+/* How far the program is now that all has been read. A pipe has nothing more to say. */
+static const char *look_again(FILE *file, off_t from, const struct zcreq_trace_header *header,
+			      uint64_t *written)
+{
+	struct zcreq_trace_header now = *header;
+
+	if (from >= 0 && pread(fileno(file), &now, sizeof(now), from) != (ssize_t)sizeof(now))
+		now = *header;
+	*written = now.written;
+	now.written = header->written;
+	return *written < header->written || memcmp(&now, header, sizeof(now)) != 0
+		       ? "begun anew while it was read"
+		       : NULL;
+}
+
+/*
+ * The number of the oldest event that is surely whole, when so many have been written:
+ * the next one may be half written already, in the place of the oldest.
+ */
+static uint64_t oldest_whole(const struct zcreq_trace_header *header, uint64_t written)
+{
+	return written < header->capacity ? 0 : written - (header->capacity - 1);
+}
+
+/* From number @first on in the order of writing, without what makes no sense. */
+static const char *put_in_order(const struct zcreq_trace_header *header, uint64_t first,
+				struct trace *trace)
 {
 	const struct zcreq_trace_event *fifo = (const struct zcreq_trace_event *)(header + 1);
-	uint64_t used = header->written < header->capacity ? header->written : header->capacity;
 	uint64_t newest_ns = 0;
 
-	trace->lost = header->written - used;
-	trace->events = malloc((used ? used : 1) * sizeof(*fifo));
+	trace->lost = first;
+	trace->events = malloc((header->written - first + 1) * sizeof(*fifo));
 	if (!trace->events)
 		return "no memory";
-	for (uint64_t n = header->written - used; n != header->written; n++) {
+	for (uint64_t n = first; n != header->written; n++) {
 		struct zcreq_trace_event event = fifo[n & (header->capacity - 1)];
 
 		if (!event.kind || event.kind >= ZCREQ_TRACE_KINDS)
@@ -114,18 +140,34 @@ static const char *put_in_order(const struct zcreq_trace_header *header, struct 
 	return NULL;
 }
 
+static const char *read_trace(FILE *file, struct trace *trace)
+{
+	off_t from = ftello(file);
+	const struct zcreq_trace_header *header;
+	const char *wrong;
+	uint64_t written, first;
+	size_t len;
+
+	header = trace->file = read_all(file, &len);
+	if (!header)
+		return "no memory";
+	wrong = ferror(file) ? "cannot be read" : check_header(header, len);
+	if (!wrong)
+		wrong = look_again(file, from, header, &written);
+	if (wrong)
+		return wrong;
+	first = oldest_whole(header, written);
+	if (first && first >= header->written)
+		return "written faster than it can be read";
+	return put_in_order(header, first, trace);
+}
+
 const char *trace_read(FILE *file, struct trace *trace)
 {
 	const char *wrong;
-	size_t len;
 
 	memset(trace, 0, sizeof(*trace));
-	trace->file = read_all(file, &len);
-	if (!trace->file)
-		return "no memory";
-	wrong = ferror(file) ? "cannot be read" : check_header(trace->file, len);
-	if (!wrong)
-		wrong = put_in_order(trace->file, trace);
+	wrong = read_trace(file, trace);
 	if (wrong)
 		trace_free(trace);
 	return wrong;

@@ -220,7 +220,7 @@ static void draw_heading(const struct drawing *d)
 	snprintf(words, sizeof(words),
 		 "%u aborted, %u in quarantine, %u not released at the end of the trace%s",
 		 count_if(d, is_aborted), count_if(d, is_quarantined), count_if(d, is_left),
-		 d->trace->lost ? "; its beginning was overwritten" : "");
+		 d->trace->lost ? "; its beginning is missing" : "");
 	text(d->out, 24, 81, "class=\"dim\"", "%s.", words);
 }
 

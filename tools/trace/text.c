@@ -12,7 +12,7 @@ void trace_text(FILE *out, const struct trace *trace)
 	char mark[17];
 
 	if (trace->lost)
-		fprintf(out, "# %" PRIu64 " events before these were overwritten\n", trace->lost);
+		fprintf(out, "# %" PRIu64 " older events are missing\n", trace->lost);
 	for (size_t i = 0; i < trace->count; i++) {
 		const struct zcreq_trace_event *event = &trace->events[i];
 

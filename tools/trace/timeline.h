@@ -27,10 +27,11 @@ struct trace {
 	void *file; /* as it was read */
 	struct zcreq_trace_event *events;
 	size_t count;
-	uint64_t lost; /* events that were overwritten before */
+	uint64_t lost; /* events before those: overwritten, or perhaps in part */
 };
 
-/* Reads a dump. Returns NULL, or in words what is wrong with it. */
+/* Reads a dump, or the file of a program that runs. Returns NULL, or in words what is wrong
+ * with it. */
 const char *trace_read(FILE *file, struct trace *trace);
 void trace_free(struct trace *trace);
 
