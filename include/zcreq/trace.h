@@ -119,9 +119,10 @@ struct zcreq_trace_header {
  *                 the context; overwritten
  * @memory_bytes:  for a header and a power of two of events; the rest is not used
  * @clock_ns:      what time it is; zcreq_now_ns will do. Asked for every event that the
- *                 kernel has part in, for the first after a turn, and at least for each
- *                 16th. NULL is the time of the last turn: costs nothing, and tells
- *                 what happened within a turn of the loop only by its order.
+ *                 kernel has part in, for the first in a turn and the first after it,
+ *                 and at least for each 16th. NULL is the time of the last turn: costs
+ *                 nothing, and tells what happened within a turn of the loop only by
+ *                 its order.
  */
 struct zcreq_trace_options {
 	size_t size;

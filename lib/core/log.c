@@ -28,7 +28,7 @@ static struct zcreq_trace_event *events_of(struct zcreq_trace_header *header)
 /*
  * Those that come in great number, several for each request, share a reading of the
  * clock, which takes longer than all the rest. What the kernel has part in has its own,
- * and so has the first after a turn, since a program sleeps after turns.
+ * and so have the first in a turn and the first after it, since a program sleeps between.
  */
 static bool shares_reading(unsigned kind)
 {

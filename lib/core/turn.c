@@ -40,7 +40,7 @@ static void set_clock(struct zcreq_context *context, uint64_t now_ns)
 		context->now_ns = now_ns;
 	set_time(context, zcreq_time(context->now_ns));
 	context->tracing = context->log.put || context->guard_hooks || zcreq_trace_probed();
-	context->log.reading_left = 0;
+	context->log.reading_left = 0; /* its first event has a reading of its own */
 	context->disconnects_left = ZCREQ_DISCONNECTS_AT_ONCE;
 }
 
@@ -161,6 +161,7 @@ uint64_t zcreq_turn(struct zcreq_context *context, uint64_t now_ns)
 	if (context->turns++ < 1024 || context->turns % 64 == 0)
 		zcreq_context_check(context);
 #endif
+	context->log.reading_left = 0; /* the program may sleep now */
 	if (more)
 		return context->now_ns;
 	return again_ns < context->next_alarm_ns ? again_ns : context->next_alarm_ns;

@@ -465,6 +465,37 @@ START_TEST(one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_turn)
 }
 END_TEST
 
+static zcreq_hold taken_inside;
+
+static void take_in_released(struct heard *of, enum heard_callback callback)
+{
+	(void)of;
+	if (callback == HEARD_RELEASED)
+		taken_inside = heard_take(context, &heard[1]);
+}
+
+START_TEST(a_reading_for_a_callback_is_not_that_of_what_follows_the_turn)
+{
+	zcreq_hold after;
+	uint64_t readings;
+
+	start();
+	open_stream();
+	heard_begin(conn, &heard[1]);
+	heard[0].inside = take_in_released;
+	sent(0);
+	proven();
+	ck_assert_int_eq(event(header()->written - 1)->kind, ZCREQ_TRACE_TAKE);
+	readings = now_ns;
+	after = heard_take(context, &heard[1]);
+	ck_assert_uint_eq(now_ns, readings + 10);
+	ck_assert_uint_eq(event(header()->written - 1)->time_ns, now_ns);
+	ck_assert_int_eq(zcreq_drop(context, taken_inside, 0), 0);
+	ck_assert_int_eq(zcreq_drop(context, after, 0), 0);
+	ck_assert_int_eq(zcreq_finish(context, heard[1].id, 0), 0);
+}
+END_TEST
+
 START_TEST(nothing_is_written_before_start_and_after_stop)
 {
 	open_stream();
@@ -591,6 +622,7 @@ int main(void)
 	tcase_add_test(tcase, any_size_of_memory_is_used_as_far_as_it_goes);
 	tcase_add_test(tcase, without_a_clock_it_is_the_time_of_the_turn);
 	tcase_add_test(tcase, one_reading_of_the_clock_does_for_a_few_events_but_not_across_a_turn);
+	tcase_add_test(tcase, a_reading_for_a_callback_is_not_that_of_what_follows_the_turn);
 	tcase_add_test(tcase, nothing_is_written_before_start_and_after_stop);
 	tcase_add_test(tcase, a_dump_is_the_memory_as_far_as_it_is_used);
 	tcase_add_loop_test(tcase, a_dump_ends_with_the_first_error, 1, 3);
