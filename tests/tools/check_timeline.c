@@ -328,6 +328,41 @@ START_TEST(a_thousand_requests_have_a_thousand_lanes)
 }
 END_TEST
 
+/* Lines from the left to the right of the plot, of which each is an edge of two lanes. */
+static unsigned count_edges(const char *svg)
+{
+	unsigned edges = 0;
+
+	while ((svg = strstr(svg, "<path class=\"line\" stroke-width=\"0.5\""))) {
+		edges++;
+		svg++;
+	}
+	return edges;
+}
+
+/* Requests of one connection after the other's, or in turns. */
+START_TEST(a_line_is_between_the_lanes_of_two_connections)
+{
+	struct picture picture;
+	size_t len;
+	char *text;
+
+	setup(LOG_BYTES);
+	for (unsigned i = 0; i < 8; i++) {
+		sent(i, _i ? i % 2 : i / 4);
+		now_ns += MS;
+	}
+	dump_and_read();
+	picture = picture_of_all();
+	for (picture.most_lanes = 1; picture.most_lanes <= 8; picture.most_lanes++) {
+		text = svg_text(&picture, &len);
+		ck_assert_uint_eq(count_edges(text), picture.most_lanes > (_i ? 1 : 4));
+		free(text);
+	}
+	teardown();
+}
+END_TEST
+
 START_TEST(what_began_before_a_ring_that_wrapped_is_drawn_from_its_beginning)
 {
 	setup(sizeof(struct zcreq_trace_header) + 64 * sizeof(struct zcreq_trace_event));
@@ -513,6 +548,7 @@ int main(void)
 	tcase_add_test(tcase, news_of_an_end_have_its_cause);
 	tcase_add_test(tcase, the_pictures_are_well_formed);
 	tcase_add_test(tcase, a_thousand_requests_have_a_thousand_lanes);
+	tcase_add_loop_test(tcase, a_line_is_between_the_lanes_of_two_connections, 0, 2);
 	tcase_add_test(tcase, what_began_before_a_ring_that_wrapped_is_drawn_from_its_beginning);
 	tcase_add_loop_test(tcase, a_half_written_event_is_not_the_first, 0, 2);
 	tcase_add_test(tcase, what_was_overwritten_while_it_was_read_is_left_out);

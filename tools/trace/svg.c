@@ -55,6 +55,7 @@ struct drawing {
 	const struct picture *picture;
 	struct axis axis;
 	size_t *lane;      /* of each life; SIZE_MAX: not shown */
+	size_t *shown;     /* the life in each lane */
 	size_t lane_count, hidden;
 	double top, bottom; /* of the plot */
 	double pitch;       /* from lane to lane */
@@ -126,27 +127,23 @@ static int by_conn(const void *a, const void *b)
 /* The newest that were there at the time get a lane, each connection's together. */
 static bool give_lanes(struct drawing *d)
 {
-	size_t *shown = calloc(d->lives->count + 1, sizeof(*shown));
-
+	d->shown = calloc(d->lives->count + 1, sizeof(*d->shown));
 	d->lane = calloc(d->lives->count + 1, sizeof(*d->lane));
-	if (!shown || !d->lane) {
-		free(shown);
+	if (!d->shown || !d->lane)
 		return false;
-	}
 	for (size_t i = d->lives->count; i-- > 0;) {
 		d->lane[i] = SIZE_MAX;
 		if (life_at(d, i)->ended_ns < d->picture->from_ns)
 			continue;
 		if (d->lane_count < d->picture->most_lanes)
-			shown[d->lane_count++] = i;
+			d->shown[d->lane_count++] = i;
 		else
 			d->hidden++;
 	}
 	sorted_lives = d->lives;
-	qsort(shown, d->lane_count, sizeof(*shown), by_conn);
+	qsort(d->shown, d->lane_count, sizeof(*d->shown), by_conn);
 	for (size_t lane = 0; lane < d->lane_count; lane++)
-		d->lane[shown[lane]] = lane;
-	free(shown);
+		d->lane[d->shown[lane]] = lane;
 	return true;
 }
 
@@ -285,11 +282,10 @@ static void draw_lane_axis(const struct drawing *d)
 		     "%zu", lane + 1);
 	fprintf(d->out, "<text transform=\"translate(22 %.0f) rotate(-90)\" class=\"dim\" "
 			"text-anchor=\"middle\">request</text>\n", (d->top + d->bottom) / 2);
-	for (size_t i = 1; i < d->lives->count; i++)
-		if (d->lane[i] != SIZE_MAX && d->lane[i] && d->lane[i - 1] == d->lane[i] - 1 &&
-		    life_at(d, i)->conn != life_at(d, i - 1)->conn)
+	for (size_t lane = 1; lane < n; lane++)
+		if (life_at(d, d->shown[lane])->conn != life_at(d, d->shown[lane - 1])->conn)
 			fprintf(d->out, "<path class=\"line\" stroke-width=\"0.5\" d=\"M%d %.1fH%d\"/>\n",
-				LEFT, d->top + d->pitch * (double)d->lane[i], RIGHT);
+				LEFT, d->top + d->pitch * (double)lane, RIGHT);
 }
 
 /* A round number of nanoseconds that is at least @least apart on the run. */
@@ -554,4 +550,5 @@ void trace_svg(FILE *out, const struct trace *trace, const struct lives *lives,
 	else
 		fprintf(stderr, "zcreq-trace: no memory\n");
 	free(d.lane);
+	free(d.shown);
 }
