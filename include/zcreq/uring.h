@@ -13,8 +13,11 @@
  * One ring serves many connections. It is the library's own, or the program's: then
  * the program reads the completions, hands those with its tag to
  * zcreq_uring_completion(), and turns. Its own entries and the library's share the
- * submission queue: an entry that the program has taken is filled, and a chain of
- * linked ones complete, before it turns.
+ * submission queue, and the library submits all that is in it: in zcreq_turn(); when a
+ * connection ends early, as by zcreq_conn_abort(), or zcreq_conn_free() of one that is
+ * open; in zcreq_process(); and in the zcreq_uring_completion() with which 256 wait to be
+ * worked out. So before each of these an entry that the program has taken is filled, and
+ * a chain of linked ones complete.
  *
  * Neither the end of a ring, nor closing the descriptor, nor unregistering a buffer
  * stops the kernel from reading memory that it was given; only a notification says
@@ -98,8 +101,9 @@ struct zcreq_uring_options {
  * @uring:    written on success; set to NULL on failure
  *
  * Asks the kernel what it can do. Zero-copy sends need Linux 6.1; a program that can
- * do without goes on with a NULL ring, which every function here takes for "send
- * through sockets".
+ * do without goes on with a NULL ring: zcreq_uring_stream_open() then opens streams that
+ * send through their sockets, and zcreq_uring_free() does nothing. To the other functions
+ * here NULL is an error.
  *
  * Ownership: the caller's until zcreq_uring_free(), which has to come before
  *            zcreq_context_free().
@@ -168,7 +172,8 @@ int zcreq_uring_stream_open(struct zcreq_uring *uring, struct zcreq_context *con
  * @uring:  made with the program's own ring
  * @cqe:    copied; the program marks it as seen
  *
- * What it means is worked out by the next zcreq_turn(), for many at once.
+ * What it means is worked out by the next zcreq_turn(), for many at once. When 256 wait
+ * for that, they are worked out in here, which submits what is prepared as well.
  *
  * Ownership: none.
  * Callback:  none.

@@ -535,6 +535,63 @@ START_TEST(a_program_hands_completions_over)
 }
 END_TEST
 
+/* Notifications of @count sends, as the program hands them over. */
+static void hand_over(unsigned first, unsigned count)
+{
+	union {
+		struct io_uring_cqe cqe;
+		struct script_completion bytes;
+	} done;
+
+	for (unsigned i = first; i < first + count; i++) {
+		done.bytes = (struct script_completion){name_of(0, i), 0, IORING_CQE_F_NOTIF};
+		ck_assert_int_eq(zcreq_uring_completion(uring, &done.cqe), 1);
+	}
+}
+
+/* An entry that the program has taken goes with those of the library's. */
+static void take_entry(void)
+{
+	ck_assert_ptr_nonnull(script_ops.get_sqe(&script));
+	ck_assert_uint_eq(script.submitted + 1, script.made);
+}
+
+/* uring.h names them: who has taken an entry has to have filled it before. */
+START_TEST(a_program_s_entries_are_submitted_by_these_calls)
+{
+	static struct io_uring programs;
+
+	send_many(ROUND);
+	uring->ring = &programs;
+	take_entry();
+	/* none of these */
+	ck_assert_int_eq(zcreq_add(context, heard[0].id, &(struct iovec){data, LEN}, 1, 0), 0);
+	finish(0);
+	hand_over(0, ROUND - 1);
+	ck_assert_uint_eq(script.submitted + 1, script.made);
+	ring_prepare(conns[0]); /* as a turn does before it submits */
+	ck_assert_uint_eq(script.submitted + 2, script.made);
+	switch (_i) {
+	case 0: zcreq_turn(context, 0); break;
+	case 1: ck_assert_int_eq(zcreq_conn_abort(conns[0], -EIO), 0); break;
+	case 2: zcreq_conn_free(conns[0]); break;
+	case 3: ck_assert_int_eq(zcreq_process(conns[0], POLLERR), 0); break;
+	case 4: hand_over(ROUND - 1, 1); break;
+	}
+	ck_assert_uint_eq(script.submitted, script.made);
+	uring->ring = NULL;
+	script_post(&script, name_of(0, ROUND), -ECANCELED, 0);
+	for (unsigned i = 0; i < ROUND; i++)
+		script_notify(&script, name_of(0, i), false);
+	if (_i != 2)
+		return;
+	ring_process(uring);
+	ck_assert_uint_eq(heard[0].released, 1);
+	heard[0] = (struct heard){0};
+	conns[0] = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ring_send");
@@ -568,6 +625,7 @@ int main(void)
 	tcase_add_test(ends, abort_without_an_entry_for_the_cancel);
 	tcase_add_test(ends, an_abort_while_working_out_is_reaped_before_the_call_returns);
 	tcase_add_test(ends, a_program_hands_completions_over);
+	tcase_add_loop_test(ends, a_program_s_entries_are_submitted_by_these_calls, 0, 5);
 	suite_add_tcase(s, ends);
 	return suite_run(s);
 }
