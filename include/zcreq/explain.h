@@ -6,14 +6,15 @@
  * same. Three functions for three sizes of the question: a request, a connection
  * with the oldest of its requests, the whole context with those of its connections
  * that have the oldest. Each says what it is in, how old, what still holds it, what
- * the kernel says of the peer, and what would release it:
+ * the kernel says of the peer, and what would release it (the third line is broken here):
  *
- *	connection 3: open, 1 request, 131072 bytes in the kernel in 1 batch
- *	  128 KiB not ACKed, 5 retransmits, nothing heard for 4.2 s: the peer has
- *	  vanished; abort in 0.8 s
- *	  request 0x5f3a90cc04000000: finished, 4.4 s old
- *	    send of 131072 bytes, 4.4 s old: in the kernel, not ACKed
- *	    waits for the peer's ACK, or an abort
+ *	connection 0: open, 1 request not released
+ *	  0 bytes unsent, 131072 in the kernel in 1 batch (ids from 0)
+ *	  128 KiB not ACKed, 5 retransmits, nothing heard for 5.0 s: the peer has
+ *	  vanished; abort in 800 ms
+ *	  request 0x5f3a90cc04000000: finished, 5.0 s old
+ *	    send of 131072 bytes, 5.0 s old: 131072 in the kernel, not ACKed
+ *	    waits for the peer's ACK, or an abort of the connection
  *
  * The contract is that of snprintf(3): what is returned is the length that the whole
  * text has, also if it did not fit; @text is always ended with a NUL. Text is cut

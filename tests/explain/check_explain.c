@@ -2,7 +2,7 @@
 /*
  * check_explain.c - what is said to somebody who asks why
  *
- * What matters in each story is looked for; check_explain_words.c has some as a whole.
+ * What matters in each story is looked for; check_words.c has some as a whole.
  */
 #include "support/suite.h"
 

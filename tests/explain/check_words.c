@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "explain/explain_scene.h"
@@ -178,6 +180,70 @@ START_TEST(an_aborted_connection_in_full)
 }
 END_TEST
 
+/* Its words; a line may be broken anywhere between them. */
+static void with_single_blanks(char *to)
+{
+	const char *from = to + strspn(to, " \n");
+
+	while (*from) {
+		size_t len = strcspn(from, " \n");
+		size_t blanks = strspn(from + len, " \n");
+
+		memmove(to, from, len);
+		to += len;
+		from += len + blanks;
+		if (*from)
+			*to++ = ' ';
+	}
+	*to = '\0';
+}
+
+/* The lines that the comment at the top of explain.h sets off with a tabulator. */
+static void shown_by_header(char *to, size_t size)
+{
+	const char *srcdir = getenv("srcdir");
+	char name[4096], line[256];
+	size_t len = 0;
+	FILE *file;
+
+	snprintf(name, sizeof(name), "%s/include/zcreq/explain.h", srcdir ? srcdir : ".");
+	file = fopen(name, "r");
+	ck_assert_msg(file != NULL, "%s cannot be read", name);
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, " *\t", 3) != 0)
+			continue;
+		ck_assert_uint_lt(len + strlen(line), size);
+		len += (size_t)snprintf(to + len, size - len, "%s", line + 3);
+	}
+	fclose(file);
+	ck_assert_uint_gt(len, 0);
+}
+
+START_TEST(what_the_header_shows_is_what_is_said)
+{
+	static char shown[4096];
+
+	sent(0, 131072);
+	info.tcpi_unacked = 91;
+	info.tcpi_bytes_sent = 131072;
+	info.tcpi_bytes_acked = 1;
+	info.tcpi_retransmits = 1;
+	info.tcpi_rtt = 700000;
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 4200;
+	turn_at(5200);
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 5000;
+	turn_at(6000);
+	info.tcpi_retransmits = 5;
+	ask_in_all_sizes(CONN, ZCREQ_TEXT);
+	without_numbers_in_hex(text);
+	with_single_blanks(text);
+	shown_by_header(shown, sizeof(shown));
+	without_numbers_in_hex(shown);
+	with_single_blanks(shown);
+	ck_assert_str_eq(shown, text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("explain_words");
@@ -190,6 +256,7 @@ int main(void)
 	tcase_add_test(tcase, a_closed_window_on_an_old_kernel_for_programs);
 	tcase_add_test(tcase, a_connection_without_a_watchdog_in_full);
 	tcase_add_test(tcase, an_aborted_connection_in_full);
+	tcase_add_test(tcase, what_the_header_shows_is_what_is_said);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }
