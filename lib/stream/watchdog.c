@@ -445,6 +445,9 @@ static void examine(struct zcreq_stream *stream, uint64_t now_ns)
 		rest(stream, &look, late, now_ns);
 		return;
 	}
+	/* it was idle, but for bytes from before the stream was opened: now it is watched */
+	if (stream->look < ZCREQ_LOOK_AWAKE)
+		look_event(stream, ZCREQ_LOOK_SOMETHING);
 	if (look.verdict == ZCREQ_STALL_VANISHED)
 		status = -ETIMEDOUT;
 	else if (look.verdict == ZCREQ_STALL_NOT_READING && stream->not_reading_ms &&

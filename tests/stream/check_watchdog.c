@@ -440,6 +440,38 @@ START_TEST(an_idle_peer_gets_a_second_look_after_a_pause)
 }
 END_TEST
 
+/* What was sent before the stream was opened, and nobody has acknowledged: a peer that owes
+ * something is not idle, and is doubted once as any other. @_i 0: this machine does not let it
+ * out. 1: each look comes late. 2, 3: the same, and it is acknowledged before the second. */
+START_TEST(i12_an_idle_peer_may_owe_what_is_older_than_the_stream)
+{
+	const uint64_t at = START + IDLE_MS * MS + (_i % 2 ? 3600 * SECOND : 0);
+	uint64_t next_ns, second_ns;
+
+	if (_i % 2)
+		say(&SILENT);
+	else
+		say(&(struct row){ALL, 0, 100, MSS, 9999, 9999, 0, 0, 200, 0, GONE, 0, 0, 0, 0});
+	options.stall_ms = STALL_MS;
+	options.idle_ms = IDLE_MS;
+	scene_open();
+	ck_assert_uint_eq(zcreq_turn(context, START), START + IDLE_MS * MS);
+	next_ns = zcreq_turn(context, at);
+	ck_assert_uint_eq(next_ns, at + 100 * MS);
+	ck_assert_uint_eq(hooks.abort, 0);
+	second_ns = next_ns + (_i % 2 ? 3600 * SECOND : 0);
+	if (_i >= 2) {
+		say(&ACKED);
+		ck_assert_uint_eq(zcreq_turn(context, second_ns), second_ns + IDLE_MS * MS);
+		ck_assert_uint_eq(hooks.abort, 0);
+		return;
+	}
+	zcreq_turn(context, second_ns);
+	ck_assert_int_eq(hooks.abort_status, -ETIMEDOUT);
+	ck_assert_int_eq(zcreq_conn_cause(conn), ZCREQ_CAUSE_VANISHED);
+}
+END_TEST
+
 START_TEST(an_idle_limit_needs_the_watchdog)
 {
 	options.idle_ms = 1;
@@ -509,6 +541,7 @@ int main(void)
 	tcase_add_test(idle, i12_an_idle_peer_that_is_not_heard_is_aborted);
 	tcase_add_test(idle, an_idle_connection_that_sends_is_watched_as_any_other);
 	tcase_add_loop_test(idle, an_idle_peer_gets_a_second_look_after_a_pause, 0, 2);
+	tcase_add_loop_test(idle, i12_an_idle_peer_may_owe_what_is_older_than_the_stream, 0, 4);
 	tcase_add_test(idle, an_idle_limit_needs_the_watchdog);
 	suite_add_tcase(s, idle);
 	return suite_run(s);
