@@ -389,6 +389,11 @@ uint64_t zcreq_room(struct zcreq_conn *conn);
  * makes due, the next zcreq_turn() does. As nothing is called here, and no connection
  * goes, a program may hand in all that poll(2) has told it, and turn once.
  *
+ * After the end of the stream POLLHUP says only that the peer has ended its own as well.
+ * An error aborts an open connection then too, also if all was acknowledged before; a drain
+ * to which that has happened ends with 0. The kernel tells an error once: if the program's
+ * recv(2) has taken it after all was acknowledged, only that recv(2) tells.
+ *
  * What the end of a connection gives back is not reported as success: before
  * notifications are believed the socket is asked once whether it is still alive.
  *

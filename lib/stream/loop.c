@@ -29,6 +29,14 @@ void zcreq_stream_follow_up(struct zcreq_stream *stream)
 	zcreq_stream_events_changed(stream);
 }
 
+/* All was acknowledged before. A drain has what it waits for; who stays open hears of an
+ * error, which is there if there is no message, or may be, and is not polled for again. */
+static bool fails_afterwards(const struct zcreq_stream *stream, short revents, int messages)
+{
+	return stream->conn.state == ZCREQ_CONN_OPEN && revents & POLLERR &&
+	       (messages <= 0 || revents & POLLHUP);
+}
+
 /* The same after the end of the stream: POLLHUP says only that the peer has ended its
  * own, and what the peer has acknowledged outweighs what has come of the socket since. */
 static void process_ended(struct zcreq_stream *stream, short revents)
@@ -38,8 +46,10 @@ static void process_ended(struct zcreq_stream *stream, short revents)
 	if (revents & POLLHUP)
 		zcreq_fin_hangup(stream);
 	zcreq_fin_go_on(stream);
-	if (zcreq_fin_waits(stream) && zcreq_conn_sends(&stream->conn) && messages <= 0)
-		zcreq_stream_die(stream, -messages);
+	if (!zcreq_conn_sends(&stream->conn))
+		return;
+	if (zcreq_fin_waits(stream) ? messages <= 0 : fails_afterwards(stream, revents, messages))
+		zcreq_stream_die(stream, messages < 0 ? -messages : 0);
 }
 
 /* POLLERR, POLLHUP or POLLNVAL. An end comes first: abort does the reading then. */

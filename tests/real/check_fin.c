@@ -116,6 +116,17 @@ static void turn(bool reads)
 		received += (size_t)got;
 }
 
+enum { FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSED = 7, LAST_ACK = 9 };
+
+static struct tcp_info info_of_near(void)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	ck_ok(getsockopt(near, IPPROTO_TCP, TCP_INFO, &info, &len));
+	return info;
+}
+
 static void run_until_closed(bool reads, unsigned most_ms)
 {
 	const uint64_t until_ns = zcreq_now_ns() + most_ms * UINT64_C(1000000);
@@ -268,16 +279,34 @@ START_TEST(reading_goes_on_after_the_end)
 }
 END_TEST
 
-/* ---- what the kernel says, without the library ---- */
-
-static struct tcp_info info_of_near(void)
+/* Everything is acknowledged, and a request still waits for the program. */
+START_TEST(a_reset_after_the_acknowledgement_is_an_error)
 {
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
+	const struct linger reset = {.l_onoff = 1};
+	zcreq_id id;
 
-	ck_ok(getsockopt(near, IPPROTO_TCP, TCP_INFO, &info, &len));
-	return info;
+	open_stream(ZCREQ_MODE_NEVER, 0);
+	ck_ok(zcreq_begin(conn, &request_hooks, NULL, 0, &id));
+	ck_ok(zcreq_write(conn, "request", 7));
+	ck_ok(zcreq_conn_end(conn));
+	while (received < 7)
+		turn(true);
+	while (info_of_near().tcpi_state != FIN_WAIT2)
+		turn(false);
+	ck_ok(setsockopt(far, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)));
+	close(far);
+	far = -1;
+	for (int i = 0; i < 50 && zcreq_conn_state(conn) == ZCREQ_CONN_OPEN; i++)
+		turn(false);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_ABORTING);
+	ck_assert_int_eq(zcreq_conn_cause(conn), ZCREQ_CAUSE_RESET);
+	ck_ok(zcreq_finish(context, id, 0));
+	run_until_closed(false, 5000);
+	ck_assert_int_eq(closed_status, -ECONNRESET);
 }
+END_TEST
+
+/* ---- what the kernel says, without the library ---- */
 
 static void await_state(int state)
 {
@@ -293,8 +322,6 @@ static short revents_of_near(void)
 	ck_assert_int_eq(poll(&wait, 1, 0), 1);
 	return wait.revents;
 }
-
-enum { FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSED = 7, LAST_ACK = 9 };
 
 /* FIN_WAIT2, then CLOSE with the peer's end: the end counts as a byte, and stays counted. */
 START_TEST(the_kernel_counts_the_end_as_an_acknowledged_byte)
@@ -370,6 +397,7 @@ int main(void)
 	tcase_add_test(fin, i11_a_reset_is_an_error_though_its_errno_was_read);
 	tcase_add_loop_test(fin, close_does_not_wait_for_the_linger_time_of_the_program, 0, 2);
 	tcase_add_test(fin, reading_goes_on_after_the_end);
+	tcase_add_test(fin, a_reset_after_the_acknowledgement_is_an_error);
 	tcase_add_test(kernel, the_kernel_counts_the_end_as_an_acknowledged_byte);
 	tcase_add_test(kernel, the_kernel_does_not_count_the_end_of_one_that_died);
 	tcase_add_test(kernel, poll_says_hangup_while_both_ends_are_on_their_way);

@@ -378,6 +378,63 @@ START_TEST(end_is_refused_where_it_has_no_meaning)
 }
 END_TEST
 
+/* All is acknowledged, and then the connection fails. @message: something of others' is in the
+ * error queue as well. A hang-up alone is the peer's own end, whatever happened before it. */
+static const struct {
+	short revents;
+	int so_error, recv_error;
+	bool message;
+	int status;
+} failures[] = {
+	{POLLERR | POLLHUP, ECONNRESET, 0, false, -ECONNRESET},
+	{POLLERR | POLLHUP, ECONNRESET, 0, true, -ECONNRESET},
+	{POLLERR, ETIMEDOUT, 0, false, -ETIMEDOUT},
+	{POLLERR, 0, -EIO, false, -EIO},
+	{POLLERR | POLLHUP, 0, 0, false, 0},
+	{POLLERR, EHOSTUNREACH, 0, true, 0},
+	{POLLHUP, EHOSTUNREACH, 0, false, 0},
+};
+
+START_TEST(an_error_after_the_acknowledgement_is_one_of_who_stays_open)
+{
+	scene_begin();
+	scene_prove();
+	ck_assert_int_eq(zcreq_conn_end(conn), 0);
+	zcreq_turn(context, SECOND);
+	ck_assert_uint_eq(stub.shutdowns, 1);
+	stub.so_error = failures[_i].so_error;
+	stub.recv_error = failures[_i].recv_error;
+	if (failures[_i].message)
+		stub_foreign(&stub);
+	zcreq_process(conn, failures[_i].revents);
+	zcreq_turn(context, SECOND);
+	ck_assert_uint_eq(hooks.message, failures[_i].message);
+	ck_assert_uint_eq(hooks.abort, failures[_i].status != 0);
+	ck_assert_int_eq(hooks.abort_status, failures[_i].status);
+	ck_assert_int_eq(heard.status, failures[_i].status);
+	stub.so_error = stub.recv_error = 0;
+}
+END_TEST
+
+/* A drain has what it waits for, and closes when its last request does. */
+START_TEST(an_error_after_the_acknowledgement_is_none_of_a_drain)
+{
+	scene_begin();
+	scene_prove();
+	ck_assert_int_eq(zcreq_conn_end(conn), 0);
+	drain(0);
+	stub.so_error = ECONNRESET;
+	zcreq_process(conn, POLLERR | POLLHUP);
+	zcreq_turn(context, SECOND);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_DRAINING);
+	scene_finish(0);
+	zcreq_turn(context, SECOND);
+	ck_assert_int_eq(heard.status, 0);
+	ck_assert_uint_eq(hooks.closed, 1);
+	ck_assert_int_eq(hooks.closed_status, 0);
+}
+END_TEST
+
 /* The peer has ended as well: what is not proven yet is looked for by time. */
 START_TEST(proof_after_both_ends_is_found_by_time)
 {
@@ -522,6 +579,9 @@ int main(void)
 	tcase_add_test(open, end_follows_what_is_queued_and_refuses_more);
 	tcase_add_loop_test(open, drain_after_the_end_closes, 0, 2);
 	tcase_add_test(open, end_is_refused_where_it_has_no_meaning);
+	tcase_add_loop_test(open, an_error_after_the_acknowledgement_is_one_of_who_stays_open, 0,
+			    (int)COUNT(failures));
+	tcase_add_test(open, an_error_after_the_acknowledgement_is_none_of_a_drain);
 	tcase_add_loop_test(open, close_never_waits, 0, 2);
 	tcase_add_loop_test(open, an_error_of_the_socket_is_a_cause, 0, (int)COUNT(errors));
 	tcase_add_loop_test(open, abort_and_free_are_causes, 0, 2);
