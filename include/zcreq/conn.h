@@ -87,13 +87,14 @@ enum zcreq_stall {
  * @readable: there is something to read on the descriptor, an end of the stream
  *            included: read it with recv(2) and MSG_DONTWAIT. Called again, in the same
  *            turn or the next, while something is left, unless zcreq_stream_reading()
- *            switches it off; a program that leaves it on and does not read keeps its
- *            loop from sleeping. Called once more after the abort hook, unless it is off,
- *            so that nobody waits here for a peer that is gone. What recv(2) then says is
- *            not why: the kernel has ECONNRESET once and ENOTCONN from then on (EAGAIN,
- *            while many are aborted at once and this one has not had its turn), and what
- *            was unread is lost. zcreq_conn_cause() says why, and abort and closed have
- *            the status.
+ *            switches it off; a program that leaves it on and does not read, or has read
+ *            the end, keeps its loop from sleeping. A drain does not wait for a reader:
+ *            when the peer has ended as well, what is left is not told of. Called once
+ *            more after the abort hook, unless it is off, so that nobody waits here for a
+ *            peer that is gone. What recv(2) then says is not why: the kernel has
+ *            ECONNRESET once and ENOTCONN from then on (EAGAIN, while many are aborted at
+ *            once and this one has not had its turn), and what was unread is lost.
+ *            zcreq_conn_cause() says why, and abort and closed have the status.
  * @reserved: must be NULL
  *
  * All run from zcreq_turn() only and may call anything.

@@ -422,7 +422,8 @@ int zcreq_process(struct zcreq_conn *conn, short revents);
  * sends, while the last was refused for want of room. POLLIN while there is a
  * readable hook and zcreq_stream_reading() has not switched it off. 0 says: do not poll
  * this descriptor now, not even for errors; after an abort the kernel reports
- * POLLHUP without end, and zcreq_turn() does what is left.
+ * POLLHUP without end, and zcreq_turn() does what is left. So it does when both sides have
+ * ended their streams; that is polled for no longer than the program reads.
  *
  * Thread:    the context's.
  * Source:    tcp_poll() in net/ipv4/tcp.c

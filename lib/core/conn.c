@@ -299,6 +299,7 @@ int zcreq_conn_drain(struct zcreq_conn *conn, uint32_t timeout_ms)
 	conn->drain_ms = timeout_ms;
 	zcreq_trace_drain(conn);
 	zcreq_conn_stir(conn);
+	zcreq_conn_changed(conn);
 	zcreq_conn_check_end(conn);
 	return 0;
 }

@@ -21,7 +21,8 @@
  * on its way then, the end is put off until all is acknowledged once, and it is known.
  *
  * With the ends of both sides on their way poll(2) reports POLLHUP without end, so from
- * then on nobody polls and time alone is left; nothing here waits.
+ * then on only who reads is polled for (interest.c), and time finds the rest; nothing here
+ * waits.
  *
  * It never ends a connection that is well: that is conn.c's. It begins no ladder: a stream
  * that dies here is aborted as it is anywhere.
@@ -190,7 +191,7 @@ int zcreq_fin_end(struct zcreq_conn *conn)
 void zcreq_fin_hangup(struct zcreq_stream *stream)
 {
 	fin_event(stream, ZCREQ_FIN_HANGUP);
-	/* nobody polls any more: what is still to be proven is left to time */
+	/* perhaps nobody polls any more: what is still to be proven is left to time */
 	zcreq_conn_stir(&stream->conn);
 }
 

@@ -21,14 +21,28 @@ static bool wants_room(const struct zcreq_stream *stream)
 	return stream->queue.unsent_bytes && !zcreq_stream_lent(stream);
 }
 
+/*
+ * With both ends on their way poll(2) says POLLHUP without end. It is polled all the same for
+ * who reads: that ends with the end of what is left, after which the program reads no more.
+ * A drain waits for nothing of the peer's but the acknowledgement, which time finds.
+ */
+static __attribute__((noinline, cold)) short events_of_both_ends(const struct zcreq_conn *conn)
+{
+	return conn->state == ZCREQ_CONN_OPEN && zcreq_stream_of(conn)->reads &&
+			       conn->hooks->readable
+		       ? POLLIN | POLLERR
+		       : 0;
+}
+
 short zcreq_stream_events(const struct zcreq_stream *stream)
 {
 	const struct zcreq_conn *conn = &stream->conn;
 	short events = POLLERR;
 
-	if (!zcreq_conn_sends(conn) || stream->fin == ZCREQ_FIN_DEAF ||
-	    stream->fin == ZCREQ_FIN_OVER)
+	if (!zcreq_conn_sends(conn))
 		return 0;
+	if (stream->fin == ZCREQ_FIN_DEAF || stream->fin == ZCREQ_FIN_OVER)
+		return events_of_both_ends(conn);
 	if (stream->reads && conn->hooks->readable)
 		events |= POLLIN;
 	if (wants_room(stream))

@@ -106,7 +106,7 @@ enum zcreq_fin {
 	ZCREQ_FIN_NONE = 1, /* the stream goes on */
 	ZCREQ_FIN_ASKED,    /* it ends after what is queued */
 	ZCREQ_FIN_SENT,     /* it has ended here; has the peer all of it? */
-	ZCREQ_FIN_DEAF,     /* the same, and poll(2) says POLLHUP and can say no more */
+	ZCREQ_FIN_DEAF,     /* the same, and poll(2) says POLLHUP without end */
 	ZCREQ_FIN_ACKED,    /* the peer's kernel has every byte and the end */
 	ZCREQ_FIN_OVER,     /* the same, and poll(2) says POLLHUP */
 };

@@ -4,7 +4,7 @@
  *
  * Loopback, and a peer that is another socket of the same process. What the program here
  * does in a turn is what zcreq/stream.h says: wait for zcreq_events(), at most until the
- * deadline of the last turn. It reads nothing of what the peer sends.
+ * deadline of the last turn. It reads nothing of what the peer sends, but where a test says so.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -125,6 +125,13 @@ static struct tcp_info info_of_near(void)
 
 	ck_ok(getsockopt(near, IPPROTO_TCP, TCP_INFO, &info, &len));
 	return info;
+}
+
+static void await_state(int state)
+{
+	for (int i = 0; i < 5000 && info_of_near().tcpi_state != state; i++)
+		poll(NULL, 0, 1);
+	ck_assert_int_eq(info_of_near().tcpi_state, state);
 }
 
 static void run_until_closed(bool reads, unsigned most_ms)
@@ -279,6 +286,52 @@ START_TEST(reading_goes_on_after_the_end)
 }
 END_TEST
 
+static size_t answered;
+static bool answer_ended;
+
+static void on_readable(struct zcreq_conn *c, void *arg)
+{
+	ssize_t got = recv(zcreq_stream_fd(c), sink, 4096, MSG_DONTWAIT);
+
+	(void)arg;
+	answered += got > 0 ? (size_t)got : 0;
+	if (got)
+		return;
+	answer_ended = true;
+	ck_ok(zcreq_stream_reading(c, false));
+}
+
+static const struct zcreq_conn_hooks reader_hooks = {
+	.closed = on_closed, .readable = on_readable,
+};
+
+/* Both ends are on their way before the answer is read, and poll(2) says POLLHUP. */
+START_TEST(an_answer_after_the_end_is_read_to_its_end)
+{
+	const struct zcreq_stream_options options = {
+		.size = sizeof(options), .fd = near, .hooks = &reader_hooks,
+	};
+
+	ck_ok(zcreq_stream_open(context, &options, &conn));
+	ck_ok(zcreq_write(conn, "request", 7));
+	ck_ok(zcreq_conn_end(conn));
+	while (received < 7)
+		turn(true);
+	ck_assert_int_eq((int)send(far, memory, 100000, 0), 100000);
+	ck_ok(shutdown(far, SHUT_WR));
+	await_state(CLOSED);
+	for (int i = 0; i < 200 && !answer_ended; i++)
+		turn(false);
+	ck_assert_uint_eq(answered, 100000);
+	ck_assert(answer_ended);
+	ck_assert_int_eq(zcreq_events(conn), 0);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_OPEN);
+	ck_ok(zcreq_conn_drain(conn, 0));
+	run_until_closed(false, 5000);
+	ck_assert_int_eq(closed_status, 0);
+}
+END_TEST
+
 /* Everything is acknowledged, and a request still waits for the program. */
 START_TEST(a_reset_after_the_acknowledgement_is_an_error)
 {
@@ -307,13 +360,6 @@ START_TEST(a_reset_after_the_acknowledgement_is_an_error)
 END_TEST
 
 /* ---- what the kernel says, without the library ---- */
-
-static void await_state(int state)
-{
-	for (int i = 0; i < 5000 && info_of_near().tcpi_state != state; i++)
-		poll(NULL, 0, 1);
-	ck_assert_int_eq(info_of_near().tcpi_state, state);
-}
 
 static short revents_of_near(void)
 {
@@ -397,6 +443,7 @@ int main(void)
 	tcase_add_test(fin, i11_a_reset_is_an_error_though_its_errno_was_read);
 	tcase_add_loop_test(fin, close_does_not_wait_for_the_linger_time_of_the_program, 0, 2);
 	tcase_add_test(fin, reading_goes_on_after_the_end);
+	tcase_add_test(fin, an_answer_after_the_end_is_read_to_its_end);
 	tcase_add_test(fin, a_reset_after_the_acknowledgement_is_an_error);
 	tcase_add_test(kernel, the_kernel_counts_the_end_as_an_acknowledged_byte);
 	tcase_add_test(kernel, the_kernel_does_not_count_the_end_of_one_that_died);

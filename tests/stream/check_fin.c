@@ -11,6 +11,7 @@
 #include <linux/tcp.h>
 #include <poll.h>
 
+#include "stream/watcher.h"
 #include "support/scene.h"
 
 static const struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
@@ -89,6 +90,56 @@ START_TEST(after_a_hangup_nobody_polls)
 	zcreq_turn(context, SECOND + 2 * MS);
 	ck_assert_int_eq(hooks.closed_status, 0);
 	ck_assert_uint_eq(hooks.closed, 1);
+}
+END_TEST
+
+static unsigned readable;
+
+static void on_readable(struct zcreq_conn *c, void *arg)
+{
+	(void)c;
+	(void)arg;
+	readable++;
+}
+
+static const struct zcreq_conn_hooks reader = {.readable = on_readable};
+
+/* But for who reads: there may be more of the answer, and its end. @_i: acknowledged or not. */
+START_TEST(after_a_hangup_who_reads_polls_on)
+{
+	const short reads = POLLIN | POLLERR;
+
+	options.hooks = &reader;
+	stub.acks_late = !_i;
+	scene_open();
+	watcher_open(context);
+	zcreq_conn_watch(conn, true);
+	heard_begin(conn, &heard);
+	ck_assert_int_eq(zcreq_conn_end(conn), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		zcreq_process(conn, POLLHUP | POLLIN);
+		zcreq_turn(context, SECOND);
+		ck_assert_uint_eq(readable, i);
+		ck_assert_int_eq(zcreq_events(conn), reads);
+	}
+	/* it has read the end: nothing is left to be polled for */
+	ck_assert_int_eq(zcreq_stream_reading(conn, false), 0);
+	ck_assert_int_eq(zcreq_events(conn), 0);
+	zcreq_turn(context, SECOND);
+	ck_assert_int_eq(conn->told_events, 0);
+	ck_assert_int_eq(zcreq_stream_reading(conn, true), 0);
+	zcreq_turn(context, SECOND);
+	ck_assert_int_eq(conn->told_events, reads);
+	/* nor is a drain, which has a request to wait for, but nothing of the peer's */
+	drain(0);
+	ck_assert_int_eq(zcreq_events(conn), 0);
+	zcreq_turn(context, SECOND);
+	ck_assert_int_eq(conn->told_events, 0);
+	stub_ack(&stub);
+	scene_finish(0);
+	zcreq_turn(context, 2 * SECOND);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_CLOSED);
+	ck_assert_int_eq(heard.status, 0);
 }
 END_TEST
 
@@ -590,6 +641,7 @@ int main(void)
 	tcase_add_loop_test(later, what_was_acknowledged_tells_an_end_from_a_death, 0,
 			    (int)COUNT(closes));
 	tcase_add_loop_test(later, a_socket_with_a_past_ends_when_all_was_acknowledged_once, 0, 2);
+	tcase_add_loop_test(later, after_a_hangup_who_reads_polls_on, 0, 2);
 	tcase_add_test(later, a_socket_with_a_past_that_dies_first_is_an_error);
 	tcase_add_test(later, the_watchdog_finds_a_peer_that_vanishes_at_the_end);
 	tcase_add_test(later, proof_after_both_ends_is_found_by_time);

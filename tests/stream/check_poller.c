@@ -199,6 +199,27 @@ START_TEST(readable_is_told_again_while_something_is_left)
 }
 END_TEST
 
+/* The peer has answered and ended before the answer is read, a part at a time: poll(2) says
+ * POLLHUP from the beginning. Then nothing is left that would wake anybody. */
+START_TEST(an_answer_after_the_end_is_read_to_its_end)
+{
+	wait_by(_i);
+	open_end(&ends[0], &reads_all);
+	ck_assert_int_eq(zcreq_conn_end(ends[0].conn), 0);
+	loop_until_quiet();
+	ck_assert_int_eq(write(ends[0].peer, big, 100000), 100000);
+	ck_assert_int_eq(shutdown(ends[0].peer, SHUT_WR), 0);
+	loop_until(&ends[0].read_bytes, 100000);
+	loop_until_quiet();
+	ck_assert_uint_eq(ends[0].read_bytes, 100000);
+	ck_assert_int_eq(ends[0].conn->told_events, 0);
+	ck_assert_int_eq(zcreq_conn_state(ends[0].conn), ZCREQ_CONN_OPEN);
+	ck_assert_int_eq(zcreq_conn_drain(ends[0].conn, 0), 0);
+	loop_until(&ends[0].closed, 1);
+	ck_assert_int_eq(ends[0].status, 0);
+}
+END_TEST
+
 START_TEST(readable_is_told_again_when_it_was_off)
 {
 	wait_by(_i);
@@ -362,6 +383,7 @@ int main(void)
 	tcase_add_loop_test(cases, a_peer_that_closed_and_a_program_that_does_not_read_do_not_spin,
 			    0, 2 * WAITS);
 	tcase_add_loop_test(cases, readable_is_told_again_while_something_is_left, 0, WAITS);
+	tcase_add_loop_test(cases, an_answer_after_the_end_is_read_to_its_end, 0, WAITS);
 	tcase_add_loop_test(cases, readable_is_told_again_when_it_was_off, 0, WAITS);
 	tcase_add_loop_test(cases, after_an_abort_readable_is_told_once, 0, WAITS);
 	tcase_add_loop_test(cases, who_waits_for_data_is_told_of_an_abort, 0, 2 * WAITS);
