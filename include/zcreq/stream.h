@@ -439,7 +439,8 @@ short zcreq_events(const struct zcreq_conn *conn);
  * @on:    as it is when the stream is opened, or not
  *
  * Off for a program that cannot take more at the moment, or has read the end of the
- * stream: what waits in the socket then wakes nobody.
+ * stream: what waits in the socket then wakes nobody. It counts when the hook would be
+ * called: off from now on, also if POLLIN has been handed in before.
  *
  * Ownership: unchanged.
  * Callback:  none.

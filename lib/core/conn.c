@@ -372,7 +372,7 @@ void zcreq_conn_run(struct zcreq_conn *conn)
 	if (due & ZCREQ_CONN_DUE_ROOM && zcreq_conn_sends(conn) && conn->hooks->room)
 		conn->hooks->room(conn, conn->arg);
 	/* with the abort once more: who waits there for data waits no longer */
-	if (due & ZCREQ_CONN_DUE_READABLE &&
+	if (due & ZCREQ_CONN_DUE_READABLE && conn->reads &&
 	    (zcreq_conn_sends(conn) || due & ZCREQ_CONN_DUE_ABORT) && conn->hooks->readable)
 		conn->hooks->readable(conn, conn->arg);
 	if (due & ZCREQ_CONN_DUE_CLOSED)

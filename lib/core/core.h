@@ -147,6 +147,7 @@ struct zcreq_conn {
 	uint8_t watch;          /* enum zcreq_watch; written by watch.c */
 	short told_events;      /* zcreq_events() when the poller was told; 0: it was not */
 	uint8_t cause;          /* enum zcreq_cause */
+	bool reads;             /* the program wants the readable hook */
 	int32_t status;         /* what it was aborted with */
 	uint32_t number;        /* in its context, for those who read about it */
 	uint32_t request_count;

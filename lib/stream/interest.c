@@ -28,8 +28,7 @@ static bool wants_room(const struct zcreq_stream *stream)
  */
 static __attribute__((noinline, cold)) short events_of_both_ends(const struct zcreq_conn *conn)
 {
-	return conn->state == ZCREQ_CONN_OPEN && zcreq_stream_of(conn)->reads &&
-			       conn->hooks->readable
+	return conn->state == ZCREQ_CONN_OPEN && conn->reads && conn->hooks->readable
 		       ? POLLIN | POLLERR
 		       : 0;
 }
@@ -43,7 +42,7 @@ short zcreq_stream_events(const struct zcreq_stream *stream)
 		return 0;
 	if (stream->fin == ZCREQ_FIN_DEAF || stream->fin == ZCREQ_FIN_OVER)
 		return events_of_both_ends(conn);
-	if (stream->reads && conn->hooks->readable)
+	if (conn->reads && conn->hooks->readable)
 		events |= POLLIN;
 	if (wants_room(stream))
 		events |= POLLOUT;
@@ -69,7 +68,7 @@ int zcreq_stream_reading(struct zcreq_conn *conn, bool on)
 	if (!zcreq_is_stream(conn))
 		return -EINVAL;
 	zcreq_guard_hears(conn->context, conn, ZCREQ_CALL_DOES);
-	zcreq_stream_of(conn)->reads = on;
+	conn->reads = on;
 	zcreq_stream_events_changed(zcreq_stream_of(conn));
 	return 0;
 }

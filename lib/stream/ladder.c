@@ -136,8 +136,7 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 	zcreq_stream_reap(stream);
 	take_turn(stream);
 	stream->poll_gap_ns = POLL_LEAST_NS;
-	if (stream->reads)
-		zcreq_conn_due(conn, ZCREQ_CONN_DUE_READABLE);
+	zcreq_conn_due(conn, ZCREQ_CONN_DUE_READABLE);
 	zcreq_stream_events_changed(stream);
 }
 

@@ -96,7 +96,7 @@ void zcreq_stream_process(struct zcreq_stream *stream, short revents)
 		process_error(stream, revents);
 	if (revents & POLLOUT)
 		process_room(stream);
-	if (revents & POLLIN && stream->reads)
+	if (revents & POLLIN && conn->reads)
 		zcreq_conn_due(conn, ZCREQ_CONN_DUE_READABLE);
 	zcreq_stream_follow_up(stream);
 }

@@ -223,11 +223,11 @@ int zcreq_stream_open(struct zcreq_context *context, const struct zcreq_stream_o
 	stream->ladder = ZCREQ_LADDER_NONE;
 	stream->retry = ZCREQ_RETRY_NONE;
 	stream->look = ZCREQ_LOOK_ASLEEP;
-	stream->reads = true;
 	zcreq_conn_init(&stream->conn, context,
 			o.flags & ZCREQ_STREAM_OWN_SENDS ? &zcreq_own_transport
 							 : &zcreq_stream_transport,
 			o.hooks, o.arg);
+	stream->conn.reads = true;
 	if (context->guard_hooks && is_kernels(stream))
 		stream->guarded = context->guard_hooks->open(context->guard, &stream->conn,
 							     stream->fd);

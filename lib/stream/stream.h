@@ -184,7 +184,6 @@ struct zcreq_stream {
 	uint8_t ladder;            /* enum zcreq_ladder; written by ladder.c */
 	uint8_t retry;             /* enum zcreq_retry; written by retry.c */
 	bool keeps;                /* it gives no memory back while it is idle */
-	bool reads;                /* the program wants to hear that there is something to read */
 	uint8_t look;              /* enum zcreq_look; written by watchdog.c */
 	uint8_t fin;               /* enum zcreq_fin; written by fin.c */
 	uint64_t base_acked;       /* tcpi_bytes_acked before our bytes; NEVER: not known */

@@ -236,6 +236,50 @@ START_TEST(readable_is_told_again_when_it_was_off)
 }
 END_TEST
 
+/* Between what was said of the descriptor and the turn that tells of it. @_i 1: after an abort. */
+START_TEST(readable_is_not_told_when_it_was_switched_off_meanwhile)
+{
+	wait_by(WAIT_POLL);
+	open_end(&ends[0], &reads_nothing);
+	ck_assert_int_eq(zcreq_process(ends[0].conn, POLLIN), 0);
+	if (_i)
+		ck_assert_int_eq(zcreq_conn_abort(ends[0].conn, -ECANCELED), 0);
+	ck_assert_int_eq(zcreq_stream_reading(ends[0].conn, false), 0);
+	loop_until_quiet();
+	ck_assert_uint_eq(ends[0].readable, 0);
+	ck_assert_uint_eq(ends[0].closed, _i);
+}
+END_TEST
+
+static void read_no_more(struct zcreq_conn *conn, int status, void *arg)
+{
+	(void)status;
+	(void)arg;
+	ck_assert_int_eq(zcreq_stream_reading(conn, false), 0);
+}
+
+static void read_again(struct zcreq_conn *conn, int status, void *arg)
+{
+	(void)status;
+	(void)arg;
+	ck_assert_int_eq(zcreq_stream_reading(conn, true), 0);
+}
+
+/* What counts is what was said last, in the abort hook too. */
+START_TEST(the_abort_hook_says_whether_readable_follows)
+{
+	struct zcreq_conn_hooks hooks = reads_nothing;
+
+	hooks.abort = _i ? read_again : read_no_more;
+	open_end(&ends[0], &hooks);
+	ck_assert_int_eq(zcreq_stream_reading(ends[0].conn, !_i), 0);
+	ck_assert_int_eq(zcreq_conn_abort(ends[0].conn, -ECANCELED), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(ends[0].readable, _i);
+	close_end(&ends[0]);
+}
+END_TEST
+
 START_TEST(after_an_abort_readable_is_told_once)
 {
 	wait_by(_i);
@@ -385,6 +429,8 @@ int main(void)
 	tcase_add_loop_test(cases, readable_is_told_again_while_something_is_left, 0, WAITS);
 	tcase_add_loop_test(cases, an_answer_after_the_end_is_read_to_its_end, 0, WAITS);
 	tcase_add_loop_test(cases, readable_is_told_again_when_it_was_off, 0, WAITS);
+	tcase_add_loop_test(cases, readable_is_not_told_when_it_was_switched_off_meanwhile, 0, 2);
+	tcase_add_loop_test(cases, the_abort_hook_says_whether_readable_follows, 0, 2);
 	tcase_add_loop_test(cases, after_an_abort_readable_is_told_once, 0, WAITS);
 	tcase_add_loop_test(cases, who_waits_for_data_is_told_of_an_abort, 0, 2 * WAITS);
 	tcase_add_test(cases, a_turn_ends_though_there_is_always_something_to_read);
