@@ -134,9 +134,10 @@ void zcreq_ladder_abort(struct zcreq_conn *conn)
 	if (zcreq_stream_lent(stream) && stream->sending.ops && stream->sending.ops->cancel)
 		stream->sending.ops->cancel(conn, stream->ids.next - 1, stream->sending.arg);
 	zcreq_stream_reap(stream);
+	/* before what may be the last proof, after which only closed becomes due */
+	zcreq_conn_due(conn, ZCREQ_CONN_DUE_READABLE);
 	take_turn(stream);
 	stream->poll_gap_ns = POLL_LEAST_NS;
-	zcreq_conn_due(conn, ZCREQ_CONN_DUE_READABLE);
 	zcreq_stream_events_changed(stream);
 }
 

@@ -91,6 +91,47 @@ START_TEST(answers_from_inside_the_abort_release_without_a_timer)
 }
 END_TEST
 
+/* The ladder has made its step, so nothing keeps the connection but this. */
+static void answer_disconnected(struct script *s)
+{
+	if (s->stub.disconnects)
+		answer(s);
+}
+
+static unsigned readable;
+
+static void on_readable(struct zcreq_conn *c, void *arg)
+{
+	(void)c;
+	(void)arg;
+	ck_assert_uint_eq(heard_conn.closed, 0);
+	readable++;
+}
+
+/* Who waits for data is told of the abort, though all is over inside it: here no request
+ * waits for its callbacks, only a write for its proof. */
+START_TEST(an_abort_that_is_over_at_once_tells_who_waits_for_data)
+{
+	struct zcreq_conn_hooks hooks = heard_hooks;
+
+	hooks.readable = on_readable;
+	options.hooks = &hooks;
+	script.cancelling = _i ? NULL : answer;
+	script.reaping = _i ? answer_disconnected : NULL;
+	open_stream();
+	ck_assert_int_eq(zcreq_write(conn, "x", 1), 0);
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(zcreq_conn_abort(conn, -EIO), 0);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_CLOSED);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(heard_conn.abort, 1);
+	ck_assert_uint_eq(readable, 1);
+	ck_assert_uint_eq(heard_conn.closed, 1);
+	zcreq_conn_free(conn); /* the hooks go before the end of the scene */
+	conn = NULL;
+}
+END_TEST
+
 START_TEST(nothing_is_cancelled_that_is_not_under_way)
 {
 	open_stream();
@@ -535,6 +576,7 @@ int main(void)
 			    2 * COUNT(endings));
 	tcase_add_loop_test(tcase, answers_from_inside_the_abort_release_without_a_timer, 0,
 			    3 * COUNT(endings));
+	tcase_add_loop_test(tcase, an_abort_that_is_over_at_once_tells_who_waits_for_data, 0, 2);
 	tcase_add_test(tcase, nothing_is_cancelled_that_is_not_under_way);
 	tcase_add_loop_test(tcase, a_sender_that_never_answers_is_quarantined, 0,
 			    2 * COUNT(endings));
