@@ -166,7 +166,7 @@ START_TEST(drain_deadline_stays_where_it_is)
 
 	open_end(&ends[0]);
 	send_from(&ends[0], BIG);
-	ev_timer_init(&other, nothing, 0.01, 0.01);
+	ev_timer_init(&other, nothing, 0.001, 0.001);
 	ev_timer_start(loop, &other);
 	ev_unref(loop);
 	ck_assert_int_eq(zcreq_conn_drain(ends[0].conn, 100), 0);
