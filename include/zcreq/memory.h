@@ -19,6 +19,11 @@
  * A page is exchanged as a whole. What else is on it is copied along and stays right, unless
  * something writes to it in that moment: another thread, or a device or a ring that reads
  * data into it, loses what it writes. In memory from zcreq_pool_new() no page is shared.
+ *
+ * A stack is written to all the time, and that of a thread or of a coroutine looks like any
+ * other memory. The pages on which the call itself runs are refused. Those that another thread
+ * runs on cannot be known here: a program lends no memory of a stack that another thread may
+ * run on when it is detached.
  */
 #ifndef ZCREQ_MEMORY_H
 #define ZCREQ_MEMORY_H
@@ -46,7 +51,8 @@ enum zcreq_memory {
 	ZCREQ_MEMORY_LOCKED,      /**< mlock(2): perhaps for a device */
 	ZCREQ_MEMORY_SPECIAL,     /**< a device's, kept from children (MADV_DONTFORK, as for
 	                               RDMA), userfaultfd, same-page merging, protection keys,
-	                               a stack that grows, or what this library does not know */
+	                               a stack that grows by itself (the first thread's, not
+	                               those of others), or what this library does not know */
 };
 
 /**
@@ -120,7 +126,8 @@ struct zcreq_memory_ops {
  *                         the abort that takes no longer than the kernel needs to end it;
  *            -EOPNOTSUPP  not that kind of stream, or the memory is registered with its
  *                         ring;
- *            -EPERM       memory that cannot be exchanged: zcreq_memory_kind() of it;
+ *            -EPERM       memory that cannot be exchanged: zcreq_memory_kind() of it; or
+ *                         pages of the stack that the call runs on, of whatever kind;
  *            -EDQUOT      detached_bytes of the context would be exceeded;
  *            -ENOMEM      for the new pages, or mappings of them (vm.max_map_count);
  *            and what open(2) and read(2) give for /proc/self/smaps, which memory of a

@@ -13,6 +13,15 @@
 
 #define WRITABLE (PROT_READ | PROT_WRITE)
 
+/*
+ * What is copied and then moved must not change in between, and the frames of the functions
+ * here do. Nobody can tell a stack from other memory (only the one that grows by itself says
+ * so), but where the running one is at the moment is known: so far from the frame of
+ * zcreq_exchange(), up and down, no page is exchanged. Those who are there while pages are
+ * moved have a few hundred bytes. The frames of callers do not change and go along.
+ */
+#define FRAMES_BYTES 2048
+
 /* Whole pages that are moved together: of one mapping, and lent. */
 struct piece {
 	char *start;
@@ -28,6 +37,7 @@ struct plan {
 	const struct iovec *lent;
 	int lent_count;
 	uintptr_t page_bytes;
+	uintptr_t frame;    /* of zcreq_exchange() */
 	struct iovec *runs; /* of whole pages, none of which touch */
 	size_t run_count;
 	size_t run;         /* that the walk has come to, */
@@ -62,6 +72,8 @@ static int make_runs(struct plan *plan)
 static int add_piece(struct plan *plan, uintptr_t start, uintptr_t end, int access,
 		     unsigned advice)
 {
+	if (start < plan->frame + FRAMES_BYTES && end > plan->frame - FRAMES_BYTES)
+		return -EPERM;
 	if (plan->piece_count == plan->piece_room) {
 		size_t room = plan->piece_room ? plan->piece_room * 2 : plan->run_count;
 		struct piece *more = zcreq_calloc(plan->allocator, room, sizeof(*more));
@@ -264,8 +276,9 @@ static int carry_out(const struct plan *plan, unsigned flags)
 	return ret;
 }
 
-int zcreq_exchange(struct zcreq_context *context, const struct iovec *lent, int count,
-		   unsigned flags)
+/* Not inlined, or its frame would be as large as its caller's. */
+__attribute__((noinline)) int zcreq_exchange(struct zcreq_context *context,
+					     const struct iovec *lent, int count, unsigned flags)
 {
 	struct plan plan = {
 		.context = context,
@@ -275,6 +288,7 @@ int zcreq_exchange(struct zcreq_context *context, const struct iovec *lent, int 
 		.lent = lent,
 		.lent_count = count,
 		.page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE),
+		.frame = (uintptr_t)__builtin_frame_address(0),
 	};
 	int saved = errno;
 	int ret = make_runs(&plan);

@@ -344,6 +344,84 @@ START_TEST(a_part_is_enough_to_refuse)
 }
 END_TEST
 
+/* ---- a stack ---- */
+
+#define STACK_PAGES 64
+
+static char *stack; /* of the thread: memory like any other */
+static pthread_attr_t with_stack;
+
+static void make_stack(bool of_malloc)
+{
+	stack = of_malloc ? aligned_alloc(PAGE, STACK_PAGES * PAGE)
+			  : mmap(NULL, STACK_PAGES * PAGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(stack, 's', STACK_PAGES * PAGE);
+	ck_assert_int_eq(pthread_attr_init(&with_stack), 0);
+	ck_assert_int_eq(pthread_attr_setstack(&with_stack, stack, STACK_PAGES * PAGE), 0);
+}
+
+/* Calls of which each needs its frame as it left it. */
+static __attribute__((noinline)) int exchange_from_below(const struct iovec *lent, int depth)
+{
+	volatile char room[PAGE];
+	int ret;
+
+	memset((char *)room, depth, sizeof(room));
+	ret = depth ? exchange_from_below(lent, depth - 1)
+		    : zcreq_exchange(context, lent, 1, 0);
+	for (size_t i = 0; i < sizeof(room); i++)
+		CLAIM(room[i] == depth);
+	return ret;
+}
+
+/* A page of its own frame; and that many bytes, which end there. */
+static void *exchange_own_frame(void *arg)
+{
+	static struct iovec lent;
+
+	lent.iov_len = *(size_t *)arg;
+	lent.iov_base = (char *)__builtin_frame_address(0) - lent.iov_len + 1;
+	ck_assert_int_eq(zcreq_exchange(context, &lent, 1, 0), -EPERM);
+	ck_assert_int_eq(zcreq_exchange(context, &lent, 1, ZCREQ_DETACH_DISCARD), -EPERM);
+	return NULL;
+}
+
+START_TEST(the_stack_that_the_call_runs_on_is_refused)
+{
+	size_t bytes[] = {1, PAGE, 8 * PAGE};
+	pthread_t thread;
+
+	make_stack(_i % 2);
+	ck_assert_int_eq(pthread_create(&thread, &with_stack, exchange_own_frame, &bytes[_i / 2]), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+/* Frames of callers are copied like anything else, and what lies below all frames too. */
+static void *exchange_callers_frame(void *arg)
+{
+	static struct iovec callers, below;
+
+	callers = (struct iovec){__builtin_frame_address(0), 1};
+	below = (struct iovec){stack, 10 * PAGE};
+	ck_assert_int_eq(exchange_from_below(&callers, 8), 0);
+	ck_assert_int_eq(zcreq_exchange(context, &below, 1, 0), 0);
+	for (size_t i = 0; i < below.iov_len; i++)
+		CLAIM(stack[i] == 's');
+	return arg;
+}
+
+START_TEST(the_rest_of_a_stack_is_memory_like_any_other)
+{
+	pthread_t thread;
+
+	make_stack(_i);
+	ck_assert_int_eq(pthread_create(&thread, &with_stack, exchange_callers_frame, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 START_TEST(nonsense_is_no_memory)
 {
 	ck_assert_int_eq(zcreq_memory_kind(area, 0), -EINVAL);
@@ -473,6 +551,8 @@ int main(void)
 	tcase_add_loop_test(test, what_cannot_be_exchanged_is_refused_with_the_reason, 0,
 			    COUNT(refusals));
 	tcase_add_test(test, a_part_is_enough_to_refuse);
+	tcase_add_loop_test(test, the_stack_that_the_call_runs_on_is_refused, 0, 6);
+	tcase_add_loop_test(test, the_rest_of_a_stack_is_memory_like_any_other, 0, 2);
 	tcase_add_test(test, nonsense_is_no_memory);
 	tcase_add_test(test, without_a_descriptor_nobody_knows);
 	tcase_add_test(test, advice_stays);
