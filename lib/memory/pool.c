@@ -51,13 +51,24 @@ static int map(struct zcreq_pool *pool, unsigned flags)
 	return 0;
 }
 
+/* Whole pages for each; 0 if addresses for all of them cannot be counted. */
+static size_t buffer_bytes(const struct zcreq_pool_options *o, size_t page_bytes)
+{
+	size_t bytes;
+
+	if (o->buffer_bytes > SIZE_MAX - page_bytes)
+		return 0;
+	bytes = (o->buffer_bytes + page_bytes - 1) & ~(page_bytes - 1);
+	return bytes > (SIZE_MAX / 2 - HUGE_BYTES) / o->count ? 0 : bytes;
+}
+
 int zcreq_pool_new(struct zcreq_context *context, const struct zcreq_pool_options *options,
 		   struct zcreq_pool **out)
 {
-	const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
 	struct zcreq_pool_options o;
 	struct zcreq_pool *pool;
 	int saved = errno, ret;
+	size_t bytes;
 
 	if (!context || !options || !out)
 		return -EINVAL;
@@ -67,7 +78,8 @@ int zcreq_pool_new(struct zcreq_context *context, const struct zcreq_pool_option
 		return ret;
 	if (!o.count || o.count >= NO_NEXT || !o.buffer_bytes)
 		return -EINVAL;
-	if (o.buffer_bytes > (SIZE_MAX / 2 - HUGE_BYTES) / o.count - page_bytes)
+	bytes = buffer_bytes(&o, (size_t)sysconf(_SC_PAGESIZE));
+	if (!bytes)
 		return -ENOMEM;
 	pool = zcreq_calloc(&context->allocator, 1,
 			    sizeof(*pool) + o.count * sizeof(*pool->after));
@@ -75,7 +87,7 @@ int zcreq_pool_new(struct zcreq_context *context, const struct zcreq_pool_option
 		return -ENOMEM;
 	pool->context = context;
 	pool->count = o.count;
-	pool->buffer_bytes = (o.buffer_bytes + page_bytes - 1) & ~(page_bytes - 1);
+	pool->buffer_bytes = bytes;
 	ret = map(pool, o.flags);
 	errno = saved;
 	if (ret) {

@@ -139,6 +139,39 @@ START_TEST(bad_options_are_refused)
 }
 END_TEST
 
+/* At most half of what can be counted, less a huge page: what is more is refused before
+ * memory is asked for, and what is not is not. With 32 bits a pool of 4096 bytes a buffer comes
+ * there with half a million of them. */
+START_TEST(as_many_bytes_as_can_be_counted)
+{
+	static const uint32_t counts[] = {
+		1, 2, 3, 1000, 500000, 523775, 523776, 523777, 524287, 524288, 524289, 1048575,
+		1048576, 1048577, (uint32_t)1 << 31, UINT32_MAX - 2,
+	};
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE), most = SIZE_MAX / 2 - ((size_t)2 << 20);
+	const size_t most_pages = most / counts[_i] / page;
+	const size_t too_many[] = {
+		(most_pages + 1) * page, most_pages * page + 1, SIZE_MAX / 2, SIZE_MAX - page,
+		SIZE_MAX - page + 1, SIZE_MAX - page + 2, SIZE_MAX,
+	};
+	struct zcreq_pool_options large = {.size = sizeof(large), .count = counts[_i]};
+	const unsigned calls = memory.calls;
+
+	for (size_t i = 0; i < COUNT(too_many); i++) {
+		large.buffer_bytes = too_many[i];
+		ck_assert_int_eq(zcreq_pool_new(context, &large, &pool), -ENOMEM);
+		ck_assert_uint_eq(memory.calls, calls);
+	}
+	/* with 32 bits there may be no page for each */
+	large.buffer_bytes = most_pages * page;
+	memory.fail_at = calls + 1;
+	if (most_pages) {
+		ck_assert_int_eq(zcreq_pool_new(context, &large, &pool), -ENOMEM);
+		ck_assert_uint_eq(memory.calls, calls + 1);
+	}
+}
+END_TEST
+
 START_TEST(the_oldest_of_several_can_go_first)
 {
 	struct zcreq_pool *more[2];
@@ -190,6 +223,7 @@ int main(void)
 	tcase_add_test(test, twice_is_refused);
 	tcase_add_test(test, it_stays_while_a_buffer_is_out);
 	tcase_add_test(test, bad_options_are_refused);
+	tcase_add_loop_test(test, as_many_bytes_as_can_be_counted, 0, 16);
 	tcase_add_test(test, the_oldest_of_several_can_go_first);
 	tcase_add_loop_test(test, its_memory_is_exchanged_without_asking, 0, 4);
 	suite_add_tcase(suite, test);
