@@ -181,7 +181,8 @@ enum zcreq_mode {
  *                   ZCREQ_RESERVE_MAX at most, messages 64; 0 is none. Up to these counts,
  *                   and reserve_requests and reserve_holds of the context, nothing is
  *                   allocated from the first request on, and nothing answers -ENOMEM.
- *                   (With ZCREQ_STREAM_DETACH reserve_iovs counts members without proof.)
+ *                   (With ZCREQ_STREAM_DETACH reserve_iovs counts members without proof;
+ *                   with ZCREQ_STREAM_OWN_SENDS nothing is reserved for them.)
  * @sender:          how batches are sent instead of with sendmsg(2): see sender.h;
  *                   borrowed until closed; NULL is with sendmsg(2). Not together
  *                   with ZCREQ_STREAM_OWN_SENDS

@@ -40,7 +40,9 @@ static int make_loans(struct zcreq_stream *stream, const struct zcreq_allocator 
 int zcreq_reserve(struct zcreq_stream *stream, const struct zcreq_allocator *allocator,
 		  const struct zcreq_stream_options *o)
 {
-	int ret = zcreq_sendq_reserve(&stream->queue, o->reserve_sends, o->reserve_iovs);
+	/* a program's own sends have none */
+	const uint32_t iovs = o->flags & ZCREQ_STREAM_OWN_SENDS ? 0 : o->reserve_iovs;
+	int ret = zcreq_sendq_reserve(&stream->queue, o->reserve_sends, iovs);
 
 	if (!ret && o->reserve_batches)
 		ret = zcreq_ids_grow(&stream->ids, allocator, o->reserve_batches);

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "stream/check.h"
 #include "stream/stream.h"
 #include "support/own.h"
 #include "support/scene.h"
@@ -520,6 +521,28 @@ START_TEST(who_looks_is_told_whom_it_waits_for)
 }
 END_TEST
 
+/* A reserve is for sends and ids; what is under way has no iovecs all the same, as
+ * zcreq_sendq_check() claims. */
+START_TEST(what_is_reserved_is_right_at_every_step)
+{
+	const struct zcreq_part part = {{0}, 60};
+
+	setup();
+	options.reserve_sends = options.reserve_iovs = options.reserve_batches = 16;
+	scene_open();
+	zcreq_streams_check(context);
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(zcreq_offer(conn, &part, 1, NULL), 0);
+		zcreq_streams_check(context);
+		ck_assert_int_eq(own_call(60, true), 60);
+		ck_assert_int_eq(zcreq_sent(conn, 60, true), 0);
+		zcreq_streams_check(context);
+	}
+	scene_prove();
+	zcreq_streams_check(context);
+}
+END_TEST
+
 static Suite *own_suite(void)
 {
 	Suite *suite = suite_create("own");
@@ -550,6 +573,7 @@ static Suite *own_suite(void)
 	tcase_add_test(tc, ids_go_round_and_begin_where_they_are_told);
 	tcase_add_test(tc, the_limit_counts_what_is_in_flight);
 	tcase_add_test(tc, the_policy_says_what_is_worth_it);
+	tcase_add_test(tc, what_is_reserved_is_right_at_every_step);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
