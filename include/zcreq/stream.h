@@ -249,7 +249,8 @@ struct zcreq_stream_options {
  *            -EEXIST           the descriptor is that of a stream of this context;
  *            -EBUSY            the socket has a past: see ZCREQ_STREAM_FIRST_ID. Not
  *                              in mode never and not with a sender, which use no ids
- *                              of the socket;
+ *                              of the socket: notifications of that past are counted
+ *                              (bogus_ranges), and nothing more;
  *            -EOPNOTSUPP       mode is always and the socket refuses SO_ZEROCOPY
  *                              (in mode auto the stream then copies);
  *            -ENOMEM; and what setsockopt(2) gives.

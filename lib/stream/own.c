@@ -16,7 +16,9 @@
  * The kernel counts ids for every call that it takes by reference; here those are counted
  * that are reported. Once they differ, a proof frees the wrong memory. So a report that
  * cannot be, and a notification of a call of which nobody knows, end the connection: after
- * an abort no further id is given, and those before the mistake are right.
+ * an abort no further id is given, and those before the mistake are right. But for mode
+ * never on a socket with a past: nothing there goes by reference, which zcreq_sent() holds
+ * the program to, so a notification is of a send that was made before, and says nothing.
  *
  * It makes no system call, and knows nothing of what waits in the program's queue.
  */
@@ -293,6 +295,11 @@ bool zcreq_own_claims(struct zcreq_stream *stream, uint32_t lo, uint32_t *hi, bo
 {
 	struct zcreq_ids *ids = &stream->ids;
 
+	/* the call under way has the next id, as any other: it is not proven by its namesake */
+	if (stream->foreign_ids) {
+		stream->conn.stats.bogus_ranges++;
+		return false;
+	}
 	if (!zcreq_ids_knows(ids, lo, *hi)) {
 		/* of a call of which nobody has told: ids are not what they seem from there on */
 		if ((int32_t)(*hi - ids->next) >= 0)

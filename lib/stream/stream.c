@@ -103,6 +103,8 @@ static int set_up_socket(struct zcreq_stream *stream, const struct zcreq_stream_
 	if (zerocopy && !(o->flags & ZCREQ_STREAM_FIRST_ID) &&
 	    may_have_used_ids(stream, info))
 		return -EBUSY;
+	stream->foreign_ids = o->flags & ZCREQ_STREAM_OWN_SENDS && !zerocopy &&
+			      may_have_used_ids(stream, info);
 	if (o->user_timeout_ms) {
 		ret = set_int(stream, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)o->user_timeout_ms);
 		if (ret)

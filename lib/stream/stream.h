@@ -179,6 +179,7 @@ struct zcreq_stream {
 	uint32_t detach_ms;        /* 0: not by itself, or not any more */
 	uint32_t first_id;
 	bool had_past;             /* ids before @first_id are somebody else's */
+	bool foreign_ids;          /* no id is ours, and there may be others: see own.c */
 	struct zcreq_policy policy;
 	struct zcreq_sending sending;
 	uint8_t ladder;            /* enum zcreq_ladder; written by ladder.c */

@@ -396,6 +396,45 @@ START_TEST(the_log_has_what_was_taken)
 }
 END_TEST
 
+/* A stream that copies, on a socket on which others sent by reference before. Their
+ * notifications come at any time, also when a call is under way that has the same id; without a
+ * past (1) there is nobody else whose they could be. */
+START_TEST(i13_in_mode_never_a_past_proves_nothing_and_ends_nothing)
+{
+	setup();
+	options.mode = ZCREQ_MODE_NEVER;
+	info = (struct tcp_info){.tcpi_state = 1, .tcpi_data_segs_out = !_i};
+	stub.info = &info;
+	stub.zerocopy_on = true;
+	open_and_begin();
+	send_one(10, false);
+	stub_notify(&stub, 0, 0, false);
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	ck_assert_uint_eq(stats_of(context).bogus_ranges, 1);
+	if (_i) {
+		scene_finish(0);
+		expect_broken();
+		return;
+	}
+	offer(10);
+	scene_finish(0);
+	for (uint32_t hi = 0; hi < 3; hi++)
+		stub_notify(&stub, 0, hi, hi & 1);
+	ck_assert_int_eq(zcreq_process(conn, POLLERR), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(stats_of(context).bogus_ranges, 4);
+	ck_assert_uint_eq(stats_of(context).notifications, 0);
+	ck_assert_uint_eq(heard.released, 0); /* I2 */
+	own_call(10, false);
+	ck_assert_int_eq(zcreq_sent(conn, 10, false), 0);
+	zcreq_turn(context, 0);
+	ck_assert_uint_eq(hooks.abort, 0);
+	ck_assert_uint_eq(heard.released, 1);
+	ck_assert_int_eq(heard.status, 0);
+	ck_assert_uint_eq(stats_of(context).proved_copied, 2);
+}
+END_TEST
+
 static Suite *own_ends_suite(void)
 {
 	Suite *suite = suite_create("own_ends");
@@ -420,6 +459,7 @@ static Suite *own_ends_suite(void)
 	tc = tcase_create("options");
 	tcase_add_checked_fixture(tc, NULL, scene_teardown_late);
 	tcase_add_test(tc, by_reference_on_a_stream_that_copies_ends_it);
+	tcase_add_loop_test(tc, i13_in_mode_never_a_past_proves_nothing_and_ends_nothing, 0, 2);
 	tcase_add_loop_test(tc, i12_a_peer_that_vanishes_is_found, 0, 2);
 	tcase_add_test(tc, an_offer_that_came_to_nothing_is_not_watched);
 	suite_add_tcase(suite, tc);
