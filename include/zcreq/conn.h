@@ -164,8 +164,10 @@ int zcreq_conn_open(struct zcreq_context *context, const struct zcreq_conn_optio
  * the connection closes after the last of them.
  *
  * Ownership: buffers stay borrowed until each request's released callback.
- * Callback:  settled and aborting, the abort hook, then released as proof
- *            arrives, then the closed hook; never from inside this call.
+ * Callback:  the abort hook, settled and aborting, then released as proof arrives,
+ *            then the closed hook; never from inside this call. If it is called from a
+ *            hook or a callback, settled, aborting and released may come before the
+ *            abort hook.
  * Thread:    the context's.
  * Errors:    -EINVAL   conn is NULL, or status is not negative;
  *            -EALREADY it was aborted before, or is closed.

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 #include "support/scene.h"
 #include "support/script.h"
@@ -39,6 +40,83 @@ START_TEST(what_was_queued_is_sent_and_what_is_due_is_heard_in_one_call)
 	ck_assert_uint_eq(heard.settled, 1);
 	ck_assert_uint_eq(heard.released, 1);
 	ck_assert_int_eq(heard.status, 0);
+}
+END_TEST
+
+/* ---- the order of an abort ---- */
+
+static char order[16]; /* the first letters of what was called */
+static struct zcreq_conn *doomed;
+
+static void note(char letter)
+{
+	ck_assert_uint_lt(strlen(order), sizeof(order) - 1);
+	order[strlen(order)] = letter;
+}
+
+static void settled(zcreq_id id, int status, void *arg)
+{
+	(void)id;
+	(void)arg;
+	ck_assert_int_eq(status, -EIO);
+	note('s');
+}
+
+static void aborting(zcreq_id id, int status, void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(status, -EIO);
+	note('a');
+	ck_assert_int_eq(zcreq_finish(context, id, 0), 0);
+}
+
+static void released(zcreq_id id, int status, void *arg)
+{
+	(void)id;
+	(void)arg;
+	ck_assert_int_eq(status, -EIO);
+	note('r');
+}
+
+static void abort_hook(struct zcreq_conn *of, int status, void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(status, -EIO);
+	if (of == doomed)
+		note('A');
+	else
+		ck_assert_int_eq(zcreq_conn_abort(doomed, -EIO), 0);
+}
+
+static void closed_hook(struct zcreq_conn *of, int status, void *arg)
+{
+	(void)status;
+	(void)arg;
+	if (of == doomed)
+		note('C');
+}
+
+/* As conn.h has it: from outside (0), and from a hook (1). */
+START_TEST(an_abort_is_told_to_the_connection_then_to_its_requests)
+{
+	static const struct zcreq_conn_hooks of_conns = {.abort = abort_hook, .closed = closed_hook};
+	static const struct zcreq_request_hooks of_requests = {
+		.settled = settled, .aborting = aborting, .released = released,
+	};
+	const struct zcreq_conn_options with = {.size = sizeof(with), .hooks = &of_conns};
+	struct zcreq_conn *another;
+	zcreq_id id;
+
+	ck_assert_int_eq(zcreq_conn_open(context, &with, &another), 0);
+	ck_assert_int_eq(zcreq_conn_open(context, &with, &doomed), 0);
+	ck_assert_int_eq(zcreq_begin(doomed, &of_requests, NULL, 0, &id), 0);
+	ck_assert_int_eq(zcreq_conn_abort(_i ? another : doomed, -EIO), 0);
+	ck_assert_str_eq(order, "");
+	zcreq_turn(context, 0);
+	ck_assert_str_eq(order, _i ? "saArC" : "AsarC");
+	zcreq_conn_free(another);
+	zcreq_conn_free(doomed);
+	zcreq_turn(context, 0);
 }
 END_TEST
 
@@ -430,6 +508,7 @@ int main(void)
 	tcase_add_checked_fixture(plain, scene_setup, scene_teardown);
 	tcase_add_test(plain, a_null_context_never_wants_a_turn);
 	tcase_add_test(plain, what_was_queued_is_sent_and_what_is_due_is_heard_in_one_call);
+	tcase_add_loop_test(plain, an_abort_is_told_to_the_connection_then_to_its_requests, 0, 2);
 	suite_add_tcase(s, plain);
 	tcase_add_checked_fixture(call, scene_setup_open, scene_teardown);
 	tcase_add_test(call, what_a_callback_queues_is_sent_in_the_same_call);
