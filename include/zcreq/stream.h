@@ -47,11 +47,13 @@ struct zcreq_memory_ops;
  * @getsockopt:  SO_TYPE, SO_PROTOCOL, SO_ERROR, SO_ZEROCOPY, TCP_INFO. A drain believes
  *               tcpi_state, and in state CLOSE tcpi_bytes_acked, which counts the end as a
  *               byte.
- * @setsockopt:  SO_ZEROCOPY, TCP_USER_TIMEOUT, SO_LINGER
+ * @setsockopt:  SO_ZEROCOPY, TCP_USER_TIMEOUT, SO_LINGER. The user timeout is that of the
+ *               options, and of 1 ms when @disconnect has failed.
  * @disconnect:  connect(2) to AF_UNSPEC: end the connection at once and let go of
  *               every page, saying so on the error queue. A transport that cannot
  *               returns an error; what is in flight then goes to quarantine.
- * @shutdown:    shutdown(2): SHUT_WR for the end of the stream
+ * @shutdown:    shutdown(2): SHUT_WR for the end of the stream, and SHUT_RDWR when
+ *               @disconnect has failed, which wakes threads that sleep on the socket
  * @close:       close(2); the last call for this descriptor
  * @reserved:    must be NULL
  */
