@@ -141,7 +141,9 @@ struct zcreq_context_options {
  * @proved_unsent:       because the kernel never had it;
  * @proved_caller:       and holds, because the caller has dropped them
  * @oldest_age_ns:       of the oldest request that is not released, at the last turn,
- *                       from the first turn after it began; 0 if there is none
+ *                       from the first turn after it began; 0 if there is none. In steps
+ *                       of 2^20 ns, and modulo 2^52 ns: after 52 days it begins at 0 again,
+ *                       as all ages do that are shown of requests and sends
  * @posted_drops:        holds dropped by zcreq_post_drop() and taken in; one
  *                       that found its hold gone is in @stale_handles
  * @zerocopy_unsupported: connections whose transport answered -EOPNOTSUPP to a batch

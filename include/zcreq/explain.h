@@ -16,6 +16,8 @@
  *	    send of 131072 bytes, 5.0 s old: 131072 in the kernel, not ACKed
  *	    waits for the peer's ACK, or an abort of the connection
  *
+ * How old something is comes round after 52 days: see oldest_age_ns in context.h.
+ *
  * The contract is that of snprintf(3): what is returned is the length that the whole
  * text has, also if it did not fit; @text is always ended with a NUL. Text is cut
  * where the room ends. Half of a JSON document is of no use: one that does not fit is

@@ -99,7 +99,7 @@ struct zcreq_page_conn {
  * @pid:          the process that writes
  * @conn_count:   connections that are not closed
  * @conns_seen:   records: those of them with the oldest request first, as many as there is
- *                room for
+ *                room for; ages come round after 52 days (oldest_age_ns in context.h)
  * @ended_seen:   entries in @ended
  * @ended_count:  connections that have ended otherwise than by a drain or by
  *                zcreq_conn_free(), since the page was begun
