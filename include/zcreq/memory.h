@@ -118,7 +118,9 @@ struct zcreq_memory_ops {
  *            of the caller's is left.
  * Callback:  released may become due.
  * Thread:    the context's; no other may write to the pages during the call (see above).
- * Errors:    all leave everything as it was:
+ * Errors:    all leave everything as it was, but for what ZCREQ_DETACH_DISCARD discards,
+ *            of which a part may read as zeros already after -ENOMEM. (The pages that the
+ *            kernel keeps of that part are counted when a call succeeds.)
  *            -EINVAL      context is NULL, or an unknown flag;
  *            -ESTALE      released, forged, or of another context;
  *            -EBUSY       the connection was not aborted; or a sender has a submission under
@@ -148,7 +150,9 @@ int zcreq_detach(struct zcreq_context *context, zcreq_id id, unsigned flags);
  * Ownership: as zcreq_detach().
  * Callback:  released of each request may become due.
  * Thread:    the context's, as there.
- * Errors:    -EINVAL  conn is NULL, or an unknown flag; and as zcreq_detach(), but for -ESTALE.
+ * Errors:    -EINVAL  conn is NULL, or an unknown flag; and as zcreq_detach(), but for -ESTALE:
+ *                     all leave everything as it was, but for what ZCREQ_DETACH_DISCARD
+ *                     discards.
  * Source:    as there.
  * Since:     0.1
  */
