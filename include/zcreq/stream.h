@@ -36,8 +36,8 @@ struct zcreq_memory_ops;
  * struct zcreq_socket_ops - every system call that a stream makes on its descriptor
  *
  * NULL in the options is the kernel. A user-space TCP stack, or a test, puts its
- * own functions here. (A stream with a sender sends through that instead.) All return what the call of that name returns, but a
- * negative errno instead of -1; none may block.
+ * own functions here. (A stream with a sender sends through that instead.) All return what
+ * the call of that name returns, but a negative errno instead of -1; none may block.
  *
  * @sendmsg:     sendmsg(2); the flags are MSG_DONTWAIT, MSG_NOSIGNAL and perhaps
  *               MSG_ZEROCOPY. With the last, each call that accepts more than 0
@@ -387,11 +387,12 @@ uint64_t zcreq_room(struct zcreq_conn *conn);
  * @conn:     any state
  * @revents:  poll(2) bits; those not of interest here are ignored
  *
- * For programs that poll the sockets themselves. POLLERR reads the whole error queue;
- * POLLOUT sends; POLLIN makes the readable hook due; POLLHUP, or an error of the
- * socket, aborts the connection with that error (-EPIPE if there is none). What that
- * makes due, the next zcreq_turn() does. As nothing is called here, and no connection
- * goes, a program may hand in all that poll(2) has told it, and turn once.
+ * For programs that poll the sockets themselves. POLLERR reads the error queue, up
+ * to a message for each batch in flight and 1024 more; POLLOUT sends; POLLIN makes the
+ * readable hook due; POLLHUP, or an error of the socket, aborts the connection with that
+ * error (-EPIPE if there is none). What that makes due, the next zcreq_turn() does. As
+ * nothing is called here, and no connection goes, a program may hand in all that poll(2)
+ * has told it, and turn once.
  *
  * After the end of the stream POLLHUP says only that the peer has ended its own as well.
  * An error aborts an open connection then too, also if all was acknowledged before; a drain

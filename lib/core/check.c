@@ -201,7 +201,8 @@ void zcreq_context_check(const struct zcreq_context *context)
 		changed += conn->watch == ZCREQ_WATCH_CHANGED;
 		due += count_due(conn);
 	}
-	zcreq_assert(zcreq_slots_check(&context->requests, sizeof(struct zcreq_request)) == requests);
+	zcreq_assert(zcreq_slots_check(&context->requests, sizeof(struct zcreq_request)) ==
+		     requests);
 	zcreq_assert(zcreq_slots_check(&context->holds, sizeof(struct zcreq_hold_slot)) == holds);
 	check_ready(context, due);
 	check_changed(context, changed);

@@ -93,8 +93,8 @@ int zcreq_context_free(struct zcreq_context *context)
 {
 	if (!context)
 		return 0;
-	if (context->dispatch_depth || context->sources || context->pools || !TAILQ_EMPTY(&context->conns) ||
-	    zcreq_threads_free(context))
+	if (context->dispatch_depth || context->sources || context->pools ||
+	    !TAILQ_EMPTY(&context->conns) || zcreq_threads_free(context))
 		return -EBUSY;
 	if (context->keeper)
 		context->keeper->ops->free(context->keeper);

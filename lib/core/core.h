@@ -202,7 +202,7 @@ struct zcreq_context {
 	uint64_t now_ns;                /* of the last turn; 0: there was none */
 	uint32_t now;                   /* the same, as zcreq_time() */
 	bool moved;                     /* that is another one than in the turn before */
-	bool tracing;                   /* there is a log, a guard, or an attached probe: points.h */
+	bool tracing;                   /* a log, a guard, or an attached probe: points.h */
 	struct zcreq_log log;
 	const struct zcreq_request *running; /* its callbacks run, or it is NULL; it may be
 						gone already, when released runs */

@@ -19,6 +19,7 @@ struct zcreq_wake_ops {
 int zcreq_threads_start(struct zcreq_context *context);
 
 /* From now on the context's thread may sleep: @fd is the library's, closed with the rest. */
-void zcreq_threads_wake_by(struct zcreq_threads *threads, const struct zcreq_wake_ops *wake, int fd);
+void zcreq_threads_wake_by(struct zcreq_threads *threads, const struct zcreq_wake_ops *wake,
+			   int fd);
 
 #endif

@@ -159,7 +159,8 @@ static void remember(struct zcreq_page_keeper *keeper)
 {
 	uint32_t *places = keeper->places_before;
 
-	memcpy(keeper->before, records_of(keeper), keeper->image->conns_seen * sizeof(*keeper->before));
+	memcpy(keeper->before, records_of(keeper),
+	       keeper->image->conns_seen * sizeof(*keeper->before));
 	keeper->places_before = keeper->places;
 	keeper->places = places;
 	memset(places, 0, (keeper->places_mask + 1) * sizeof(*places));

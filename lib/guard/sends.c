@@ -90,8 +90,9 @@ static void tell_blind(struct zcreq_guard *guard, struct zcreq_conn *conn, zcreq
 		.send = number,
 	};
 
-	zcreq_guard_tell(guard, &report, "request %016" PRIx64 ", send %" PRIu32 " on descriptor %d",
-			 id.bits, number, fd);
+	zcreq_guard_tell(guard, &report,
+			 "request %016" PRIx64 ", send %" PRIu32 " on descriptor %d", id.bits,
+			 number, fd);
 }
 
 uint32_t zcreq_guard_send(void *of, struct zcreq_conn *conn, zcreq_id id, int fd,

@@ -156,7 +156,8 @@ static int make_pieces(struct plan *plan)
  * As memcpy(3), of whole pages: what else is on them may be poisoned for the address sanitizer,
  * which looks at every memcpy(3) of a program.
  */
-static __attribute__((no_sanitize_address)) void copy_pages(char *to, const char *from, size_t bytes)
+static __attribute__((no_sanitize_address)) void copy_pages(char *to, const char *from,
+							     size_t bytes)
 {
 	for (size_t i = 0; i < bytes / sizeof(uint64_t); i += 8) {
 		uint64_t *into = (uint64_t *)to + i;
@@ -180,8 +181,8 @@ static void copy_page(const struct plan *plan, const struct piece *piece, char *
 		return; /* of another piece */
 	copy_pages(to + offset, piece->start + offset, plan->page_bytes);
 	if (context->guard_hooks)
-		context->guard_hooks->page_copied(context->guard, piece->start + offset, to + offset,
-						  plan->page_bytes);
+		context->guard_hooks->page_copied(context->guard, piece->start + offset,
+						  to + offset, plan->page_bytes);
 }
 
 /* The pages on which a range begins or ends that is not the page's. */
@@ -245,7 +246,8 @@ static int move(char *from, const struct piece *piece)
 		return error; /* all of it is there */
 	/* uncovered: it ends the program; tests/faults/check_detach_faults.c does it in a process
 	 * that leaves no counts */
-	if (mmap(piece->start, piece->bytes, WRITABLE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+	if (mmap(piece->start, piece->bytes, WRITABLE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		 0) == MAP_FAILED)
 		/* uncovered: the same */
 		zcreq_bug("a mapping was lost on the way");
 	copy_pages(piece->start, from, piece->bytes);
@@ -259,7 +261,8 @@ static int move(char *from, const struct piece *piece)
 static int carry_out(const struct plan *plan, unsigned flags)
 {
 	const int populate = flags & ZCREQ_DETACH_DISCARD ? 0 : MAP_POPULATE;
-	char *pages = mmap(NULL, plan->bytes, WRITABLE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
+	char *pages = mmap(NULL, plan->bytes, WRITABLE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1,
+			   0);
 	char *from = pages;
 	int ret;
 

@@ -215,7 +215,8 @@ static void check_waiting(const struct zcreq_stream *stream)
 	    zcreq_fin_waits(stream))
 		zcreq_assert(conn->timer_list || (!zcreq_conn_sends(conn) && !outstanding));
 	/* a watcher that has not been told of a change sleeps through it */
-	zcreq_assert(conn->watch != ZCREQ_WATCH_TOLD || zcreq_stream_events(stream) == conn->told_events);
+	zcreq_assert(conn->watch != ZCREQ_WATCH_TOLD ||
+		     zcreq_stream_events(stream) == conn->told_events);
 }
 
 void zcreq_stream_check(const struct zcreq_stream *stream)

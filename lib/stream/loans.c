@@ -26,7 +26,8 @@ int zcreq_loans_make_room(struct zcreq_loans *loans, const struct zcreq_sendq *q
 	if (least <= loans->mask + 1)
 		return 0;
 	grown = zcreq_fifo_grow(allocator, loans->fifo, &loans->mask, sizeof(*loans->fifo),
-				loans->head, loans->tail, least > LOANS_LEAST ? least : LOANS_LEAST);
+				loans->head, loans->tail,
+				least > LOANS_LEAST ? least : LOANS_LEAST);
 	if (!grown)
 		return -ENOMEM;
 	loans->fifo = grown;
@@ -38,7 +39,8 @@ void zcreq_loans_note(struct zcreq_loans *loans, const struct zcreq_sendq *q,
 {
 	for (uint32_t i = 0; i < iovcnt; i++) {
 		if (iov[i].iov_len)
-			*zcreq_loans_at(loans, loans->tail++) = (struct zcreq_loan){q->tail, iov[i]};
+			*zcreq_loans_at(loans, loans->tail++) =
+				(struct zcreq_loan){q->tail, iov[i]};
 	}
 }
 

@@ -2,13 +2,13 @@
 /*
  * policy.h - whether the next batch is worth MSG_ZEROCOPY
  *
- * Two questions in mode auto, of which mode always asks the first. Is the batch large enough that pinning its pages is
- * cheaper than copying it? That is the threshold. A batch by reference costs something for
- * itself and something for each of its members, so in mode auto members have to be of an
- * eighth of the threshold on average: what both are worth depends on the pages, and where
- * the one is lower so is the other (doc/auto.md). And does the kernel really send
- * without copying on this path? On loopback and through veth it copies after all,
- * and says so in the notification; then the pinning was for nothing.
+ * Two questions in mode auto, of which mode always asks the first. Is the batch large
+ * enough that pinning its pages is cheaper than copying it? That is the threshold. A batch
+ * by reference costs something for itself and something for each of its members, so in mode
+ * auto members have to be of an eighth of the threshold on average: what both are worth
+ * depends on the pages, and where the one is lower so is the other (doc/auto.md). And does
+ * the kernel really send without copying on this path? On loopback and through veth it
+ * copies after all, and says so in the notification; then the pinning was for nothing.
  *
  * One such word proves little (kernels merge notifications, a path changes), so
  * the share of copied ones is taken over a sample, zero-copy is paused when it is
@@ -45,7 +45,8 @@ enum zcreq_policy_state {
 	ZCREQ_POLICY_USING,
 	ZCREQ_POLICY_PROBING,
 	ZCREQ_POLICY_PAUSED, /* from here on notifications say nothing */
-	ZCREQ_POLICY_ALWAYS, /* mode always, from the threshold on: stays, unless the transport does not take it */
+	ZCREQ_POLICY_ALWAYS, /* mode always, from the threshold on: stays, unless the transport
+				does not take it */
 	ZCREQ_POLICY_NEVER,  /* mode never, or the transport does not take it: stays */
 };
 

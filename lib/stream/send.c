@@ -95,7 +95,8 @@ static ssize_t send_zerocopy(struct zcreq_stream *stream, struct iovec *iov, uin
 	return ret;
 }
 
-static __attribute__((noinline)) ssize_t send_copy(struct zcreq_stream *stream, struct iovec *iov, uint32_t iovcnt)
+static __attribute__((noinline)) ssize_t send_copy(struct zcreq_stream *stream,
+						    struct iovec *iov, uint32_t iovcnt)
 {
 	ssize_t ret = call_sendmsg(stream, iov, iovcnt, 0);
 	struct zcreq_send_range range;

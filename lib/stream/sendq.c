@@ -45,8 +45,9 @@ void zcreq_sendq_trim(struct zcreq_sendq *q)
 /* @least: of all that there is to be room for. */
 static int grow_sends(struct zcreq_sendq *q, uint32_t least)
 {
-	void *grown = zcreq_fifo_grow(&q->context->allocator, q->sends, &q->send_mask, sizeof(*q->sends),
-				      q->head, q->tail, least > SENDS_LEAST ? least : SENDS_LEAST);
+	void *grown = zcreq_fifo_grow(&q->context->allocator, q->sends, &q->send_mask,
+				      sizeof(*q->sends), q->head, q->tail,
+				      least > SENDS_LEAST ? least : SENDS_LEAST);
 
 	if (!grown)
 		return -ENOMEM;

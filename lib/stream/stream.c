@@ -142,7 +142,8 @@ static int check_options(const struct zcreq_stream_options *o)
 	    (o->memory_ops && (!o->memory_ops->exchange || !ZCREQ_UNUSED(o->memory_ops))))
 		return -EINVAL;
 	/* of a program's own sends the memory is not known; and before quarantine, not after */
-	if (zcreq_wants_loans(o) && (o->flags & ZCREQ_STREAM_OWN_SENDS || o->detach_ms >= linger_ms(o)))
+	if (zcreq_wants_loans(o) &&
+	    (o->flags & ZCREQ_STREAM_OWN_SENDS || o->detach_ms >= linger_ms(o)))
 		return -EINVAL;
 	return o->user_timeout_ms > INT_MAX || o->batch_bytes > ZCREQ_BATCH_MAX ||
 			       !zcreq_reserve_possible(o)

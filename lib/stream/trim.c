@@ -6,12 +6,13 @@
  * thousand connections that were busy once that is most of the memory. It goes when
  * a connection has been idle, and nothing has moved, for one to two TRIM_NS; with the
  * next send it is made again. A connection that works at all is never trimmed, so the
- * steady state allocates nothing, nor is one that was told to keep its memory; and one that never had more in flight than the
- * least sizes of its fifos keeps them, so most never need an alarm for this.
+ * steady state allocates nothing, nor is one that was told to keep its memory; and one
+ * that never had more in flight than the least sizes of its fifos keeps them, so most
+ * never need an alarm for this.
  *
  * A connection that works is looked at once in TRIM_NS, however often it is idle, and
  * all of them at the same times: looking for the alarms that have gone off costs what
- * all alarms do (context.c), so a thousand of them should go off as one.
+ * all alarms do (turn.c), so a thousand of them should go off as one.
  */
 #include "stream/stream.h"
 

@@ -99,7 +99,9 @@ static void closed_hook(struct zcreq_conn *of, int status, void *arg)
 /* As conn.h has it: from outside (0), and from a hook (1). */
 START_TEST(an_abort_is_told_to_the_connection_then_to_its_requests)
 {
-	static const struct zcreq_conn_hooks of_conns = {.abort = abort_hook, .closed = closed_hook};
+	static const struct zcreq_conn_hooks of_conns = {
+		.abort = abort_hook, .closed = closed_hook,
+	};
 	static const struct zcreq_request_hooks of_requests = {
 		.settled = settled, .aborting = aborting, .released = released,
 	};

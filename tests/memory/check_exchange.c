@@ -393,7 +393,8 @@ START_TEST(the_stack_that_the_call_runs_on_is_refused)
 	pthread_t thread;
 
 	make_stack(_i % 2);
-	ck_assert_int_eq(pthread_create(&thread, &with_stack, exchange_own_frame, &bytes[_i / 2]), 0);
+	ck_assert_int_eq(pthread_create(&thread, &with_stack, exchange_own_frame, &bytes[_i / 2]),
+			 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 END_TEST
