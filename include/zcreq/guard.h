@@ -139,7 +139,7 @@ struct zcreq_guard_options {
  * have to be of the same version.
  *
  * Ownership: zcreq_context_free() frees the guard as well. Its memory comes from the
- *            context's allocator.
+ *            context's allocator, but for a mapping of 17 pages.
  * Callback:  @options->report, where a finding is made; never from inside this call.
  * Thread:    the context's.
  * Errors:    -EINVAL    @context is NULL, or a member is out of range;

@@ -77,9 +77,13 @@ static int make(const struct zcreq_allocator *allocator, const void *how, void *
 	guard->options = *options;
 	zcreq_slots_init(&guard->sends, allocator, ZCREQ_SLOT_HOLD, ZCREQ_MAX_REQUESTS, 0);
 	TAILQ_INIT(&guard->freed);
-	if (zcreq_guard_protects(guard))
+	guard->exchange = zcreq_guard_exchange_new();
+	ret = guard->exchange ? 0 : -ENOMEM;
+	if (!ret && zcreq_guard_protects(guard))
 		ret = start_protecting();
 	if (ret) {
+		if (guard->exchange)
+			zcreq_guard_exchange_free(guard->exchange);
 		zcreq_free(allocator, guard);
 		return ret;
 	}
@@ -95,6 +99,7 @@ static void free_guard(void *of)
 		zcreq_guard_pages_stop();
 	zcreq_slots_deinit(&guard->sends);
 	zcreq_guard_forget(guard);
+	zcreq_guard_exchange_free(guard->exchange);
 	zcreq_free(guard->allocator, guard);
 }
 

@@ -8,51 +8,64 @@
  * old page, by splicing it into a pipe, and what was copied; when the exchange is over it reads
  * the one and compares it with the other.
  *
- * A pipe holds PAGES_MOST pages, and so many of one exchange are looked at.
+ * A pipe holds PAGES_MOST pages, and so many of one exchange are looked at. All that is written
+ * down meanwhile is in a mapping of the guard's own, made when it is attached: the heap may be
+ * on a page that is just being exchanged.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/memory.h"
 #include "guard/guard.h"
 
 #define PAGES_MOST 16 /* the pipe's, as it is made */
 
 struct zcreq_guard_exchange {
+	size_t bytes; /* of all of it */
+	size_t page_bytes;
+	bool begun; /* there is a pipe */
 	int pipe[2];
 	unsigned count;
-	size_t page_bytes;
 	const char *pages[PAGES_MOST];
 	char copies[]; /* of the pages; and room to read one */
 };
 
-static struct zcreq_guard_exchange *begin(struct zcreq_guard *guard, size_t page_bytes)
+struct zcreq_guard_exchange *zcreq_guard_exchange_new(void)
 {
-	struct zcreq_guard_exchange *exchange = zcreq_calloc(
-		guard->allocator, 1, sizeof(*exchange) + (PAGES_MOST + 1) * page_bytes);
+	const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	const size_t bytes = sizeof(struct zcreq_guard_exchange) + (PAGES_MOST + 1) * page_bytes;
+	struct zcreq_guard_exchange *exchange =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (!exchange)
+	if (exchange == MAP_FAILED)
 		return NULL;
-	if (pipe2(exchange->pipe, O_CLOEXEC | O_NONBLOCK)) {
-		zcreq_free(guard->allocator, exchange);
-		return NULL;
-	}
+	exchange->bytes = bytes;
 	exchange->page_bytes = page_bytes;
 	return exchange;
 }
 
+void zcreq_guard_exchange_free(struct zcreq_guard_exchange *exchange)
+{
+	munmap(exchange, exchange->bytes);
+}
+
+static bool begin(struct zcreq_guard_exchange *exchange)
+{
+	if (!exchange->begun)
+		exchange->begun = !pipe2(exchange->pipe, O_CLOEXEC | O_NONBLOCK);
+	return exchange->begun;
+}
+
 void zcreq_guard_page_copied(void *of, const void *page, const void *copy, size_t page_bytes)
 {
-	struct zcreq_guard *guard = of;
-	const struct iovec iov = {(void *)page, page_bytes};
+	const struct zcreq_guard *guard = of;
 	struct zcreq_guard_exchange *exchange = guard->exchange;
+	const struct iovec iov = {(void *)page, page_bytes};
 
-	if (!exchange)
-		exchange = guard->exchange = begin(guard, page_bytes);
-	if (!exchange || exchange->count == PAGES_MOST)
+	if (!begin(exchange) || exchange->count == PAGES_MOST)
 		return;
 	if (vmsplice(exchange->pipe[1], &iov, 1, SPLICE_F_NONBLOCK) != (ssize_t)page_bytes)
 		return;
@@ -87,14 +100,12 @@ void zcreq_guard_pages_exchanged(void *of, bool done)
 {
 	struct zcreq_guard *guard = of;
 	struct zcreq_guard_exchange *exchange = guard->exchange;
-	size_t page_bytes, at;
-	char *old;
+	const size_t page_bytes = exchange->page_bytes;
+	char *old = exchange->copies + PAGES_MOST * page_bytes;
+	size_t at;
 
-	if (!exchange)
+	if (!exchange->begun)
 		return;
-	guard->exchange = NULL;
-	page_bytes = exchange->page_bytes;
-	old = exchange->copies + PAGES_MOST * page_bytes;
 	for (unsigned i = 0; i < exchange->count && done; i++) {
 		/* uncovered: what was spliced into the pipe is in it */
 		if (read(exchange->pipe[0], old, page_bytes) != (ssize_t)page_bytes)
@@ -105,5 +116,6 @@ void zcreq_guard_pages_exchanged(void *of, bool done)
 	}
 	close(exchange->pipe[0]);
 	close(exchange->pipe[1]);
-	zcreq_free(guard->allocator, exchange);
+	exchange->begun = false;
+	exchange->count = 0;
 }

@@ -37,7 +37,7 @@ struct zcreq_guard {
 	atomic_int process, thread;           /* that have the context; 0: nobody has yet */
 	atomic_int told_process, told_thread; /* that were reported last */
 	TAILQ_HEAD(zcreq_freed_list, zcreq_freed) freed;
-	struct zcreq_guard_exchange *exchange; /* of pages, under way; or NULL */
+	struct zcreq_guard_exchange *exchange; /* of pages, under way or not */
 	unsigned kept;                        /* of those, how many have their memory here */
 };
 
@@ -69,6 +69,9 @@ void zcreq_guard_close(void *watched);
 bool zcreq_guard_call(void *of, const struct zcreq_conn *conn, enum zcreq_call_kind kind);
 void zcreq_guard_freed(void *of, const struct zcreq_conn *conn);
 bool zcreq_guard_keep(void *of, struct zcreq_conn *conn);
+/* NULL without memory. */
+struct zcreq_guard_exchange *zcreq_guard_exchange_new(void);
+void zcreq_guard_exchange_free(struct zcreq_guard_exchange *exchange);
 void zcreq_guard_page_copied(void *of, const void *page, const void *copy, size_t page_bytes);
 void zcreq_guard_pages_exchanged(void *of, bool done);
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -217,16 +218,42 @@ START_TEST(a_lost_write_ends_the_program)
 }
 END_TEST
 
-START_TEST(without_memory_it_does_not_look)
+/* A program that can have no more mappings. */
+START_TEST(without_memory_there_is_no_guard)
 {
-	bool done = false;
+	const struct zcreq_guard_options options = {.size = sizeof(options), .report = report};
+	const struct rlimit none = {1 << 20, RLIM_INFINITY}, all = {RLIM_INFINITY, RLIM_INFINITY};
+	struct zcreq_context *other;
+	int ret;
 
-	victim = area + 100;
-	for (unsigned at = 1; !done; at++) {
-		memory.fail_at = memory.calls + at;
-		done = !exchange(200, page_bytes, 0);
+	ck_assert_int_eq(zcreq_context_new(NULL, &other), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &none), 0);
+	ret = zcreq_guard_attach(other, &options);
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &all), 0);
+	ck_assert_int_eq(ret, -ENOMEM);
+	ck_assert_int_eq(zcreq_context_free(other), 0);
+}
+END_TEST
+
+/* What the guard writes down must not be on a page that is being exchanged. */
+START_TEST(a_piece_of_the_heap_is_exchanged_with_the_guard_s_own)
+{
+	char *heap[64];
+	const int lowest = dup(0);
+
+	close(lowest);
+	for (unsigned i = 0; i < COUNT(heap); i++) {
+		const struct iovec lent = {heap[i] = malloc(100), 100};
+
+		memset(heap[i], 'h', 100);
+		ck_assert_int_eq(zcreq_exchange(context, &lent, 1, 0), 0);
+		ck_assert_int_eq(dup(0), lowest);
+		close(lowest);
 	}
-	memory.fail_at = 0;
+	for (unsigned i = 0; i < COUNT(heap); i++) {
+		ck_assert_int_eq(heap[i][99], 'h');
+		free(heap[i]);
+	}
 	ck_assert_uint_eq(reports, 0);
 }
 END_TEST
@@ -249,7 +276,8 @@ int main(void)
 	tcase_add_test(test, a_page_that_is_not_there_is_not_looked_at);
 	tcase_add_test(test, a_guarded_send_is_detached_and_kept);
 	tcase_add_test_raise_signal(test, a_lost_write_ends_the_program, SIGABRT);
-	tcase_add_test(test, without_memory_it_does_not_look);
+	tcase_add_test(test, without_memory_there_is_no_guard);
+	tcase_add_test(test, a_piece_of_the_heap_is_exchanged_with_the_guard_s_own);
 	suite_add_tcase(suite, test);
 	return suite_run(suite);
 }
