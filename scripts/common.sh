@@ -9,7 +9,6 @@
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 jobs=$(nproc)
-at_once=$((2 * jobs)) # tests: they wait for more than half of their time
 
 # packages that each purpose takes, by what it is for
 packages_library="gcc make autoconf automake libtool pkg-config"
