@@ -13,10 +13,12 @@
 #include <glob.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -316,6 +318,23 @@ START_TEST(a_file_is_made_and_replaced)
 }
 END_TEST
 
+/* A file system that is full, or a process that may not make such a file. */
+static int map_without_room(size_t bytes, void **at)
+{
+	struct rlimit all, few;
+	int ret;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
+	few = all;
+	few.rlim_cur = bytes - 1;
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &few), 0);
+	ret = zcreq_page_map(path, bytes, at);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	return ret;
+}
+
 /* None of these leaves a file, or a word in errno. */
 START_TEST(a_file_that_cannot_be_made_leaves_nothing)
 {
@@ -335,6 +354,7 @@ START_TEST(a_file_that_cannot_be_made_leaves_nothing)
 	ck_assert_int_eq(zcreq_page_map("/nowhere/page", bytes, &at), -ENOENT);
 	ck_assert_int_eq(zcreq_page_map(folder, bytes, &at), -EISDIR);
 	ck_assert_int_eq(zcreq_page_map(path, SIZE_MAX - 7, &at), -EINVAL);
+	ck_assert_int_eq(map_without_room(bytes, &at), -EFBIG);
 	no_memory = true;
 	ck_assert_int_eq(zcreq_page_map(path, bytes, &at), -ENOMEM);
 	ck_assert_int_eq(errno, EXFULL);
