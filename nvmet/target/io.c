@@ -114,11 +114,14 @@ static uint16_t check_transfer(struct task *task, uint32_t *len)
 	return 0;
 }
 
-/* With FUA what is read has to be on the medium first. */
-static int commit_if_asked(const struct task *task, struct store *store)
+static bool has_fua(const struct task *task)
 {
-	bool asked = control_of(task) & NVME_IO_FUA;
+	return control_of(task) & NVME_IO_FUA;
+}
 
+/* What must be on the medium first: before a Write is reported, or a Read is answered. */
+static int commit_if(bool asked, struct store *store)
+{
 	return asked && store->has_write_cache ? store->ops->flush(store) : 0;
 }
 
@@ -130,7 +133,7 @@ static void run_read(struct task *task)
 	int err = task_block_array(task, blocks);
 
 	if (err == 0)
-		err = commit_if_asked(task, store);
+		err = commit_if(has_fua(task), store);
 	if (err == 0)
 		err = store_read(store, &target->pool, offset_of(task) >> BLOCK_SHIFT, blocks,
 				 task->blocks);
@@ -149,14 +152,10 @@ static void expect_range(const struct task *task, enum store_step step)
 	store_expect(store_of(task), offset_of(task) >> BLOCK_SHIFT, blocks_of(task), step);
 }
 
-/* What must be on the medium before it is reported. */
-static int flush_if_asked(const struct task *task, struct store *store)
+/* The same of what was written: also if the host has switched the cache off. */
+static int commit_written(const struct task *task, struct store *store)
 {
-	if (!store->has_write_cache)
-		return 0;
-	if (!(control_of(task) & NVME_IO_FUA) && ctrl_write_cache(task->conn->ctrl))
-		return 0;
-	return store->ops->flush(store);
+	return commit_if(has_fua(task) || !ctrl_write_cache(task->conn->ctrl), store);
 }
 
 /* Whole blocks take the place of others; nothing has to be filled in. */
@@ -180,7 +179,7 @@ static void run_write(struct task *task)
 
 	if (err == 0) {
 		task->block_count = 0; /* the store's now */
-		err = flush_if_asked(task, store);
+		err = commit_written(task, store);
 	}
 	if (err == 0) {
 		count(&target->health.writes, 1);
@@ -208,7 +207,7 @@ static int compare(struct task *task, struct store *store, bool *same)
 	int err;
 
 	task_trim(task, blocks_of(task));
-	err = commit_if_asked(task, store);
+	err = commit_if(has_fua(task), store);
 	if (err == 0) /* at once: no Write is seen by half */
 		err = store_read(store, pool, offset_of(task) >> BLOCK_SHIFT, task->block_count,
 				 current);
@@ -271,7 +270,7 @@ static void run_zeroes(struct task *task)
 				   control_of(task) & NVME_IO_DEAC);
 
 	if (err == 0)
-		err = flush_if_asked(task, store);
+		err = commit_written(task, store);
 	task_complete(task, result_of(task->conn->target, err, true));
 }
 

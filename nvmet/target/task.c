@@ -172,11 +172,15 @@ void task_free(struct task *task)
 	forget(task);
 }
 
+/* One command less is in the queue. */
+static void move_head(struct conn *conn)
+{
+	conn->sqhd = (uint16_t)((conn->sqhd + 1) % conn->queue_size);
+}
+
 void task_vanish(struct task *task)
 {
-	struct conn *conn = task->conn;
-
-	conn->sqhd = (uint16_t)((conn->sqhd + 1) % conn->queue_size);
+	move_head(task->conn);
 	task_free(task);
 }
 
@@ -364,7 +368,7 @@ static int send_answer(struct task *task)
 	bool data = task->reply_data && !task->status;
 	int err;
 
-	conn->sqhd = (uint16_t)((conn->sqhd + 1) % conn->queue_size);
+	move_head(conn);
 	err = data ? send_data(task) : send_completion(task);
 	if (err == -EAGAIN) {
 		conn->sqhd = head;
