@@ -106,7 +106,8 @@ static void tell_end(const struct conn *conn)
 }
 
 /* The thread's oldest that has not said which queue it is gives its place to a new one, so that
- * silence keeps no host out: where there is none, the next thread is asked (subsystem.c). Its end is on its way when this returns. */
+ * silence keeps no host out: where there is none, the next thread is asked (subsystem.c). Its end
+ * is on its way when this returns. */
 static bool evict(struct target *target)
 {
 	struct conn *conn;

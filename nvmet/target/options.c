@@ -357,8 +357,8 @@ static int check(const struct options *options)
 	}
 	if (options->detach_ms && options->threads > 1 &&
 	    (size_t)sysconf(_SC_PAGESIZE) > BLOCK_BYTES) {
-		fprintf(stderr, "zcreq-nvmet: --detach-ms needs pages of %u bytes with --threads: blocks of two "
-			"threads share one here\n", BLOCK_BYTES);
+		fprintf(stderr, "zcreq-nvmet: --detach-ms needs pages of %u bytes with --threads: "
+			"blocks of two threads share one here\n", BLOCK_BYTES);
 		return -EINVAL;
 	}
 	if (options->not_reading_ms && !options->stall_ms) {
