@@ -431,11 +431,10 @@ static void examine(struct zcreq_stream *stream, uint64_t now_ns)
 {
 	const bool late = now_ns >= stream->look_ns + LATE_NS;
 	const bool doubted = stream->look == ZCREQ_LOOK_DOUBTED;
-	/* something was accepted meanwhile: not stalled, and perhaps vanished all the same */
-	const bool moved = now_ns < stream->quiet_since_ns + stream->stall_ms * ZCREQ_MS;
 	uint64_t unread_ns = ZCREQ_NEVER;
 	struct look look;
 	int ret = take_look(stream, now_ns, &look), status = 0;
+	bool moved;
 
 	if (ret) {
 		zcreq_conn_end_with(&stream->conn, ret, zcreq_stream_cause(ret));
@@ -446,8 +445,12 @@ static void examine(struct zcreq_stream *stream, uint64_t now_ns)
 		return;
 	}
 	/* it was idle, but for bytes from before the stream was opened: now it is watched */
-	if (stream->look < ZCREQ_LOOK_AWAKE)
+	if (stream->look < ZCREQ_LOOK_AWAKE) {
 		look_event(stream, ZCREQ_LOOK_SOMETHING);
+		stream->quiet_since_ns = now_ns;
+	}
+	/* something was accepted meanwhile: not stalled, and perhaps vanished all the same */
+	moved = now_ns < stream->quiet_since_ns + stream->stall_ms * ZCREQ_MS;
 	if (look.verdict == ZCREQ_STALL_VANISHED)
 		status = -ETIMEDOUT;
 	else if (look.verdict == ZCREQ_STALL_NOT_READING && stream->not_reading_ms &&

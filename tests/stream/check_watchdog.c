@@ -472,6 +472,27 @@ START_TEST(i12_an_idle_peer_may_owe_what_is_older_than_the_stream)
 }
 END_TEST
 
+/* The same, and it does not read: its limit begins with the first look at what it owes. */
+START_TEST(who_does_not_read_what_is_older_has_its_whole_limit)
+{
+	const uint64_t at = START + IDLE_MS * MS;
+
+	say(&CLOSED);
+	options.stall_ms = STALL_MS;
+	options.idle_ms = IDLE_MS;
+	options.not_reading_ms = 1000;
+	scene_open();
+	ck_assert_uint_eq(zcreq_turn(context, START), at);
+	zcreq_turn(context, at);
+	ck_assert_uint_eq(hooks.abort + hooks.stalled, 0);
+	ck_assert_uint_eq(zcreq_turn(context, at + 999 * MS), at + 1000 * MS);
+	ck_assert_uint_eq(hooks.abort, 0);
+	ck_assert_uint_eq(hooks.stalled, 1);
+	zcreq_turn(context, at + 1000 * MS);
+	ck_assert_int_eq(hooks.abort_status, -ETIME);
+}
+END_TEST
+
 START_TEST(an_idle_limit_needs_the_watchdog)
 {
 	options.idle_ms = 1;
@@ -542,6 +563,7 @@ int main(void)
 	tcase_add_test(idle, an_idle_connection_that_sends_is_watched_as_any_other);
 	tcase_add_loop_test(idle, an_idle_peer_gets_a_second_look_after_a_pause, 0, 2);
 	tcase_add_loop_test(idle, i12_an_idle_peer_may_owe_what_is_older_than_the_stream, 0, 4);
+	tcase_add_test(idle, who_does_not_read_what_is_older_has_its_whole_limit);
 	tcase_add_test(idle, an_idle_limit_needs_the_watchdog);
 	suite_add_tcase(s, idle);
 	return suite_run(s);
