@@ -49,7 +49,7 @@ enum zcreq_trace_kind {
 	                              [subject: bytes << 32 | id, first, last: numbers] */
 	ZCREQ_TRACE_COPY,        /**< accepted as a copy [subject: bytes << 32, first, last] */
 	ZCREQ_TRACE_NOTIFIED,    /**< [first, last: ids, status: 1 if copied after all] */
-	ZCREQ_TRACE_NO_BUFFERS,  /**< ENOBUFS [first: batches in flight] */
+	ZCREQ_TRACE_NO_BUFFERS,  /**< ENOBUFS [status, first: batches in flight] */
 	ZCREQ_TRACE_SETTLED,     /**< an error is the outcome [subject: request, status];
 	                              success is not told apart from RELEASED */
 	ZCREQ_TRACE_RELEASED,    /**< [subject: request, status] */
@@ -60,7 +60,7 @@ enum zcreq_trace_kind {
 	ZCREQ_TRACE_ABORT,       /**< of the connection [status, first: enum zcreq_cause] */
 	ZCREQ_TRACE_DISCONNECT,  /**< the kernel was told to let go [status: what it said] */
 	ZCREQ_TRACE_CLOSED,      /**< of the connection [status, first: enum zcreq_cause] */
-	ZCREQ_TRACE_STALE,       /**< a handle was refused [subject: the handle] */
+	ZCREQ_TRACE_STALE,       /**< a handle was refused [subject: the handle, status] */
 	ZCREQ_TRACE_MARK,        /**< zcreq_trace_mark() [subject, first, last: 16 bytes] */
 	ZCREQ_TRACE_DETACH,      /**< pages were exchanged, or not [subject: request, or 0 for
 	                              all, status, first: sends that were proven by it] */
@@ -73,7 +73,8 @@ struct zcreq_trace_event {
 	uint64_t subject;
 	uint32_t conn;    /**< counts the context's connections from 0 */
 	uint16_t kind;    /**< enum zcreq_trace_kind */
-	int16_t status;   /**< 0 or a negative errno, unless the kind says otherwise */
+	int16_t status;   /**< 0 or a negative errno, unless the kind says otherwise; what is
+	                       below -32768 is told as that */
 	uint32_t first;
 	uint32_t last;
 };

@@ -67,7 +67,7 @@ static ZCREQ_COLD void keep(struct zcreq_context *context, enum zcreq_trace_kind
 		.subject = subject,
 		.conn = conn,
 		.kind = (uint16_t)kind,
-		.status = (int16_t)status,
+		.status = (int16_t)(status < INT16_MIN ? INT16_MIN : status),
 		.first = first,
 		.last = last,
 	};

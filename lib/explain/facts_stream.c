@@ -10,18 +10,28 @@
 #include <stddef.h>
 
 #include "explain/facts.h"
+#include "stream/peer.h"
 #include "stream/watchdog.h"
 
 /* ---- the peer ---- */
 
-/* Bytes that the kernel has and that are not ACKed; the SYN counts as one that is. */
-static uint64_t unacked_bytes(const struct tcp_info *info)
+/*
+ * Bytes that the kernel has and that are not ACKed. What it had acknowledged before the first of
+ * the stream's is known, but for a stream that began with others' on their way: then the SYN counts
+ * as one that is, as it does on the side that connected.
+ */
+static uint64_t unacked_bytes(const struct zcreq_stream *stream, const struct tcp_info *info)
 {
 	uint64_t acked = info->tcpi_bytes_acked - (info->tcpi_bytes_acked > 0);
 	uint64_t sent = info->tcpi_bytes_sent - info->tcpi_bytes_retrans;
 
 	if (!info->tcpi_unacked)
 		return info->tcpi_notsent_bytes;
+	if (stream->base_acked != ZCREQ_NEVER) {
+		acked = info->tcpi_bytes_acked - stream->base_acked;
+		sent = stream->conn.stats.sent_bytes;
+		return sent > acked ? sent - acked : 0;
+	}
 	return info->tcpi_notsent_bytes + (sent > acked ? sent - acked : 0);
 }
 
@@ -53,13 +63,15 @@ struct zcreq_peer_facts zcreq_peer_look(const struct zcreq_stream *stream)
 	    stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
 				    stream->ops_arg))
 		return peer;
+	if (!zcreq_stream_outstanding(stream) && !zcreq_peer_owes(&info))
+		return peer;
 	peer.verdict = zcreq_watchdog_verdict(stream, &info, len, &peer.window_closed);
 	peer.quiet_ns = zcreq_watchdog_quiet_ms(&info) * ZCREQ_MS;
 	peer.retransmits = info.tcpi_retransmits;
 	peer.probes = info.tcpi_probes;
 	peer.look_in_ns = look_in_ns(stream);
 	if (knows_unacked(len))
-		peer.unacked_bytes = unacked_bytes(&info);
+		peer.unacked_bytes = unacked_bytes(stream, &info);
 	return peer;
 }
 
@@ -77,7 +89,8 @@ struct zcreq_stream_facts zcreq_stream_look(const struct zcreq_stream *stream)
 		.detached_bytes = stream->queue.detached_bytes,
 	};
 
-	if (zcreq_stream_outstanding(stream))
+	/* what was copied is no longer outstanding, and may be owed still */
+	if (zcreq_stream_outstanding(stream) || stream->look >= ZCREQ_LOOK_AWAKE)
 		facts.peer = zcreq_peer_look(stream);
 	return facts;
 }

@@ -135,9 +135,11 @@ void zcreq_page_note_end(struct zcreq_page_keeper *keeper, const struct zcreq_co
 	if (conn->cause == ZCREQ_CAUSE_DRAINED || conn->cause == ZCREQ_CAUSE_FREED)
 		return;
 	*record = record_of(conn);
-	/* one that is over already, and not yet told of, is not in the last image */
+	/* one that is over already, and not yet told of, is not in the last image; a descriptor
+	 * that is no longer the stream's may be another socket by now */
 	if (!name_again(keeper, keeper->places, records_of(keeper), record) &&
-	    !name_again(keeper, keeper->places_before, keeper->before, record))
+	    !name_again(keeper, keeper->places_before, keeper->before, record) &&
+	    conn->cause != ZCREQ_CAUSE_DESCRIPTOR)
 		name_first(conn, record);
 	record->ended_ns = zcreq_page_now_ns();
 	image->ended_count++;

@@ -64,7 +64,7 @@ static void add_age(struct zcreq_writer *w, uint64_t age_ns)
 static void add_status(struct zcreq_writer *w, int status)
 {
 	if (status)
-		zcreq_writer_add(w, ", status %d (%s)", status, strerror(-status));
+		zcreq_writer_add(w, ", status %d (%s)", status, strerror((int)-(unsigned)status));
 }
 
 static void add_more(struct zcreq_writer *w, unsigned depth, uint32_t more, const char *what)

@@ -312,13 +312,16 @@ enum zcreq_stall zcreq_watchdog_verdict(const struct zcreq_stream *stream,
 					bool *window_closed_now)
 {
 	const uint64_t now_ns = stream->conn.context->now_ns;
+	/* where nobody watches, nobody remembers what moved, as in zcreq_socket_verdict() */
+	const bool watched = stream->stall_ms;
 	struct tcp_info counted = *info;
 
 	count_end(stream, &counted, now_ns);
 	*window_closed_now = zcreq_peer_owes(info) && window_closed(info, knows_window(len));
 	return judge(&counted, knows_window(len),
-		     stream->stall_ms ? stream->stall_ms : STALL_ASKED_MS, reads(stream, info),
-		     owed_ms(stream, info, now_ns)).verdict;
+		     watched ? stream->stall_ms : STALL_ASKED_MS,
+		     watched && reads(stream, info),
+		     watched ? owed_ms(stream, info, now_ns) : 0).verdict;
 }
 
 /* The states in which a socket has no peer: 2 SYN_SENT, 3 SYN_RECV, 7 CLOSE, 10 LISTEN. */

@@ -41,7 +41,6 @@ START_TEST(a_peer_that_has_vanished_is_told_of_as_people_would)
 	sent(1, 20000);
 	info.tcpi_unacked = 42;
 	info.tcpi_bytes_sent = 65536;
-	info.tcpi_bytes_acked = 1;
 	info.tcpi_retransmits = 1;
 	info.tcpi_rtt = 700000;
 	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 4200;
@@ -69,22 +68,100 @@ START_TEST(a_peer_that_has_vanished_is_told_of_as_people_would)
 }
 END_TEST
 
+/* Another stream in the place of the scene's, and what TCP_INFO says when it begins. */
+static void open_again(enum zcreq_mode mode, uint32_t stall_ms, uint64_t bytes_acked,
+		       uint32_t unacked)
+{
+	struct zcreq_stream_options o = stub_options(&stub);
+
+	zcreq_conn_free(conn);
+	zcreq_turn(context, 0);
+	stub_init(&stub);
+	info.tcpi_bytes_acked = bytes_acked;
+	info.tcpi_unacked = unacked;
+	o.socket_ops = &ops;
+	o.stall_ms = stall_ms;
+	o.mode = mode;
+	ck_assert_int_eq(zcreq_stream_open(context, &o, &conn), 0);
+}
+
+/* The SYN counts on the side that connected (@_i 0), and not on the one that accepted (1). What was
+ * on its way before the stream (2) is not told apart from what is its own. */
 START_TEST(what_is_acked_is_the_first_of_what_was_sent)
 {
+	const uint64_t before = _i != 1;
+
+	open_again(ZCREQ_MODE_ALWAYS, 5000, before, _i == 2);
 	sent(0, 1000);
 	sent(1, 1000);
 	info.tcpi_unacked = 1;
 	info.tcpi_bytes_sent = 2000;
-	info.tcpi_bytes_acked = 1501;
+	info.tcpi_bytes_acked = before + 1500;
 	assert_says(REQUEST, "1000 in the kernel, ACKed");
 	assert_says(REQUEST, "waits for the notification, when the rest of its batch is ACKed");
 	assert_says(CONN, "1000 in the kernel, 500 of them ACKed");
-	info.tcpi_bytes_acked = 501;
+	info.tcpi_bytes_acked = before + 500;
 	assert_says(REQUEST, "1000 in the kernel, 500 of them ACKed");
-	info.tcpi_bytes_sent = 0; /* not counted yet */
-	assert_says(CONN, "0 bytes not ACKed");
+	if (_i == 2) {
+		info.tcpi_bytes_sent = 0; /* not counted yet */
+		assert_says(CONN, "0 bytes not ACKed");
+	}
 	info.tcpi_unacked = 0;
 	assert_says(CONN, "1000 in the kernel, ACKed");
+}
+END_TEST
+
+/* Where nobody watches, the moment of the question is all there is. */
+START_TEST(without_a_watchdog_a_window_that_is_closed_is_not_read_from)
+{
+	open_again(ZCREQ_MODE_ALWAYS, 0, 1, 0);
+	sent(0, 60000);
+	info.tcpi_bytes_acked = 1001;
+	info.tcpi_notsent_bytes = 60000;
+	info.tcpi_snd_wnd = 0;
+	info.tcpi_probes = 3;
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 100;
+	ck_assert_int_gt(ask(CONN, ZCREQ_JSON, text, sizeof(text)), 0);
+	ck_assert_msg(strstr(text, "\"verdict\":\"not_reading\""), "%s", text);
+}
+END_TEST
+
+/* And silence counts from when something was sent, not from when the peer was heard. */
+START_TEST(without_a_watchdog_a_peer_has_a_second_from_what_it_owes)
+{
+	open_again(ZCREQ_MODE_ALWAYS, 0, 1, 0);
+	sent(0, 60000);
+	info.tcpi_unacked = 1;
+	info.tcpi_bytes_sent = 60000;
+	info.tcpi_rto = 200000;
+	info.tcpi_retransmits = 2;
+	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 3500;
+	info.tcpi_last_data_sent = _i ? 900 : 500;
+	ck_assert_int_gt(ask(CONN, ZCREQ_JSON, text, sizeof(text)), 0);
+	ck_assert_msg(strstr(text, _i ? "\"verdict\":\"vanished\"" : "\"verdict\":\"congested\""),
+		      "%s", text);
+}
+END_TEST
+
+static void assert_silent_about(const char *words)
+{
+	ask_in_all_sizes(CONN, ZCREQ_TEXT);
+	ck_assert_msg(!strstr(text, words), "\"%s\" in:\n%s", words, text);
+}
+
+/* What was copied is nobody's memory any more, and is owed until it is ACKed. */
+START_TEST(a_peer_that_owes_copies_is_told_of)
+{
+	open_again(ZCREQ_MODE_NEVER, 5000, 1, 0);
+	assert_silent_about("ACKed");
+	ck_assert_int_eq(zcreq_write(conn, data, 1000), 0);
+	turn_at(1001);
+	info.tcpi_unacked = 1;
+	info.tcpi_bytes_sent = 1000;
+	assert_says(CONN, "1000 bytes not ACKed");
+	info.tcpi_unacked = 0;
+	info.tcpi_bytes_acked = 1001;
+	assert_silent_about("ACKed");
 }
 END_TEST
 
@@ -114,7 +191,6 @@ START_TEST(a_send_that_was_withdrawn_is_not_taken_for_sent_bytes)
 	zcreq_turn(context, 0);
 	info.tcpi_unacked = 1;
 	info.tcpi_bytes_sent = 1000;
-	info.tcpi_bytes_acked = 1;
 	assert_says(REQUEST, "1000 in the kernel, not ACKed");
 }
 END_TEST
@@ -439,7 +515,10 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, scene_setup, scene_teardown);
 	tcase_add_test(tcase, a_peer_that_has_vanished_is_told_of_as_people_would);
-	tcase_add_test(tcase, what_is_acked_is_the_first_of_what_was_sent);
+	tcase_add_loop_test(tcase, what_is_acked_is_the_first_of_what_was_sent, 0, 3);
+	tcase_add_test(tcase, without_a_watchdog_a_window_that_is_closed_is_not_read_from);
+	tcase_add_loop_test(tcase, without_a_watchdog_a_peer_has_a_second_from_what_it_owes, 0, 2);
+	tcase_add_test(tcase, a_peer_that_owes_copies_is_told_of);
 	tcase_add_loop_test(tcase, a_kernel_that_does_not_say_what_is_acked, 0, 2);
 	tcase_add_test(tcase, a_send_that_was_withdrawn_is_not_taken_for_sent_bytes);
 	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);
