@@ -328,6 +328,36 @@ START_TEST(a_thousand_requests_have_a_thousand_lanes)
 }
 END_TEST
 
+/* Things that happen in turns, as to many connections at once, are counted, not drawn until there is
+ * no more room; and what has none is told of. */
+START_TEST(what_happened_is_counted_where_it_does_not_fit)
+{
+	struct picture picture;
+	char mark[16], *text;
+	size_t len;
+
+	setup(LOG_BYTES);
+	sent(0, 0);
+	for (unsigned i = 0; i < 200; i++)
+		zcreq_trace_mark(context, i % 2 ? "one" : "two");
+	for (unsigned i = 0; i < 62 + 7 * (unsigned)_i; i++) {
+		snprintf(mark, sizeof(mark), "mark %u", i);
+		zcreq_trace_mark(context, mark);
+	}
+	pass_ms(3);
+	dump_and_read();
+	picture = picture_of_all();
+	text = svg_text(&picture, &len);
+	ck_assert_ptr_nonnull(strstr(text, "one (×100)"));
+	ck_assert_ptr_nonnull(strstr(text, "two (×100)"));
+	ck_assert_ptr_nonnull(strstr(text, "<title>mark 61</title>"));
+	ck_assert_msg((strstr(text, "; 7 lines across are left out.") != NULL) == _i, "%s", text);
+	ck_assert_msg((strstr(text, "left out") != NULL) == _i, "%s", text);
+	free(text);
+	teardown();
+}
+END_TEST
+
 /* Lines from the left to the right of the plot, of which each is an edge of two lanes. */
 static unsigned count_edges(const char *svg)
 {
@@ -548,6 +578,7 @@ int main(void)
 	tcase_add_test(tcase, news_of_an_end_have_its_cause);
 	tcase_add_test(tcase, the_pictures_are_well_formed);
 	tcase_add_test(tcase, a_thousand_requests_have_a_thousand_lanes);
+	tcase_add_loop_test(tcase, what_happened_is_counted_where_it_does_not_fit, 0, 2);
 	tcase_add_loop_test(tcase, a_line_is_between_the_lanes_of_two_connections, 0, 2);
 	tcase_add_test(tcase, what_began_before_a_ring_that_wrapped_is_drawn_from_its_beginning);
 	tcase_add_loop_test(tcase, a_half_written_event_is_not_the_first, 0, 2);

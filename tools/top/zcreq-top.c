@@ -106,14 +106,24 @@ static int show_once(const struct options *o)
 
 /* ---- again and again ---- */
 
-/* A page that was not written since says nothing new. */
+/* When one of them was written last. */
+static uint64_t written_ns(const struct pages *pages)
+{
+	uint64_t newest_ns = 0;
+
+	for (size_t i = 0; i < pages->count; i++)
+		if (pages->list[i].head.written_ns > newest_ns)
+			newest_ns = pages->list[i].head.written_ns;
+	return newest_ns;
+}
+
+/* Pages that were not written since say nothing new. */
 static void rate(const struct pages *pages, struct moment *last, struct view *view)
 {
-	const struct zcreq_page *head = &pages->list[0].head;
 	const struct moment now = {
-		.written_ns = head->written_ns,
+		.written_ns = written_ns(pages),
 		.sent_bytes = pages_sum(pages).sent_bytes,
-		.pid = head->pid,
+		.pid = pages->list[0].head.pid,
 	};
 
 	if (now.pid != last->pid || now.sent_bytes < last->sent_bytes) {

@@ -57,6 +57,7 @@ struct drawing {
 	size_t *lane;      /* of each life; SIZE_MAX: not shown */
 	size_t *shown;     /* the life in each lane */
 	size_t lane_count, hidden;
+	size_t untold; /* events without a line across */
 	double top, bottom; /* of the plot */
 	double pitch;       /* from lane to lane */
 	unsigned rows;      /* of labels */
@@ -214,10 +215,13 @@ static void draw_heading(const struct drawing *d)
 		at += snprintf(words + at, sizeof(words) - at, " (%zu older ones not shown)",
 			       d->hidden);
 	text(d->out, 24, 62, "class=\"dim\"", "%s.", words);
-	snprintf(words, sizeof(words),
-		 "%u aborted, %u in quarantine, %u not released at the end of the trace%s",
-		 count_if(d, is_aborted), count_if(d, is_quarantined), count_if(d, is_left),
-		 d->trace->lost ? "; its beginning is missing" : "");
+	at = snprintf(words, sizeof(words),
+		      "%u aborted, %u in quarantine, %u not released at the end of the trace%s",
+		      count_if(d, is_aborted), count_if(d, is_quarantined), count_if(d, is_left),
+		      d->trace->lost ? "; its beginning is missing" : "");
+	if (d->untold)
+		snprintf(words + at, sizeof(words) - at, "; %zu lines across are left out",
+			 d->untold);
 	text(d->out, 24, 81, "class=\"dim\"", "%s.", words);
 }
 
@@ -384,24 +388,37 @@ struct label {
 	char words[96];
 };
 
-/* One for each thing that happened at one place; the same words again are counted. */
-static size_t collect_labels(const struct drawing *d, struct label *labels, size_t most)
+/* The one at the same place with the same words, or NULL. */
+static struct label *same_label(struct label *labels, size_t count, const struct label *wanted)
 {
+	while (count--)
+		if (wanted->x - labels[count].x < 60 &&
+		    strcmp(labels[count].words, wanted->words) == 0)
+			return &labels[count];
+	return NULL;
+}
+
+/* One for each thing that happened at one place; the same words again are counted, and what does
+ * not fit as well. */
+static size_t collect_labels(struct drawing *d, struct label *labels, size_t most)
+{
+	struct label label, *same;
 	size_t count = 0;
 
-	for (size_t i = 0; i < d->trace->count && count < most; i++) {
+	for (size_t i = 0; i < d->trace->count; i++) {
 		const struct zcreq_trace_event *event = &d->trace->events[i];
-		struct label *label = &labels[count], *last = count ? label - 1 : NULL;
 
 		if (!shown_news(d, event))
 			continue;
-		label->x = axis_place(&d->axis, event->time_ns);
-		label->count = 1;
-		trace_news(event, label->words, sizeof(label->words));
-		if (last && strcmp(last->words, label->words) == 0 && label->x - last->x < 60)
-			last->count++;
+		label = (struct label){.x = axis_place(&d->axis, event->time_ns), .count = 1};
+		trace_news(event, label.words, sizeof(label.words));
+		same = same_label(labels, count, &label);
+		if (same)
+			same->count++;
+		else if (count < most)
+			labels[count++] = label;
 		else
-			count++;
+			d->untold++;
 	}
 	return count;
 }
@@ -512,7 +529,7 @@ static double plot_height(size_t lanes)
 
 static void draw_all(struct drawing *d)
 {
-	struct label labels[LABELS_MOST + 1];
+	struct label labels[LABELS_MOST];
 	size_t label_count = collect_labels(d, labels, LABELS_MOST);
 	const char *title = d->picture->title ? d->picture->title : "zcreq trace";
 	double height;
@@ -540,15 +557,15 @@ static void draw_all(struct drawing *d)
 	fprintf(d->out, "</svg>\n");
 }
 
-void trace_svg(FILE *out, const struct trace *trace, const struct lives *lives,
+bool trace_svg(FILE *out, const struct trace *trace, const struct lives *lives,
 	       const struct picture *picture)
 {
 	struct drawing d = {.out = out, .trace = trace, .lives = lives, .picture = picture};
+	bool ready = give_lanes(&d) && place_time(&d);
 
-	if (give_lanes(&d) && place_time(&d))
+	if (ready)
 		draw_all(&d);
-	else
-		fprintf(stderr, "zcreq-trace: no memory\n");
 	free(d.lane);
 	free(d.shown);
+	return ready;
 }

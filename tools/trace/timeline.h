@@ -114,7 +114,8 @@ struct picture {
 	size_t most_lanes;
 };
 
-void trace_svg(FILE *out, const struct trace *trace, const struct lives *lives,
+/* False: there is no memory, and nothing is written. */
+bool trace_svg(FILE *out, const struct trace *trace, const struct lives *lives,
 	       const struct picture *picture);
 void trace_json(FILE *out, const struct trace *trace, const struct lives *lives);
 void trace_text(FILE *out, const struct trace *trace);

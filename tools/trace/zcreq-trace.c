@@ -51,7 +51,11 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 'j': o->format = FORMAT_JSON; break;
 		case 't': o->format = FORMAT_TEXT; break;
 		case 'T': o->title = optarg; break;
-		case 'b': o->before_ms = strtod(optarg, &end); break;
+		case 'b':
+			o->before_ms = strtod(optarg, &end);
+			if (!*optarg || !(o->before_ms >= 0))
+				return false;
+			break;
 		case 'l': o->most_lanes = strtol(optarg, &end, 10); break;
 		case 'h':
 			usage(stdout);
@@ -83,7 +87,7 @@ static const struct zcreq_trace_event *first_news(const struct trace *trace)
 	return found;
 }
 
-static void draw(const struct options *o, const struct trace *trace, const struct lives *lives)
+static bool draw(const struct options *o, const struct trace *trace, const struct lives *lives)
 {
 	const struct zcreq_trace_event *zero = first_news(trace);
 	struct picture picture = {
@@ -94,7 +98,7 @@ static void draw(const struct options *o, const struct trace *trace, const struc
 
 	if (o->before_ms >= 0 && (double)(picture.zero_ns - picture.from_ns) > o->before_ms * 1e6)
 		picture.from_ns = picture.zero_ns - (uint64_t)(o->before_ms * 1e6);
-	trace_svg(stdout, trace, lives, &picture);
+	return trace_svg(stdout, trace, lives, &picture);
 }
 
 static const char *read_file(const char *path, struct trace *trace)
@@ -129,13 +133,17 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	if (o.format == FORMAT_SVG)
-		draw(&o, &trace, &lives);
+		wrong = draw(&o, &trace, &lives) ? NULL : "no memory";
 	else if (o.format == FORMAT_JSON)
 		trace_json(stdout, &trace, &lives);
 	else
 		trace_text(stdout, &trace);
 	lives_free(&lives);
 	trace_free(&trace);
+	if (wrong) {
+		fprintf(stderr, "zcreq-trace: %s: %s\n", o.path, wrong);
+		return EXIT_FAILURE;
+	}
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "zcreq-trace: %s\n", strerror(errno));
 		return EXIT_FAILURE;
