@@ -244,6 +244,39 @@ static void assert_pictures(void)
 }
 
 /* An abort and an end say why; a number from elsewhere is left out. */
+/* Of which the rest waits for room after the first part has left, copied (@_i 0) or by reference. */
+START_TEST(a_half_sent_request_is_queued)
+{
+	static const unsigned phases[2][PHASES] = {
+		{ [PHASE_QUEUED] = 3 + 5 }, { [PHASE_QUEUED] = 5, [PHASE_KERNEL] = 3 },
+	};
+	struct stub copying;
+
+	setup(LOG_BYTES);
+	stub_init(&copying);
+	if (!_i) {
+		struct zcreq_stream_options o = stub_options(&copying);
+
+		zcreq_conn_free(conns[0]);
+		pass_ms(0);
+		o.mode = ZCREQ_MODE_NEVER;
+		ck_assert_int_eq(zcreq_stream_open(context, &o, &conns[0]), 0);
+	}
+	copying.room_bytes = stubs[0].room_bytes = 1000;
+	sent(0, 0);
+	pass_ms(3);
+	stub_prove_all(&stubs[0]);
+	zcreq_process(conns[0], POLLERR);
+	zcreq_turn(context, 0);
+	pass_ms(5);
+	zcreq_trace_mark(context, "so far");
+	dump_and_read();
+	ck_assert_uint_eq(lives.count, 1);
+	assert_phases(0, phases[_i]);
+	teardown();
+}
+END_TEST
+
 START_TEST(news_of_an_end_have_its_cause)
 {
 	struct zcreq_trace_event event = {.kind = ZCREQ_TRACE_CLOSED};
@@ -575,6 +608,7 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, what_is_read_is_what_was_in_the_ring);
 	tcase_add_test(tcase, lives_have_the_phases_that_were_lived);
+	tcase_add_loop_test(tcase, a_half_sent_request_is_queued, 0, 2);
 	tcase_add_test(tcase, news_of_an_end_have_its_cause);
 	tcase_add_test(tcase, the_pictures_are_well_formed);
 	tcase_add_test(tcase, a_thousand_requests_have_a_thousand_lanes);

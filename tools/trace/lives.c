@@ -24,13 +24,15 @@ const char *const phase_names[PHASES] = {
 struct state {
 	enum phase phase;
 	uint64_t since_ns;
-	uint32_t queued;  /* sends that no batch has taken */
+	uint32_t queued;  /* sends of which something is not taken */
 	uint32_t pending; /* batches that wait, once for each send of the request in them */
 };
 
+#define LARGE UINT32_MAX
+
 struct send {
 	size_t life;
-	bool queued;
+	uint32_t left; /* bytes that were not taken; LARGE: so many or more */
 };
 
 struct batch {
@@ -177,14 +179,28 @@ static void on_send(struct reader *r, const struct zcreq_trace_event *event)
 {
 	size_t at = life_of(r, event), send = r->send_count++;
 
-	r->sends[send] = (struct send){.life = at, .queued = true};
+	r->sends[send] = (struct send){.life = at, .left = event->last};
 	r->failed |= !map_put(&r->by_send, event->conn, event->first, send);
-	r->states[at].queued++;
+	r->states[at].queued += event->last > 0;
 	look_at_phase(r, at);
 }
 
-/* A batch took the sends first..last, and keeps them or, at its end, lets go. */
-static void touch(struct reader *r, uint32_t conn, uint32_t first, uint32_t last, int pending)
+/* Takes some of a send out of @bytes, which the socket took of it and those behind it. How many are
+ * LARGE is not known: then it is all of the send. */
+static void take(struct state *state, struct send *send, uint32_t *bytes)
+{
+	const bool all = send->left == LARGE || send->left <= *bytes;
+	const uint32_t taken = all ? send->left : *bytes;
+
+	state->queued -= send->left && all;
+	send->left -= taken;
+	if (*bytes != LARGE && taken != LARGE)
+		*bytes -= taken;
+}
+
+/* A batch took @bytes of the sends first..last, and keeps them or, at its end, lets go. */
+static void touch(struct reader *r, uint32_t conn, uint32_t first, uint32_t last, uint32_t bytes,
+		  int pending)
 {
 	if (last - first >= r->send_count)
 		last = first + (uint32_t)r->send_count;
@@ -195,8 +211,8 @@ static void touch(struct reader *r, uint32_t conn, uint32_t first, uint32_t last
 		if (at == SIZE_MAX)
 			continue;
 		send = &r->sends[at];
-		r->states[send->life].queued -= send->queued;
-		send->queued = false;
+		if (pending >= 0)
+			take(&r->states[send->life], send, &bytes);
 		if (pending > 0 || r->states[send->life].pending)
 			r->states[send->life].pending += pending;
 		look_at_phase(r, send->life);
@@ -212,7 +228,7 @@ static void on_batch(struct reader *r, const struct zcreq_trace_event *event)
 		.pending = true,
 	};
 	r->failed |= !map_put(&r->by_batch, event->conn, (uint32_t)event->subject, at);
-	touch(r, event->conn, event->first, event->last, 1);
+	touch(r, event->conn, event->first, event->last, (uint32_t)(event->subject >> 32), 1);
 }
 
 static void on_notified(struct reader *r, const struct zcreq_trace_event *event)
@@ -229,7 +245,7 @@ static void on_notified(struct reader *r, const struct zcreq_trace_event *event)
 			continue;
 		batch = &r->batches[at];
 		batch->pending = false;
-		touch(r, batch->conn, batch->first, batch->last, -1);
+		touch(r, batch->conn, batch->first, batch->last, 0, -1);
 	}
 }
 
@@ -274,7 +290,7 @@ static void follow(struct reader *r, const struct zcreq_trace_event *event)
 		on_batch(r, event);
 		break;
 	case ZCREQ_TRACE_COPY:
-		touch(r, event->conn, event->first, event->last, 0);
+		touch(r, event->conn, event->first, event->last, (uint32_t)(event->subject >> 32), 0);
 		break;
 	case ZCREQ_TRACE_NOTIFIED:
 		on_notified(r, event);
