@@ -43,8 +43,8 @@ int main(void)
 		if (zcreq_conn_state(conn) == ZCREQ_CONN_CLOSED)
 			break;
 		poll(fd, 2, zcreq_timeout_ms(deadline_ns, now_ns));
-		if (fd[1].revents)
-			read_away(fds[1]);
+		if (fd[1].revents && !read_away(fds[1]))
+			fds[1] = -1; /* its end: nothing more to poll for */
 	}
 	zcreq_conn_free(conn);
 	check("context", zcreq_context_free(context));

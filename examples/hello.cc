@@ -39,7 +39,7 @@ int main()
 		if (connection.state() == ZCREQ_CONN_CLOSED)
 			return 0;
 		poll(ready, 2, zcreq_timeout_ms(deadline_ns, now_ns));
-		if (ready[1].revents)
-			read_away(fds[1]);
+		if (ready[1].revents && !read_away(fds[1]))
+			fds[1] = -1; /* its end: nothing more to poll for */
 	}
 }

@@ -301,7 +301,9 @@ int http_init(struct http *http, struct zcreq_context *context, http_open *strea
 
 	getrlimit(RLIMIT_NOFILE, &files);
 	*http = (struct http){.context = context, .open = stream_open, .state = HTTP_SERVES};
-	http->most = (unsigned)(files.rlim_cur > 65536 ? 32000 : files.rlim_cur / 2 - 32);
+	http->most = (unsigned)(files.rlim_cur > 65536 ? 32000
+				: files.rlim_cur > 66  ? files.rlim_cur / 2 - 32
+						       : 1);
 	http->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return http->folder < 0 ? -errno : 0;
 }

@@ -40,12 +40,14 @@ void *allocate(size_t size)
 	return memory;
 }
 
-void read_away(int fd)
+bool read_away(int fd)
 {
 	static char sink[1 << 16];
+	ssize_t len = recv(fd, sink, sizeof(sink), MSG_DONTWAIT);
 
-	if (recv(fd, sink, sizeof(sink), MSG_DONTWAIT) < 0 && errno != EAGAIN)
+	if (len < 0 && errno != EAGAIN)
 		checked("recv", -1);
+	return len != 0;
 }
 
 static struct sockaddr_in listen_at(int fd, struct sockaddr_in addr)
@@ -98,7 +100,10 @@ int accept_one(int listener)
 	do
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
-	if (fd < 0 && errno != EAGAIN)
+	if (fd >= 0)
+		return fd;
+	fd = -errno;
+	if (fd != -EAGAIN)
 		perror("accept");
 	return fd;
 }

@@ -8,6 +8,7 @@
 #ifndef SCAFFOLD_H
 #define SCAFFOLD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Says what failed and ends the program, if @ret is a negative errno. */
@@ -19,8 +20,8 @@ void *allocate(size_t size);
 /* Two ends of a TCP connection on loopback; any connected socket will do. */
 void connect_pair(int fds[2]);
 
-/* What has come on a socket is read and forgotten. */
-void read_away(int fd);
+/* What has come on a socket is read and forgotten. False: it is at its end. */
+bool read_away(int fd);
 
 /*
  * A listening socket, not blocking: @where is PORT, on loopback, or ADDRESS:PORT (IPv4).
@@ -28,7 +29,8 @@ void read_away(int fd);
  */
 int listen_on(const char *where);
 
-/* Who waits on the listening socket, or -1 if nobody does. */
+/* Who waits on the listening socket; -EAGAIN: nobody does. Another negative errno: somebody may,
+ * and there is no descriptor, say; that was said on stderr. */
 int accept_one(int listener);
 
 /* A descriptor that is readable when somebody wants the program to end: SIGINT, SIGTERM. */

@@ -225,8 +225,13 @@ static void serve(struct zgroup *group, struct zsock *sock)
 		life_turn(sock->life);
 		if (sock->life->deadline_ns < group->deadline_ns)
 			group->deadline_ns = sock->life->deadline_ns;
-		if (watch(sock))
-			SPDK_ERRLOG("a socket cannot be watched any more: %d\n", errno);
+		if (watch(sock)) {
+			const int status = -errno;
+
+			SPDK_ERRLOG("a socket cannot be watched any more: %d\n", -status);
+			if (!zcreq_conn_abort(sock->life->conn, status))
+				zgroup_due(sock);
+		}
 	}
 	if (zsock_has_done(sock))
 		zsock_complete(sock);

@@ -8,14 +8,15 @@
  * - What opens throws std::system_error. Everything else returns 0 or a negative errno.
  * - A completion is called once, by turn() or close(), with the status of its request. It is
  *   moved away only when the request is accepted: after an error (-EAGAIN, say) it is as it
- *   was. So it may own the buffer that is sent, and with it the buffer goes.
+ *   was. So it may own the buffer that is sent, and with it the buffer goes; not in its own
+ *   bytes, as an array or a short string does, which are not where they were once it is moved.
  * - No exception passes through the library, whose frames are C: one that leaves a
  *   completion, or a member function called by a hook, ends the program (std::terminate()).
  * - A connection ends with zcreq_conn_free(): what is on its way is aborted, and its
  *   completions are still called, with -ECANCELED.
  * - A context that ends calls nobody, since what its callbacks refer to may be gone by then.
- *   If anything is left in it, it stays in memory with all its completions and their buffers:
- *   the kernel may still read them. context::close() waits until nothing is left.
+ *   If anything is left in it, it stays in memory with all its completions, their buffers and
+ *   descriptors: the kernel may still read them. context::close() waits until nothing is left.
  */
 #ifndef ZCREQ_HPP
 #define ZCREQ_HPP
@@ -110,8 +111,8 @@ public:
 	/* Everything that is due; says when to come back: zcreq_turn(). */
 	uint64_t turn(uint64_t now_ns = zcreq_now_ns()) noexcept { return zcreq_turn(get(), now_ns); }
 
-	/* Turns until nothing is left, when the context is freed: 0. -EBUSY if that takes longer,
-	 * or a connection is not ended yet; all is as it was then. */
+	/* Turns, by zcreq_now_ns(), until nothing is left and the context is freed: 0. -EBUSY if that
+	 * takes longer, or a connection is not ended yet, or in a callback; all is as it was then. */
 	int close(uint32_t timeout_ms) noexcept
 	{
 		const uint64_t end = zcreq_now_ns() + uint64_t{timeout_ms} * 1000000;

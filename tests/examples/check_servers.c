@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "examples/server.h"
@@ -185,6 +187,39 @@ START_TEST(rpc_ends_with_jobs_under_way)
 		;
 	server_says("10.9.0.2", "gone: drained");
 	server_has_ended();
+}
+END_TEST
+
+static uint64_t processor_ms(void)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	ck_ok(clock_getcpuclockid(server.pid, &clock));
+	ck_ok(clock_gettime(clock, &used));
+	return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+/* Those who have no place yet make the listener readable all the time. */
+START_TEST(a_server_without_descriptors_waits_for_some)
+{
+	enum { CLIENTS = 60 };
+	const struct rlimit few = {32, 32};
+	uint64_t before_ms;
+	int fds[CLIENTS];
+
+	start_rpc();
+	ck_ok(prlimit(server.pid, RLIMIT_NOFILE, &few, NULL));
+	for (int i = 0; i < CLIENTS; i++)
+		fds[i] = client_connect(NET_NEAR);
+	call_small(fds[0]);
+	before_ms = processor_ms();
+	sleep(1);
+	ck_assert_uint_lt(processor_ms() - before_ms, 200);
+	for (int i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+	call_small(client_connect(NET_NEAR));
+	server_stop();
 }
 END_TEST
 
@@ -378,6 +413,7 @@ int main(void)
 	tcase_add_test(group, a_client_that_resets_leaves_its_jobs_to_be_finished);
 	tcase_add_test(group, a_client_that_vanishes_gets_no_answer_and_keeps_no_job);
 	tcase_add_test(group, rpc_ends_with_jobs_under_way);
+	tcase_add_test(group, a_server_without_descriptors_waits_for_some);
 	group = real_group(suite, "fanout", server_setup, server_teardown, NULL);
 	tcase_add_test(group, each_subscriber_gets_each_message);
 	tcase_add_test(group, a_slow_subscriber_misses_messages_and_keeps_a_bounded_number);
