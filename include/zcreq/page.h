@@ -17,10 +17,13 @@
  *
  * The page is written in zcreq_turn(), when the interval has passed and not before. That is
  * a look at each connection, and a question to the kernel about each of the shown ones on
- * which something is outstanding. A context without a page pays nothing. As a page is to be
- * fresh when nothing happens, too, a turn's deadline is never later than the next writing.
+ * which something is outstanding or, with a watchdog, owed by the peer. A context without a
+ * page pays nothing. As a page is to be fresh when nothing happens, too, a turn's deadline is
+ * never later than the next writing.
  *
- * A program with several contexts gives each its own page, in one file, one behind the other.
+ * A program with several contexts gives each its own page, in one file, one behind the other,
+ * and begins them in that order: zcreq-top takes the first that nothing was written to for the
+ * end of the file.
  *
  * The format is struct zcreq_page, followed by records, in the byte order of the machine; it
  * has a version, and is the same for programs of 32 and of 64 bits. Who reads it makes a
