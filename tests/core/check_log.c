@@ -349,6 +349,26 @@ START_TEST(a_send_of_more_than_four_gigabytes_is_told_as_that)
 }
 END_TEST
 
+/* 16 bits of a status. */
+START_TEST(a_status_that_is_too_low_is_the_lowest)
+{
+	const int given[] = {-32768, -32769, INT_MIN};
+	const struct told told[] = {
+		{ZCREQ_TRACE_SETTLED, 0, 0, -32768, 0, 0}, {ZCREQ_TRACE_FINISH, 0, 0, -32768, 0, 0},
+	};
+	uint64_t from;
+
+	start();
+	open_stream();
+	heard_begin(conn, &heard[0]);
+	from = header()->written;
+	ck_assert_int_eq(zcreq_finish(context, heard[0].id, given[_i]), 0);
+	assert_told(from, told, COUNT(told));
+	zcreq_turn(context, 0);
+	ck_assert_int_eq(heard[0].status, given[_i]);
+}
+END_TEST
+
 START_TEST(a_mark_keeps_sixteen_bytes)
 {
 	const char text[] = "exactly 16 bytes and more";
@@ -616,6 +636,7 @@ int main(void)
 	tcase_add_test(tcase, every_word_of_two_sends_in_a_batch_and_a_copy);
 	tcase_add_test(tcase, every_word_of_an_abort);
 	tcase_add_loop_test(tcase, a_send_of_more_than_four_gigabytes_is_told_as_that, 0, 3);
+	tcase_add_loop_test(tcase, a_status_that_is_too_low_is_the_lowest, 0, 3);
 	tcase_add_test(tcase, a_mark_keeps_sixteen_bytes);
 	tcase_add_test(tcase, the_ring_wraps_and_keeps_the_newest);
 	tcase_add_test(tcase, nothing_is_overwritten_before_the_time_is_known);

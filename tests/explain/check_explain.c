@@ -102,6 +102,8 @@ START_TEST(what_is_acked_is_the_first_of_what_was_sent)
 	assert_says(CONN, "1000 in the kernel, 500 of them ACKed");
 	info.tcpi_bytes_acked = before + 500;
 	assert_says(REQUEST, "1000 in the kernel, 500 of them ACKed");
+	info.tcpi_bytes_acked = before + 2000; /* and what is on its way is the end */
+	assert_says(CONN, "0 bytes not ACKed");
 	if (_i == 2) {
 		info.tcpi_bytes_sent = 0; /* not counted yet */
 		assert_says(CONN, "0 bytes not ACKed");

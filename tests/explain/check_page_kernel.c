@@ -252,6 +252,27 @@ START_TEST(a_short_life_may_have_no_name)
 }
 END_TEST
 
+/* Somebody else has closed its descriptor, so that the number is nobody's, or another's. */
+START_TEST(a_descriptor_that_is_another_s_is_not_asked_for)
+{
+	static char data[100];
+	struct zcreq_conn *brief;
+
+	zcreq_turn(context, 2 * SECOND);
+	brief = connected();
+	close(zcreq_stream_fd(brief));
+	ck_assert_int_eq(zcreq_write(brief, data, sizeof(data)), 0);
+	zcreq_turn(context, 2 * SECOND);
+	ck_assert_int_eq(zcreq_conn_cause(brief), ZCREQ_CAUSE_DESCRIPTOR);
+	zcreq_conn_free(brief);
+	zcreq_turn(context, 4 * SECOND);
+	ck_assert_uint_eq(kept.page.ended_seen, 1);
+	ck_assert_str_eq(kept.page.ended[0].name, "");
+	ck_assert_uint_eq(peers_asked, 1);
+	teardown();
+}
+END_TEST
+
 /* ---- the file ---- */
 
 static char folder[] = "/tmp/zcreq-page.XXXXXX", path[64], pattern[64];
@@ -375,6 +396,7 @@ int main(void)
 	tcase_add_loop_test(names, a_name_is_kept_to_the_end, 0, 2);
 	tcase_add_test(names, each_keeps_the_name_that_is_its_own);
 	tcase_add_test(names, a_short_life_may_have_no_name);
+	tcase_add_test(names, a_descriptor_that_is_another_s_is_not_asked_for);
 	if (!emulated_states())
 		suite_add_tcase(s, names);
 	tcase_add_test(files, a_file_is_made_and_replaced);
