@@ -90,7 +90,8 @@ struct zcreq_stream_facts zcreq_stream_look(const struct zcreq_stream *stream)
 	};
 
 	/* what was copied is no longer outstanding, and may be owed still */
-	if (zcreq_stream_outstanding(stream) || stream->look >= ZCREQ_LOOK_AWAKE)
+	if (zcreq_stream_outstanding(stream) ||
+	    (zcreq_conn_sends(&stream->conn) && stream->look >= ZCREQ_LOOK_AWAKE))
 		facts.peer = zcreq_peer_look(stream);
 	return facts;
 }
