@@ -59,7 +59,7 @@ struct zcreq_peer_facts zcreq_peer_look(const struct zcreq_stream *stream)
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
 
-	if (stream->ladder != ZCREQ_LADDER_NONE ||
+	if (stream->fd < 0 || stream->ladder != ZCREQ_LADDER_NONE ||
 	    stream->ops->getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len,
 				    stream->ops_arg))
 		return peer;
@@ -90,8 +90,7 @@ struct zcreq_stream_facts zcreq_stream_look(const struct zcreq_stream *stream)
 	};
 
 	/* what was copied is no longer outstanding, and may be owed still */
-	if (zcreq_stream_outstanding(stream) ||
-	    (zcreq_conn_sends(&stream->conn) && stream->look >= ZCREQ_LOOK_AWAKE))
+	if (zcreq_stream_outstanding(stream) || stream->look >= ZCREQ_LOOK_AWAKE)
 		facts.peer = zcreq_peer_look(stream);
 	return facts;
 }

@@ -90,9 +90,11 @@ static bool name_again(const struct zcreq_page_keeper *keeper, const uint32_t *p
 	return false;
 }
 
+/* A descriptor that is no longer the stream's may be another socket by now. */
 static void name_first(const struct zcreq_conn *conn, struct zcreq_page_conn *record)
 {
-	if (zcreq_is_stream(conn) && zcreq_stream_of(conn)->ops == &zcreq_kernel_socket)
+	if (zcreq_is_stream(conn) && zcreq_stream_of(conn)->ops == &zcreq_kernel_socket &&
+	    conn->cause != ZCREQ_CAUSE_DESCRIPTOR)
 		name_by_peer(zcreq_stream_of(conn)->fd, record->name);
 }
 
@@ -135,11 +137,9 @@ void zcreq_page_note_end(struct zcreq_page_keeper *keeper, const struct zcreq_co
 	if (conn->cause == ZCREQ_CAUSE_DRAINED || conn->cause == ZCREQ_CAUSE_FREED)
 		return;
 	*record = record_of(conn);
-	/* one that is over already, and not yet told of, is not in the last image; a descriptor
-	 * that is no longer the stream's may be another socket by now */
+	/* one that is over already, and not yet told of, is not in the last image */
 	if (!name_again(keeper, keeper->places, records_of(keeper), record) &&
-	    !name_again(keeper, keeper->places_before, keeper->before, record) &&
-	    conn->cause != ZCREQ_CAUSE_DESCRIPTOR)
+	    !name_again(keeper, keeper->places_before, keeper->before, record))
 		name_first(conn, record);
 	record->ended_ns = zcreq_page_now_ns();
 	image->ended_count++;

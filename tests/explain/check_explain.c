@@ -74,15 +74,12 @@ static void open_again(enum zcreq_mode mode, uint32_t stall_ms, uint64_t bytes_a
 {
 	struct zcreq_stream_options o = stub_options(&stub);
 
-	zcreq_conn_free(conn);
-	zcreq_turn(context, 0);
-	stub_init(&stub);
 	info.tcpi_bytes_acked = bytes_acked;
 	info.tcpi_unacked = unacked;
 	o.socket_ops = &ops;
 	o.stall_ms = stall_ms;
 	o.mode = mode;
-	ck_assert_int_eq(zcreq_stream_open(context, &o, &conn), 0);
+	scene_reopen(&o);
 }
 
 /* The SYN counts on the side that connected (@_i 0), and not on the one that accepted (1). What was
@@ -123,8 +120,7 @@ START_TEST(without_a_watchdog_a_window_that_is_closed_is_not_read_from)
 	info.tcpi_snd_wnd = 0;
 	info.tcpi_probes = 3;
 	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 100;
-	ck_assert_int_gt(ask(CONN, ZCREQ_JSON, text, sizeof(text)), 0);
-	ck_assert_msg(strstr(text, "\"verdict\":\"not_reading\""), "%s", text);
+	assert_json_says(CONN, "\"verdict\":\"not_reading\"");
 }
 END_TEST
 
@@ -139,9 +135,7 @@ START_TEST(without_a_watchdog_a_peer_has_a_second_from_what_it_owes)
 	info.tcpi_retransmits = 2;
 	info.tcpi_last_ack_recv = info.tcpi_last_data_recv = 3500;
 	info.tcpi_last_data_sent = _i ? 900 : 500;
-	ck_assert_int_gt(ask(CONN, ZCREQ_JSON, text, sizeof(text)), 0);
-	ck_assert_msg(strstr(text, _i ? "\"verdict\":\"vanished\"" : "\"verdict\":\"congested\""),
-		      "%s", text);
+	assert_json_says(CONN, _i ? "\"verdict\":\"vanished\"" : "\"verdict\":\"congested\"");
 }
 END_TEST
 
@@ -163,6 +157,23 @@ START_TEST(a_peer_that_owes_copies_is_told_of)
 	assert_says(CONN, "1000 bytes not ACKed");
 	info.tcpi_unacked = 0;
 	info.tcpi_bytes_acked = 1001;
+	assert_silent_about("ACKed");
+}
+END_TEST
+
+/* Its descriptor is closed, whatever the socket would say. */
+START_TEST(a_connection_that_was_drained_has_no_peer)
+{
+	open_again(ZCREQ_MODE_NEVER, 5000, 1, 0);
+	ck_assert_int_eq(zcreq_write(conn, data, 1000), 0);
+	turn_at(1001);
+	info.tcpi_bytes_acked = 1001;
+	ck_assert_int_eq(zcreq_conn_drain(conn, 0), 0);
+	turn_at(1002);
+	info.tcpi_state = 5; /* FIN_WAIT2 */
+	turn_at(1102);
+	ck_assert_int_eq(zcreq_conn_state(conn), ZCREQ_CONN_CLOSED);
+	info.tcpi_unacked = 1;
 	assert_silent_about("ACKed");
 }
 END_TEST
@@ -521,6 +532,7 @@ int main(void)
 	tcase_add_test(tcase, without_a_watchdog_a_window_that_is_closed_is_not_read_from);
 	tcase_add_loop_test(tcase, without_a_watchdog_a_peer_has_a_second_from_what_it_owes, 0, 2);
 	tcase_add_test(tcase, a_peer_that_owes_copies_is_told_of);
+	tcase_add_test(tcase, a_connection_that_was_drained_has_no_peer);
 	tcase_add_loop_test(tcase, a_kernel_that_does_not_say_what_is_acked, 0, 2);
 	tcase_add_test(tcase, a_send_that_was_withdrawn_is_not_taken_for_sent_bytes);
 	tcase_add_test(tcase, a_peer_that_does_not_read_is_there);

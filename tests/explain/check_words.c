@@ -128,10 +128,7 @@ START_TEST(a_connection_without_a_watchdog_in_full)
 {
 	struct zcreq_stream_options o = stub_options(&stub);
 
-	zcreq_conn_free(conn);
-	zcreq_turn(context, 0);
-	stub_init(&stub);
-	ck_assert_int_eq(zcreq_stream_open(context, &o, &conn), 0);
+	scene_reopen(&o);
 	sent(0, 1000);
 	assert_is(CONN, ZCREQ_TEXT,
 		"connection 1: open, 1 request not released\n"

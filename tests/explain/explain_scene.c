@@ -68,6 +68,14 @@ void scene_teardown(void)
 	counting_end(&memory, context);
 }
 
+void scene_reopen(const struct zcreq_stream_options *options)
+{
+	zcreq_conn_free(conn);
+	zcreq_turn(context, 0);
+	stub_init(&stub);
+	ck_assert_int_eq(zcreq_stream_open(context, options, &conn), 0);
+}
+
 void sent(unsigned i, size_t len)
 {
 	heard_begin(conn, &heard[i]);
@@ -108,9 +116,21 @@ void ask_in_all_sizes(enum whom whom, enum zcreq_format format)
 		ck_assert_msg(wellformed_json(text, (size_t)len), "%s", text);
 }
 
+static void assert_text_has(const char *words)
+{
+	ck_assert_msg(strstr(text, words) != NULL, "no \"%s\" in:\n%s", words, text);
+}
+
 void assert_says(enum whom whom, const char *words)
 {
 	ask_in_all_sizes(whom, ZCREQ_JSON);
 	ask_in_all_sizes(whom, ZCREQ_TEXT);
-	ck_assert_msg(strstr(text, words) != NULL, "no \"%s\" in:\n%s", words, text);
+	assert_text_has(words);
+}
+
+void assert_json_says(enum whom whom, const char *words)
+{
+	ask_in_all_sizes(whom, ZCREQ_TEXT);
+	ask_in_all_sizes(whom, ZCREQ_JSON);
+	assert_text_has(words);
 }

@@ -33,6 +33,9 @@ extern char text[ZCREQ_EXPLAIN_MAX]; /* what was said last */
 void scene_setup(void);
 void scene_teardown(void);
 
+/* Another stream in the place of conn, on another socket. */
+void scene_reopen(const struct zcreq_stream_options *options);
+
 void turn_at(uint64_t ms);
 
 /* The i-th request, with one send, finished. */
@@ -45,7 +48,8 @@ int ask(enum whom whom, enum zcreq_format format, char *to, size_t size);
 /* Asks in every size there is, and keeps the whole in text. */
 void ask_in_all_sizes(enum whom whom, enum zcreq_format format);
 
-/* The same in both formats; the text has these words. */
+/* The same in both formats; the text has these words, or the JSON has them. */
 void assert_says(enum whom whom, const char *words);
+void assert_json_says(enum whom whom, const char *words);
 
 #endif

@@ -243,8 +243,7 @@ static void assert_pictures(void)
 	free(text);
 }
 
-/* An abort and an end say why; a number from elsewhere is left out. */
-/* Of which the rest waits for room after the first part has left, copied (@_i 0) or by reference. */
+/* The rest of it waits for room after the first part has left, copied (@_i 0) or by reference. */
 START_TEST(a_half_sent_request_is_queued)
 {
 	static const unsigned phases[2][PHASES] = {
@@ -277,6 +276,7 @@ START_TEST(a_half_sent_request_is_queued)
 }
 END_TEST
 
+/* An abort and an end say why; a number from elsewhere is left out. */
 START_TEST(news_of_an_end_have_its_cause)
 {
 	struct zcreq_trace_event event = {.kind = ZCREQ_TRACE_CLOSED};

@@ -219,6 +219,12 @@ static void touch(struct reader *r, uint32_t conn, uint32_t first, uint32_t last
 	}
 }
 
+/* Of a batch or a copy. */
+static uint32_t bytes_taken(const struct zcreq_trace_event *event)
+{
+	return (uint32_t)(event->subject >> 32);
+}
+
 static void on_batch(struct reader *r, const struct zcreq_trace_event *event)
 {
 	size_t at = r->batch_count++;
@@ -228,7 +234,7 @@ static void on_batch(struct reader *r, const struct zcreq_trace_event *event)
 		.pending = true,
 	};
 	r->failed |= !map_put(&r->by_batch, event->conn, (uint32_t)event->subject, at);
-	touch(r, event->conn, event->first, event->last, (uint32_t)(event->subject >> 32), 1);
+	touch(r, event->conn, event->first, event->last, bytes_taken(event), 1);
 }
 
 static void on_notified(struct reader *r, const struct zcreq_trace_event *event)
@@ -290,7 +296,7 @@ static void follow(struct reader *r, const struct zcreq_trace_event *event)
 		on_batch(r, event);
 		break;
 	case ZCREQ_TRACE_COPY:
-		touch(r, event->conn, event->first, event->last, (uint32_t)(event->subject >> 32), 0);
+		touch(r, event->conn, event->first, event->last, bytes_taken(event), 0);
 		break;
 	case ZCREQ_TRACE_NOTIFIED:
 		on_notified(r, event);

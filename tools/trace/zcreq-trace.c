@@ -114,11 +114,27 @@ static const char *read_file(const char *path, struct trace *trace)
 	return wrong;
 }
 
+static const char *show(const struct options *o, const struct trace *trace)
+{
+	const char *wrong = NULL;
+	struct lives lives;
+
+	if (lives_make(trace, &lives))
+		return "no memory";
+	if (o->format == FORMAT_SVG)
+		wrong = draw(o, trace, &lives) ? NULL : "no memory";
+	else if (o->format == FORMAT_JSON)
+		trace_json(stdout, trace, &lives);
+	else
+		trace_text(stdout, trace);
+	lives_free(&lives);
+	return wrong;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
 	struct trace trace;
-	struct lives lives;
 	const char *wrong;
 
 	if (!parse(argc, argv, &o)) {
@@ -126,20 +142,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	wrong = read_file(o.path, &trace);
-	if (!wrong && lives_make(&trace, &lives))
-		wrong = "no memory";
-	if (wrong) {
-		fprintf(stderr, "zcreq-trace: %s: %s\n", o.path, wrong);
-		return EXIT_FAILURE;
+	if (!wrong) {
+		wrong = show(&o, &trace);
+		trace_free(&trace);
 	}
-	if (o.format == FORMAT_SVG)
-		wrong = draw(&o, &trace, &lives) ? NULL : "no memory";
-	else if (o.format == FORMAT_JSON)
-		trace_json(stdout, &trace, &lives);
-	else
-		trace_text(stdout, &trace);
-	lives_free(&lives);
-	trace_free(&trace);
 	if (wrong) {
 		fprintf(stderr, "zcreq-trace: %s: %s\n", o.path, wrong);
 		return EXIT_FAILURE;
